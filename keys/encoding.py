@@ -1,0 +1,124 @@
+"""How bytes are written: base64url, instants, strict JSON, digests. One form each (ENC-1 to ENC-7).
+
+Everything signed or hashed in ix/1 is compared byte for byte, so every value has exactly one spelling
+and every reader refuses the others. Nothing here re-serialises what somebody else signed.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import re
+from datetime import UTC, datetime
+from typing import Any, Final, NoReturn
+
+from keys.errors import MalformedEncoding, TooLarge
+
+MAX_DEPTH: Final = 16
+MAX_INTEGER: Final = 2**53 - 1
+"""The largest integer I-JSON (RFC 7493) lets travel; the smallest is its negative."""
+
+_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z", re.ASCII)
+
+
+def b64u(data: bytes) -> str:
+    """Write bytes as base64url without padding (RFC 4648 section 5, RFC 7515)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def unb64u(text: str) -> bytes:
+    """Read base64url, refusing padding, foreign characters and any second spelling of the same bytes."""
+    try:
+        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except (binascii.Error, ValueError):
+        raise MalformedEncoding("a base64url value cannot be decoded") from None
+    if b64u(data) != text:
+        raise MalformedEncoding("a base64url value is not in its one allowed spelling")
+    return data
+
+
+def digest(data: bytes) -> str:
+    """Name bytes by their SHA-256, in base64url (43 characters)."""
+    return b64u(hashlib.sha256(data).digest())
+
+
+def stamp(instant: datetime) -> str:
+    """Write an aware instant as UTC with milliseconds, ``2026-11-21T16:20:00.123Z``."""
+    if instant.tzinfo is None:
+        raise ValueError("an instant needs a time zone")
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def instant(text: str) -> datetime:
+    """Read ``YYYY-MM-DDThh:mm:ss[.mmm]Z`` (a profile of RFC 3339); every other form is refused."""
+    if not _STAMP.fullmatch(text):
+        raise MalformedEncoding("a time is not of the form 2026-11-21T16:20:00.123Z")
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise MalformedEncoding("a time names a day or hour that does not exist") from None
+
+
+def write_json(value: Any) -> bytes:
+    """Write a value once, compactly, members in the order given; the result is what gets signed."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def read_json(data: bytes, *, limit: int) -> Any:
+    """Read I-JSON (RFC 7493) strictly: no duplicate members, floats, NaN, lone surrogates or deep nests.
+
+    ``limit`` is in bytes. Raises ``TooLarge`` before parsing anything, else ``MalformedEncoding``.
+    """
+    if len(data) > limit:
+        raise TooLarge(f"{len(data)} bytes where at most {limit} are allowed")
+    try:
+        text = data.decode("utf-8")
+        value = _DECODER.decode(text)
+    except UnicodeDecodeError:
+        raise MalformedEncoding("the bytes are not UTF-8") from None
+    except RecursionError:
+        raise TooLarge(f"nested deeper than {MAX_DEPTH} levels") from None
+    except ValueError:
+        raise MalformedEncoding("the bytes are not JSON") from None
+    _check(value, "\\u" in text)
+    return value
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise MalformedEncoding("a member appears twice")
+    return members
+
+
+def _no_number(_: str) -> NoReturn:
+    raise MalformedEncoding("only integers are allowed as numbers")
+
+
+# One decoder for all: the C scanner with three hooks. Built once, because building costs as much as reading.
+_DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_float=_no_number, parse_constant=_no_number)
+
+
+def _check(value: Any, escapes: bool) -> None:
+    """Refuse what the scanner lets through: depth, huge integers, and surrogates written as escapes."""
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH + 1):
+        if not level:
+            return
+        below: list[Any] = []
+        for item in level:
+            kind = type(item)
+            if kind is dict:
+                below.extend(item.values())
+                if escapes:
+                    below.extend(item)
+            elif kind is list:
+                below.extend(item)
+            elif kind is int and not -MAX_INTEGER <= item <= MAX_INTEGER:
+                raise MalformedEncoding("an integer is beyond 2^53 - 1")
+            elif escapes and kind is str and any("\ud800" <= c <= "\udfff" for c in item):
+                raise MalformedEncoding("a string holds half a surrogate pair")
+        level = below
+    raise TooLarge(f"nested deeper than {MAX_DEPTH} levels")
