@@ -79,3 +79,9 @@ class ContentMalformed(Refusal):
     """The content is not a case message of the published schema (MSG-30)."""
 
     code = "content_malformed"
+
+
+class ProofMismatch(Refusal):
+    """The log entry or its proof is about something other than what was delivered (MSG-19)."""
+
+    code = "proof_mismatch"

@@ -1,0 +1,454 @@
+"""Messages: draft to envelope, envelope to parcel, parcel to plaintext (`spec/messages.md`, MSG-1 to MSG-32).
+
+An *envelope* is what the sender signs and submits: a manifest (all that the broker sees), two
+signatures over its exact bytes, one wrapped content key per recipient and one sealed body. A *parcel*
+is what one recipient collects: the same manifest, signatures and body, its own wrap only, and the log
+entry with its proof.
+
+Parsing believes nothing; ``verify`` believes signatures; ``open_parcel`` believes a message only after
+every check of the spec, in order, each failing with its own code. No clock, no randomness but what
+``keys`` draws, and the bytes that were signed are never written again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+
+from exchange.protocol.content import CaseMessage, derive_categories, parse_content
+from exchange.protocol.errors import (
+    AlreadyReceived,
+    EnvelopeMalformed,
+    FederationMismatch,
+    MessageExpired,
+    MessageFromTheFuture,
+    Misdeclared,
+    NotAddressedToMe,
+    ProofMismatch,
+    SealMismatch,
+    SuiteUnknown,
+)
+from exchange.protocol.log import DisclosureEntry, parse_entry, verify_tlog_proof
+from exchange.protocol.vocabulary import (
+    Category,
+    Classification,
+    CrimeArea,
+    Handling,
+    MessageType,
+    Purpose,
+    Urgency,
+)
+from keys.encoding import b64u, digest, instant, read_json, stamp, unb64u, write_json
+from keys.sealing import SUITE, Chance, OpeningKey, SealingKey, new_content_key, open_body, seal_body
+from keys.signing import ALGORITHMS, Signer, Statement, Typ, sign, signatures_json, statement_from, verify_pair
+from keys.trust import Directory, LogIdentity
+
+MEDIA_TYPE: Final = "application/ix-message+json"
+NDJSON: Final = "application/ix-message+ndjson"
+MAX_ENVELOPE: Final = 256 * 1024
+MAX_MANIFEST: Final = 16 * 1024
+MAX_RECIPIENTS: Final = 20
+MAX_LIFETIME: Final = timedelta(days=30)
+MAX_SKEW: Final = timedelta(minutes=5)
+"""How far ahead of the reader's clock a message may be dated (MSG-8)."""
+
+# A 43-character digest ends in a character whose two spare bits are zero: one spelling only (ENC-1).
+Digest = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$")]
+AgencyId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)*\.sim$", max_length=40)]
+MessageId = Annotated[
+    str, StringConstraints(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
+]
+Stamp = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{3})?Z$")]
+
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", populate_by_name=False)
+
+
+class Addressee(_Part):
+    """One recipient: agency, the key its wrap is for, and the SHA-256 of that wrap."""
+
+    id: AgencyId
+    kid: Digest
+    wrap: Digest
+
+
+class BodyInfo(_Part):
+    """The sealed body's SHA-256 and length in bytes, and the commitment to its plaintext."""
+
+    sha256: Digest
+    len: Annotated[int, Field(ge=1, le=MAX_ENVELOPE)]
+    commit: Digest
+
+
+class Manifest(_Part):
+    """Everything about a message that the broker may see (MSG-3); its members are a budget (MSG-1)."""
+
+    v: Literal["ix/1"]
+    typ: Literal["msg"]
+    fed: Digest
+    id: MessageId
+    ts: Stamp
+    exp: Stamp
+    from_: AgencyId = Field(alias="from")
+    to: Annotated[tuple[Addressee, ...], Field(min_length=1, max_length=MAX_RECIPIENTS, strict=False)]
+    agr: Digest
+    type: Annotated[MessageType, Field(strict=False)]
+    purpose: Annotated[Purpose, Field(strict=False)]
+    crime: Annotated[CrimeArea, Field(strict=False)]
+    class_: Annotated[Classification, Field(strict=False)] = Field(alias="class")
+    handling: Annotated[
+        tuple[Annotated[Handling, Field(strict=False)], ...], Field(min_length=1, max_length=4, strict=False)
+    ]
+    cats: Annotated[tuple[Annotated[Category, Field(strict=False)], ...], Field(max_length=32, strict=False)]
+    urgency: Annotated[Urgency, Field(strict=False)]
+    re: Digest | None = None
+    by: Digest
+    body: BodyInfo
+    att: Annotated[tuple[()], Field(strict=False)]
+    sig: Annotated[tuple[str, str], Field(strict=False)]
+
+    @field_validator("re", mode="before")
+    @classmethod
+    def _absent_not_null(cls, value: Any) -> Any:
+        if value is None:
+            raise ValueError("`re` is absent, not null, when nothing is answered")
+        return value
+
+    @field_validator("handling", "cats")
+    @classmethod
+    def _ascending(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if any(a >= b for a, b in zip(value, value[1:], strict=False)):
+            raise ValueError("codes stand in ascending order, each once")
+        return value
+
+    @field_validator("to")
+    @classmethod
+    def _each_once(cls, value: tuple[Addressee, ...]) -> tuple[Addressee, ...]:
+        if len({a.id for a in value}) != len(value):
+            raise ValueError("a recipient is named once")
+        return value
+
+    @property
+    def sent_at(self) -> datetime:
+        """When the sender says it was sent."""
+        return instant(self.ts)
+
+    @property
+    def expires_at(self) -> datetime:
+        """From when on nobody may deliver or open it."""
+        return instant(self.exp)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a sender decides before sealing. ``recipients`` pairs each agency with its encryption key."""
+
+    fed: str
+    id: str
+    ts: datetime
+    exp: datetime
+    sender: str
+    recipients: tuple[tuple[str, SealingKey], ...]
+    agreement: str
+    purpose: str
+    crime: str
+    classification: str
+    handling: tuple[str, ...]
+    urgency: str
+    by: str
+    re: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A parsed envelope; well-formed, nothing verified. ``digest`` names the message everywhere else."""
+
+    raw: bytes
+    statement: Statement
+    manifest: Manifest
+    digest: str
+    wraps: tuple[tuple[str, bytes], ...]
+    body: bytes
+
+
+def context(fed: str, message_id: str, sender: str, agreement: str, recipients: Sequence[tuple[str, str]]) -> bytes:
+    """Hash who sends what to whom under which agreement (32 bytes); wraps and body are bound to it (MSG-10)."""
+    lines = ["ix/1 msg", f"fed {fed}", f"id {message_id}", f"from {sender}", f"agr {agreement}"]
+    lines += [f"to {agency} {kid}" for agency, kid in recipients]
+    return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).digest()
+
+
+def context_of(manifest: Manifest) -> bytes:
+    """The context a manifest claims."""
+    to = [(a.id, a.kid) for a in manifest.to]
+    return context(manifest.fed, manifest.id, manifest.from_, manifest.agr, to)
+
+
+def compose(draft: Draft, content: bytes, signer: Signer, chance: Chance = os.urandom) -> bytes:
+    """Seal a case message for every recipient, declare what it carries, sign it: the envelope's bytes.
+
+    The type and the categories are read from the content, so an honest sender cannot misdeclare.
+    """
+    case = parse_content(content)
+    ctx = context(
+        draft.fed, draft.id, draft.sender, draft.agreement, [(agency, key.kid) for agency, key in draft.recipients]
+    )
+    content_key = new_content_key(chance)
+    wraps = [key.wrap(content_key, ctx) for _, key in draft.recipients]
+    body, commitment = seal_body(content, content_key, ctx, chance)
+    manifest = {
+        "v": "ix/1",
+        "typ": "msg",
+        "fed": draft.fed,
+        "id": draft.id,
+        "ts": stamp(draft.ts),
+        "exp": stamp(draft.exp),
+        "from": draft.sender,
+        "to": [
+            {"id": agency, "kid": key.kid, "wrap": digest(wrap)}
+            for (agency, key), wrap in zip(draft.recipients, wraps, strict=True)
+        ],
+        "agr": draft.agreement,
+        "type": case.type,
+        "purpose": draft.purpose,
+        "crime": draft.crime,
+        "class": draft.classification,
+        "handling": sorted(draft.handling),
+        "cats": list(derive_categories(case)),
+        "urgency": draft.urgency,
+        "re": draft.re,
+        "by": draft.by,
+        "body": {"sha256": digest(body), "len": len(body), "commit": b64u(commitment)},
+        "att": [],
+        "sig": list(ALGORITHMS),
+    }
+    if draft.re is None:
+        del manifest["re"]
+    parse_manifest(payload := write_json(manifest))  # refuse here what every reader would refuse there
+    kids = [key.kid for _, key in draft.recipients]
+    envelope = assemble(sign(payload, signer, Typ.MESSAGE), kids, wraps, body)
+    if len(envelope) > MAX_ENVELOPE:
+        raise EnvelopeMalformed(f"the envelope has {len(envelope)} bytes; at most {MAX_ENVELOPE} may travel")
+    return envelope
+
+
+def assemble(statement: Statement, kids: Sequence[str], wraps: Sequence[bytes], body: bytes) -> bytes:
+    """Put a signed manifest and its sealed part together as they travel (MSG-2)."""
+    keys = [{"kid": kid, "wrap": b64u(wrap)} for kid, wrap in zip(kids, wraps, strict=True)]
+    return write_json({**statement.to_json(), "sealed": {"suite": SUITE, "keys": keys, "body": b64u(body)}})
+
+
+def parse(data: bytes) -> Envelope:
+    """Read an envelope strictly; nothing in it is believed yet. At most 256 KiB."""
+    value = read_json(data, limit=MAX_ENVELOPE)
+    if type(value) is not dict or value.keys() != {"payload", "signatures", "sealed"}:
+        raise EnvelopeMalformed("an envelope has exactly the members `payload`, `signatures` and `sealed`")
+    statement = statement_from(value["payload"], value["signatures"])
+    wraps, body = _parse_sealed(value["sealed"])
+    return Envelope(data, statement, parse_manifest(statement.payload), statement.digest, wraps, body)
+
+
+def parse_manifest(payload: bytes) -> Manifest:
+    """Read manifest bytes strictly; the refusal names the member, never its value."""
+    value = read_json(payload, limit=MAX_MANIFEST)
+    try:
+        manifest = Manifest.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        member = ".".join(str(part) for part in first["loc"]) or "(whole)"
+        raise EnvelopeMalformed(f"manifest member `{member}` is not as MSG-3 says: {first['type']}") from None
+    if manifest.sig != ALGORITHMS:
+        raise SuiteUnknown("the manifest must declare exactly the signatures Ed25519 and ML-DSA-44")
+    for text in (manifest.ts, manifest.exp):
+        instant(text)  # the pattern lets through a 31st of February
+    return manifest
+
+
+def _parse_sealed(sealed: Any) -> tuple[tuple[tuple[str, bytes], ...], bytes]:
+    if type(sealed) is not dict or sealed.keys() != {"suite", "keys", "body"}:
+        raise EnvelopeMalformed("`sealed` has exactly the members `suite`, `keys` and `body`")
+    if sealed["suite"] != SUITE:
+        raise SuiteUnknown(f"the only suite of ix/1 is `{SUITE}`")
+    keys, body = sealed["keys"], sealed["body"]
+    if type(keys) is not list or not 1 <= len(keys) <= MAX_RECIPIENTS or type(body) is not str:
+        raise EnvelopeMalformed(f"`keys` is a list of 1 to {MAX_RECIPIENTS} and `body` a string")
+    for key in keys:
+        if type(key) is not dict or key.keys() != {"kid", "wrap"} or not all(type(v) is str for v in key.values()):
+            raise EnvelopeMalformed("an item of `keys` has exactly the strings `kid` and `wrap`")
+    return tuple((key["kid"], unb64u(key["wrap"])) for key in keys), unb64u(body)
+
+
+def verify(envelope: Envelope, directory: Directory, at: datetime) -> None:
+    """Check an envelope as the broker must: federation, both signatures, sealed part, recipients' keys.
+
+    ``at`` is the log time that signatures and keys are judged by. Raises the exact refusal.
+    """
+    manifest = envelope.manifest
+    verify_signatures(envelope.statement, manifest, directory, at)
+    if [kid for kid, _ in envelope.wraps] != [a.kid for a in manifest.to]:
+        raise SealMismatch("the wrapped keys are not those of the manifest's recipients, in order")
+    for addressee, (_, wrap) in zip(manifest.to, envelope.wraps, strict=True):
+        _verify_wrap(addressee, wrap)
+        directory.sealing_kid_valid(addressee.id, addressee.kid, at)
+    _verify_body(manifest, envelope.body)
+
+
+def verify_signatures(statement: Statement, manifest: Manifest, directory: Directory, at: datetime) -> None:
+    """Check that the named sender, and nobody else, signed the manifest with both keys valid at ``at``."""
+    if manifest.fed != directory.fed:
+        raise FederationMismatch("the message belongs to another federation")
+    if len(statement.pairs) != 1:
+        raise SuiteUnknown("a message is signed by its sender alone: one pair of signatures")
+    verify_pair(
+        statement.raw_payload, statement.pairs[0], directory.signing_lookup(manifest.from_, at), Typ.MESSAGE
+    )
+
+
+def _verify_wrap(addressee: Addressee, wrap: bytes) -> None:
+    if digest(wrap) != addressee.wrap:
+        raise SealMismatch(f"the wrapped key for `{addressee.id}` is not the one the manifest names")
+
+
+def _verify_body(manifest: Manifest, body: bytes) -> None:
+    if len(body) != manifest.body.len or digest(body) != manifest.body.sha256:
+        raise SealMismatch("the sealed body is not the one the manifest names")
+
+
+def verify_times(manifest: Manifest, now: datetime) -> None:
+    """Refuse a message that has expired, is dated ahead of the clock, or would live too long (MSG-7, MSG-8)."""
+    sent, expires = manifest.sent_at, manifest.expires_at
+    if now >= expires:
+        raise MessageExpired(f"the message expired at {manifest.exp}")
+    if sent > now + MAX_SKEW:
+        raise MessageFromTheFuture(f"the message is dated {manifest.ts}, ahead of the clock: set the sender's clock")
+    if not sent < expires <= sent + MAX_LIFETIME:
+        raise MessageFromTheFuture(f"a message expires after it is sent and at most {MAX_LIFETIME.days} days later")
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """What one recipient gets of one message: its own wrap only, and the log entry with its proof."""
+
+    seq: int
+    statement: Statement
+    wrap: bytes
+    body: bytes
+    entry: bytes
+    proof: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The members of a mailbox item of kind ``message``."""
+        return {
+            "kind": "message",
+            "seq": self.seq,
+            "payload": self.statement.raw_payload,
+            "signatures": signatures_json(self.statement.pairs),
+            "wrap": b64u(self.wrap),
+            "body": b64u(self.body),
+            "entry": b64u(self.entry),
+            "proof": self.proof,
+        }
+
+    @classmethod
+    def from_json(cls, item: Mapping[str, Any]) -> Parcel:
+        """Read a mailbox item of kind ``message`` strictly; nothing is verified."""
+        wanted = {"kind": str, "seq": int, "payload": str, "signatures": list, "wrap": str, "body": str}
+        wanted |= {"entry": str, "proof": str}
+        if item.keys() != wanted.keys() or any(type(item[name]) is not kind for name, kind in wanted.items()):
+            raise EnvelopeMalformed("a parcel has exactly the members of HTTP-22, each of its type")
+        statement = statement_from(item["payload"], item["signatures"])
+        wrap, body, entry = unb64u(item["wrap"]), unb64u(item["body"]), unb64u(item["entry"])
+        return cls(item["seq"], statement, wrap, body, entry, item["proof"])
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A message that passed every check; only from here on may anything of it be shown."""
+
+    manifest: Manifest
+    digest: str
+    content: CaseMessage
+    content_bytes: bytes
+    entry: DisclosureEntry
+    index: int
+
+
+def open_parcel(
+    parcel: Parcel,
+    *,
+    me: str,
+    opening_keys: Mapping[str, OpeningKey],
+    directory: Directory,
+    log: LogIdentity,
+    now: datetime,
+    seen: Container[str] | Callable[[str], bool] = (),
+) -> Opened:
+    """Open a message, or refuse it with the code of the first check that fails (MSG-20 to MSG-32, in order)."""
+    manifest = parse_manifest(parcel.statement.payload)
+    name = parcel.statement.digest
+    # 1  Logged before delivered: the entry is in the log and says what the manifest says.
+    index, _ = verify_tlog_proof(parcel.proof, parcel.entry, log)
+    entry = _disclosure_of(parcel.entry, manifest, name)
+    if index != parcel.seq:
+        raise ProofMismatch("the parcel's number is not the index its proof shows")
+    # 2  Signed by the sender with keys valid at log time.
+    verify_signatures(parcel.statement, manifest, directory, instant(entry.ts))
+    # 3  Addressed to me, under a key that I hold.
+    addressee = next((a for a in manifest.to if a.id == me), None)
+    if addressee is None or addressee.kid not in opening_keys:
+        raise NotAddressedToMe("the message does not name this agency with a key it holds")
+    # 4  The sealed bytes are the ones that were signed for.
+    _verify_wrap(addressee, parcel.wrap)
+    _verify_body(manifest, parcel.body)
+    # 5-8  HPKE, key commitment and chunks, padding, plaintext commitment: each refused by keys.sealing.
+    ctx = context_of(manifest)
+    content_key = opening_keys[addressee.kid].unwrap(parcel.wrap, ctx)
+    content = open_body(parcel.body, content_key, ctx, unb64u(manifest.body.commit))
+    # 9  In time, and not seen before.
+    verify_times(manifest, now)
+    if seen(name) if callable(seen) else name in seen:
+        raise AlreadyReceived("this message was received before")
+    # 10  It carries what it declares, no more and no less.
+    case = parse_content(content)
+    verify_declaration(manifest, case)
+    return Opened(manifest, name, case, content, entry, index)
+
+
+def verify_declaration(manifest: Manifest, case: CaseMessage) -> None:
+    """Refuse a message whose content is of another type, or carries other categories, than it declares."""
+    if case.type != manifest.type:
+        raise Misdeclared(f"the content is of type `{case.type}`; the manifest declares `{manifest.type}`")
+    carried, declared = set(derive_categories(case)), {str(c) for c in manifest.cats}
+    if carried != declared:
+        hidden = ", ".join(sorted(carried - declared)) or "nothing"
+        absent = ", ".join(sorted(declared - carried)) or "nothing"
+        raise Misdeclared(f"the content carries undeclared: {hidden}; the manifest declares in vain: {absent}")
+
+
+def _disclosure_of(data: bytes, manifest: Manifest, name: str) -> DisclosureEntry:
+    entry = parse_entry(data)
+    if not isinstance(entry, DisclosureEntry):
+        raise ProofMismatch("the log entry is not a disclosure")
+    said = (entry.msg, entry.id, entry.from_, entry.agr, tuple(r.id for r in entry.to), tuple(entry.cats))
+    signed = (name, manifest.id, manifest.from_, manifest.agr, tuple(a.id for a in manifest.to), tuple(manifest.cats))
+    facts = (entry.type, entry.purpose, entry.crime, entry.class_, tuple(entry.handling), entry.urgency, entry.re)
+    declared = (
+        manifest.type,
+        manifest.purpose,
+        manifest.crime,
+        manifest.class_,
+        manifest.handling,
+        manifest.urgency,
+        manifest.re,
+    )
+    if said != signed or facts != declared:
+        raise ProofMismatch("the log entry does not say what the sender signed")
+    return entry
