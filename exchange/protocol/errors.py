@@ -85,3 +85,91 @@ class ProofMismatch(Refusal):
     """The log entry or its proof is about something other than what was delivered (MSG-19)."""
 
     code = "proof_mismatch"
+
+
+class ProofMissing(Refusal):
+    """A call without the caller's proof (HTTP-2)."""
+
+    code = "proof_missing"
+
+
+class ProofMalformed(Refusal):
+    """A caller's proof in another form than the one allowed (HTTP-3)."""
+
+    code = "proof_malformed"
+
+
+class ProofInvalid(Refusal):
+    """A caller's proof whose signature does not verify over the call (HTTP-5)."""
+
+    code = "proof_invalid"
+
+
+class ProofStale(Refusal):
+    """A caller's proof made too long ago, in the future, or before this service started (HTTP-6, HTTP-8)."""
+
+    code = "proof_stale"
+
+
+class ProofReplayed(Refusal):
+    """A call that was made before, sent again as it was (HTTP-8)."""
+
+    code = "proof_replayed"
+
+
+class ContentDigestMismatch(Refusal):
+    """A body other than the one whose digest was signed (HTTP-7)."""
+
+    code = "content_digest_mismatch"
+
+
+class AuthorityMismatch(Refusal):
+    """A call signed for another host and carried here (HTTP-4)."""
+
+    code = "authority_mismatch"
+
+
+class AnswerUnproven(Refusal):
+    """An answer that the broker's key did not sign for this call (HTTP-9)."""
+
+    code = "answer_unproven"
+
+
+class MediaTypeUnknown(Refusal):
+    """A body of another media type than the call takes (HTTP-12)."""
+
+    code = "media_type_unknown"
+
+
+class ParameterInvalid(Refusal):
+    """A query parameter that is unknown, repeated, or out of its range (HTTP-13)."""
+
+    code = "parameter_invalid"
+
+
+class RateLimited(Refusal):
+    """More calls than this caller may make; ``retry_after`` is in seconds (HTTP-14)."""
+
+    code = "rate_limited"
+
+    def __init__(self, sentence: str, *, retry_after: int = 60) -> None:
+        super().__init__(sentence)
+        self.retry_after = retry_after
+
+
+class Overloaded(Refusal):
+    """More is waiting to be written than the broker takes; nothing of this call was written (HTTP-15)."""
+
+    code = "overloaded"
+
+
+class ReceiptNotTheirs(Refusal):
+    """A receipt for a message that the caller did not receive (ADM-20)."""
+
+    code = "receipt_not_theirs"
+
+
+class AgreementNotTheirs(Refusal):
+    """An agreement or notice put forward by somebody who is not a party to it (ADM-30)."""
+
+    code = "agreement_not_theirs"
