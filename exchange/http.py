@@ -26,11 +26,11 @@ from typing import TYPE_CHECKING, Any, Final
 from exchange.protocol.errors import (
     AuthorityMismatch,
     ContentDigestMismatch,
-    ProofInvalid,
-    ProofMalformed,
-    ProofMissing,
-    ProofReplayed,
-    ProofStale,
+    CallProofInvalid,
+    CallProofMalformed,
+    CallProofMissing,
+    CallReplayed,
+    CallProofStale,
     RateLimited,
 )
 from keys.encoding import b64u, write_json
@@ -63,11 +63,11 @@ STATUS: Final[Mapping[str, int]] = {
     "content_digest_mismatch": 400,
     "too_large": 413,
     # Nobody proved to be calling.
-    "proof_missing": 401,
-    "proof_malformed": 401,
-    "proof_invalid": 401,
-    "proof_stale": 401,
-    "proof_replayed": 401,
+    "call_proof_missing": 401,
+    "call_proof_malformed": 401,
+    "call_proof_invalid": 401,
+    "call_proof_stale": 401,
+    "call_replayed": 401,
     # Somebody did, and may not do this.
     "signature_invalid": 403,
     "key_unknown": 403,
@@ -260,7 +260,7 @@ def verify_answer(
 def check_fresh(proof: Proof, now: datetime) -> None:
     """Refuse a proof made too long ago, or by a clock too far ahead (HTTP-6)."""
     if not -SKEW <= now.timestamp() - proof.created <= SKEW:
-        raise ProofStale(f"the proof's `created` is more than {SKEW} seconds away from the time here")
+        raise CallProofStale(f"the proof's `created` is more than {SKEW} seconds away from the time here")
 
 
 def check_digest(stated: str, body: bytes) -> None:
@@ -296,14 +296,16 @@ _VALUES: Final[Mapping[str, re.Pattern[str]]] = {
 def _read_proof(headers: Mapping[str, str], components: str, tag: str, names: frozenset[str]) -> Proof:
     stated, signed = headers.get("signature-input"), headers.get("signature")
     if not stated or not signed:
-        raise ProofMissing("there is no `Signature-Input` and `Signature` of RFC 9421 with the label `ix`")
+        raise CallProofMissing("there is no `Signature-Input` and `Signature` of RFC 9421 with the label `ix`")
     signature = _SIGNATURE.fullmatch(signed)
     prefix = f"ix={components};"
     if not stated.startswith(prefix) or not signature:
-        raise ProofMalformed(f"the proof is not of the one form allowed, `ix={components}` and 64 bytes of signature")
+        raise CallProofMalformed(
+            f"the proof is not of the one form allowed, `ix={components}` and 64 bytes of signature"
+        )
     values = _parameters(stated[len(prefix) :])
     if values.keys() != names or values["tag"] != tag:
-        raise ProofMalformed(f"the proof's parameters are not exactly those of `{tag}`")
+        raise CallProofMalformed(f"the proof's parameters are not exactly those of `{tag}`")
     return Proof(values["keyid"], int(values["created"]), values.get("nonce", ""), stated[3:], signature[1])
 
 
@@ -315,7 +317,7 @@ def _parameters(text: str) -> dict[str, str]:
         form = _VALUES.get(name)
         read = form.fullmatch(value) if form else None
         if read is None or name in values:
-            raise ProofMalformed("a parameter of the proof is unknown, repeated or badly written")
+            raise CallProofMalformed("a parameter of the proof is unknown, repeated or badly written")
         values[name] = read[1]
     return values
 
@@ -324,7 +326,7 @@ def _verify(proof: Proof, key: PublicKey, base: bytes) -> None:
     try:
         key.verify(b64decode(proof.signature, validate=True), base)
     except (SignatureInvalid, binascii.Error):
-        raise ProofInvalid("the proof's signature does not verify over this call") from None
+        raise CallProofInvalid("the proof's signature does not verify over this call") from None
 
 
 class NonceMemory:
@@ -349,7 +351,7 @@ class NonceMemory:
     def remember(self, proof: Proof, now: datetime) -> None:
         """Note a verified call, or refuse it: made before, or dated before this memory began."""
         if proof.created < self._started:
-            raise ProofStale("the proof was made before this service started; make a new one")
+            raise CallProofStale("the proof was made before this service started; make a new one")
         age = proof.created // SKEW
         seen = self._ages.get(age)
         if seen is None:
@@ -357,7 +359,7 @@ class NonceMemory:
             seen = self._ages[age] = set()
         name = proof.keyid + proof.nonce
         if name in seen:
-            raise ProofReplayed("this very call was made before")
+            raise CallReplayed("this very call was made before")
         if self._held >= self._limit:
             self._forget(now)
             if self._held >= self._limit:

@@ -87,34 +87,34 @@ class ProofMismatch(Refusal):
     code = "proof_mismatch"
 
 
-class ProofMissing(Refusal):
+class CallProofMissing(Refusal):
     """A call without the caller's proof (HTTP-2)."""
 
-    code = "proof_missing"
+    code = "call_proof_missing"
 
 
-class ProofMalformed(Refusal):
+class CallProofMalformed(Refusal):
     """A caller's proof in another form than the one allowed (HTTP-3)."""
 
-    code = "proof_malformed"
+    code = "call_proof_malformed"
 
 
-class ProofInvalid(Refusal):
+class CallProofInvalid(Refusal):
     """A caller's proof whose signature does not verify over the call (HTTP-5)."""
 
-    code = "proof_invalid"
+    code = "call_proof_invalid"
 
 
-class ProofStale(Refusal):
+class CallProofStale(Refusal):
     """A caller's proof made too long ago, in the future, or before this service started (HTTP-6, HTTP-8)."""
 
-    code = "proof_stale"
+    code = "call_proof_stale"
 
 
-class ProofReplayed(Refusal):
+class CallReplayed(Refusal):
     """A call that was made before, sent again as it was (HTTP-8)."""
 
-    code = "proof_replayed"
+    code = "call_replayed"
 
 
 class ContentDigestMismatch(Refusal):
@@ -173,3 +173,55 @@ class AgreementNotTheirs(Refusal):
     """An agreement or notice put forward by somebody who is not a party to it (ADM-30)."""
 
     code = "agreement_not_theirs"
+
+
+class InclusionInvalid(Refusal):
+    """An inclusion proof that does not lead from the entry to the signed root (LOG-6)."""
+
+    code = "inclusion_invalid"
+
+
+class LogInconsistent(Refusal):
+    """Two signed views of the log that cannot both be true: evidence of misconduct (LOG-8)."""
+
+    code = "log_inconsistent"
+
+    def __init__(self, sentence: str, *, older: str = "", newer: str = "", proof: tuple[bytes, ...] = ()) -> None:
+        super().__init__(sentence)
+        self.older, self.newer, self.proof = older, newer, proof
+
+
+class TilePathInvalid(Refusal):
+    """A path that is not the one spelling of a tile or an entry bundle (LOG-11)."""
+
+    code = "tile_path_invalid"
+
+
+class CheckpointInvalid(Refusal):
+    """A checkpoint in another form, of another log, or without both of the log's valid signatures (LOG-20)."""
+
+    code = "checkpoint_invalid"
+
+
+class TlogProofMalformed(Refusal):
+    """A tlog-proof in another form than the one allowed (LOG-24)."""
+
+    code = "tlog_proof_malformed"
+
+
+class EntryMalformed(Refusal):
+    """A log entry that is not the one spelling of one of the six kinds (LOG-30)."""
+
+    code = "entry_malformed"
+
+
+class BundleMalformed(Refusal):
+    """An entry bundle that is cut short, or holds more or fewer entries than it should (LOG-14)."""
+
+    code = "bundle_malformed"
+
+
+class ReceiptMalformed(Refusal):
+    """A receipt batch with unknown, missing, repeated or wrongly typed members (RCT-2)."""
+
+    code = "receipt_malformed"
