@@ -25,12 +25,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from exchange.protocol.errors import (
     AuthorityMismatch,
-    ContentDigestMismatch,
     CallProofInvalid,
     CallProofMalformed,
     CallProofMissing,
-    CallReplayed,
     CallProofStale,
+    CallReplayed,
+    ContentDigestMismatch,
     RateLimited,
 )
 from keys.encoding import b64u, write_json
@@ -60,6 +60,7 @@ STATUS: Final[Mapping[str, int]] = {
     "suite_unknown": 400,
     "wrong_algorithm": 400,
     "wrong_typ": 400,
+    "receipt_malformed": 400,
     "content_digest_mismatch": 400,
     "too_large": 413,
     # Nobody proved to be calling.
@@ -92,11 +93,19 @@ STATUS: Final[Mapping[str, int]] = {
     "body_damaged": 422,
     "padding_invalid": 422,
     "commitment_mismatch": 422,
+    "proof_mismatch": 422,
+    "inclusion_invalid": 422,
+    "log_inconsistent": 422,
+    "checkpoint_invalid": 422,
+    "tlog_proof_malformed": 422,
+    "entry_malformed": 422,
+    "bundle_malformed": 422,
     # It meets something that was there before.
     "id_reused": 409,
     "already_received": 409,
     # The edge itself.
     "not_found": 404,
+    "tile_path_invalid": 404,
     "method_not_allowed": 405,
     "media_type_unknown": 415,
     "parameter_invalid": 400,
