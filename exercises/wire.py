@@ -377,3 +377,11 @@ class _Life:
             return
         if heard.result()["type"].endswith(".failed"):
             raise RuntimeError(f"an app failed at {act}: {heard.result().get('message', '')}")
+
+
+def answers(url: str) -> bool:
+    """Say whether somebody answers 200 at an address of this machine."""
+    try:
+        return httpx.get(url, timeout=2.0, trust_env=False).status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False
