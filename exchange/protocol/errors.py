@@ -225,3 +225,45 @@ class ReceiptMalformed(Refusal):
     """A receipt batch with unknown, missing, repeated or wrongly typed members (RCT-2)."""
 
     code = "receipt_malformed"
+
+
+class AgreementMalformed(Refusal):
+    """An agreement with unknown, missing or wrongly typed members, or with terms that contradict (AGR-2)."""
+
+    code = "agreement_malformed"
+
+
+class SignerNotParty(Refusal):
+    """A signature on an agreement by somebody who is no party to it (AGR-13)."""
+
+    code = "signer_not_party"
+
+
+class SignedTwice(Refusal):
+    """One party signed the same agreement twice (AGR-14)."""
+
+    code = "signed_twice"
+
+
+class SignaturesMissing(Refusal):
+    """An agreement that not every party has signed cannot be in force (AGR-12)."""
+
+    code = "signatures_missing"
+
+
+class AgreementRefused(Refusal):
+    """An agreement that does not follow from the one it says it replaces (AGR-20)."""
+
+    code = "agreement_refused"
+
+
+class NoticeMalformed(Refusal):
+    """A notice with unknown, missing or wrongly typed members (AGR-22)."""
+
+    code = "notice_malformed"
+
+
+class NoticeRefused(Refusal):
+    """A notice by somebody who is no party, out of order, or against nothing it could change (AGR-23)."""
+
+    code = "notice_refused"
