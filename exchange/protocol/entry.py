@@ -1,0 +1,286 @@
+"""Log entries: the six facts the log keeps, each in exactly one spelling (LOG-30 to LOG-44).
+
+An entry holds digests, agency ids, clause names and codes of the vocabulary: never content, never a
+person's name, so the log can be shown to every party. It is compact JSON with its members in one fixed
+order; a reader writes what it understood again and refuses the entry unless the same bytes come out,
+which rules out repeated members, other orders, white space and escapes at once. An entry repeats what
+the agreement's decision depended on, so an auditor can decide again from the log alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, model_validator
+
+from exchange.protocol.errors import EntryMalformed
+from exchange.protocol.vocabulary import (
+    Category,
+    Classification,
+    CrimeArea,
+    Handling,
+    MessageType,
+    Purpose,
+    ReceiptStatus,
+    Urgency,
+)
+from keys.encoding import instant, stamp
+from keys.errors import MalformedEncoding, TooLarge
+
+if TYPE_CHECKING:
+    from exchange.protocol.message import Manifest
+
+MAX_ENTRY: Final = 4096
+"""Bytes of one entry; the largest manifest, each recipient under two clauses, stays below it."""
+MAX_RECIPIENTS: Final = 20
+MAX_PARTIES: Final = 64
+
+Digest = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$")]
+AgencyId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)*\.sim$", max_length=40)]
+MessageId = Annotated[
+    str, StringConstraints(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
+]
+LogTime = Annotated[
+    str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$")
+]
+Clause = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]
+Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+Version = Annotated[int, Field(ge=1, le=2**31)]
+
+# Lax only in this: the vocabulary's text may stand for its term, and a list for a tuple. JSON has no others.
+_AsText = Field(strict=False)
+Handlings = Annotated[
+    tuple[Annotated[Handling, _AsText], ...], Field(strict=False, min_length=1, max_length=len(Handling))
+]
+Categories = Annotated[tuple[Annotated[Category, _AsText], ...], Field(strict=False, max_length=len(Category))]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
+
+
+class _Entry(_Part):
+    v: Literal["ix/1"] = "ix/1"
+    typ: str
+    ts: LogTime
+
+    @property
+    def at(self) -> datetime:
+        """The log time: the broker's clock, not a sender's."""
+        return instant(self.ts)
+
+    def to_bytes(self) -> bytes:
+        """The entry as it is hashed, logged and sent."""
+        return self.__pydantic_serializer__.to_json(self, by_alias=True, exclude_none=True)
+
+
+class Permitted(_Part):
+    """One recipient of a disclosure, and the clauses that permit it."""
+
+    id: AgencyId
+    clauses: Annotated[tuple[Clause, ...], Field(strict=False, min_length=1, max_length=64)]
+
+
+class Denied(_Part):
+    """One recipient of a denied message: why, and the clause that came nearest."""
+
+    id: AgencyId
+    code: Code
+    nearest: Clause | None = None
+
+
+class DisclosureEntry(_Entry):
+    """A message was permitted and delivered: who, to whom, under which clauses, for what."""
+
+    typ: Literal["disclosure"] = "disclosure"
+    msg: Digest
+    id: MessageId
+    from_: AgencyId = Field(alias="from")
+    to: Annotated[tuple[Permitted, ...], Field(strict=False, min_length=1, max_length=MAX_RECIPIENTS)]
+    agr: Digest
+    type: Annotated[MessageType, _AsText]
+    purpose: Annotated[Purpose, _AsText]
+    crime: Annotated[CrimeArea, _AsText]
+    class_: Annotated[Classification, _AsText] = Field(alias="class")
+    handling: Handlings
+    cats: Categories
+    urgency: Annotated[Urgency, _AsText]
+    re: Digest | None = None
+    policy: Digest
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        _orderly(self.to, self.handling, self.cats)
+        return self
+
+
+class DenialEntry(_Entry):
+    """A message was denied and delivered to nobody; the codes say why, per recipient and as a whole."""
+
+    typ: Literal["denial"] = "denial"
+    msg: Digest
+    id: MessageId
+    from_: AgencyId = Field(alias="from")
+    to: Annotated[tuple[Denied, ...], Field(strict=False, min_length=1, max_length=MAX_RECIPIENTS)]
+    agr: Digest
+    code: Code
+    type: Annotated[MessageType, _AsText]
+    purpose: Annotated[Purpose, _AsText]
+    crime: Annotated[CrimeArea, _AsText]
+    class_: Annotated[Classification, _AsText] = Field(alias="class")
+    handling: Handlings
+    cats: Categories
+    urgency: Annotated[Urgency, _AsText]
+    policy: Digest
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        _orderly(self.to, self.handling, self.cats)
+        return self
+
+
+class ReceiptEntry(_Entry):
+    """A recipient said, under its signature, what became of a message; ``batch`` names the signed batch."""
+
+    typ: Literal["receipt"] = "receipt"
+    msg: Digest
+    by: AgencyId
+    status: Annotated[ReceiptStatus, _AsText]
+    code: Code | None = None
+    batch: Digest
+
+    @model_validator(mode="after")
+    def _reason(self) -> Self:
+        if (self.status is ReceiptStatus.REJECTED) != (self.code is not None):
+            raise ValueError("a rejection has a code, and nothing else has one")
+        return self
+
+
+class AgreementEntry(_Entry):
+    """An agreement has the signatures of all its parties from here on."""
+
+    typ: Literal["agreement"] = "agreement"
+    agr: Digest
+    parties: Annotated[tuple[AgencyId, ...], Field(strict=False, min_length=2, max_length=MAX_PARTIES)]
+    replaces: Digest | None = None
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        if len(set(self.parties)) != len(self.parties):
+            raise ValueError("a party is named once")
+        return self
+
+
+class NoticeEntry(_Entry):
+    """A party suspended, resumed or left an agreement; ``notice`` names its signed notice."""
+
+    typ: Literal["suspension"] = "suspension"
+    agr: Digest
+    by: AgencyId
+    act: Literal["suspend", "leave", "resume"]
+    notice: Digest
+
+
+class RecordEntry(_Entry):
+    """An agency's record of keys, this version, counts from here on."""
+
+    typ: Literal["record"] = "record"
+    agency: AgencyId
+    version: Version
+    record: Digest
+
+
+LogEntry = DisclosureEntry | DenialEntry | ReceiptEntry | AgreementEntry | NoticeEntry | RecordEntry
+
+_READER: Final[TypeAdapter[LogEntry]] = TypeAdapter(Annotated[LogEntry, Field(discriminator="typ")])
+
+
+def _orderly(to: Sequence[Permitted | Denied], handling: Sequence[str], cats: Sequence[str]) -> None:
+    if len({recipient.id for recipient in to}) != len(to):
+        raise ValueError("a recipient is named once")
+    if any(a >= b for codes in (handling, cats) for a, b in pairwise(codes)):
+        raise ValueError("codes stand in ascending order, each once")
+
+
+def parse_entry(data: bytes) -> LogEntry:
+    """Read a log entry; ``EntryMalformed`` for anything but the one spelling of one of the six kinds."""
+    if len(data) > MAX_ENTRY:
+        raise EntryMalformed(f"{len(data)} bytes where a log entry has at most {MAX_ENTRY}")
+    try:
+        entry = _READER.validate_json(data)
+        instant(entry.ts)  # the pattern lets through a 31st of February
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        member = ".".join(str(part) for part in first["loc"][1:]) or "(whole)"
+        raise EntryMalformed(f"log entry member `{member}` is not as it must be: {first['type']}") from None
+    except MalformedEncoding:
+        raise EntryMalformed("a log entry names a day or hour that does not exist") from None
+    if entry.to_bytes() != data:
+        raise EntryMalformed("the log entry is not in its one allowed spelling")
+    return entry
+
+
+# --- builders: each returns the bytes to log -----------------------------------------------------------
+
+
+def disclosure_entry(
+    manifest: Manifest, msg: str, clauses: Sequence[Sequence[str]], policy: str, ts: datetime
+) -> bytes:
+    """Log that a message was permitted; ``clauses`` names, per recipient of the manifest, what permits it."""
+    to = [{"id": a.id, "clauses": tuple(c)} for a, c in zip(manifest.to, clauses, strict=True)]
+    return _write(DisclosureEntry, ts, msg=msg, to=to, policy=policy, re=manifest.re, **_facts(manifest))
+
+
+def denial_entry(
+    manifest: Manifest, msg: str, reasons: Sequence[tuple[str, str | None]], code: str, policy: str, ts: datetime
+) -> bytes:
+    """Log that a message was denied; ``reasons`` gives, per recipient, its code and the nearest clause if any."""
+    to = [{"id": a.id, "code": c, "nearest": n} for a, (c, n) in zip(manifest.to, reasons, strict=True)]
+    return _write(DenialEntry, ts, msg=msg, to=to, code=code, policy=policy, **_facts(manifest))
+
+
+def receipt_entry(msg: str, by: str, status: str, code: str | None, batch: str, ts: datetime) -> bytes:
+    """Log one item of a verified receipt batch; ``batch`` is the digest of the batch's payload."""
+    return _write(ReceiptEntry, ts, msg=msg, by=by, status=status, code=code, batch=batch)
+
+
+def agreement_entry(agr: str, parties: Sequence[str], replaces: str | None, ts: datetime) -> bytes:
+    """Log that all parties have signed an agreement."""
+    return _write(AgreementEntry, ts, agr=agr, parties=tuple(parties), replaces=replaces)
+
+
+def notice_entry(agr: str, by: str, act: str, notice: str, ts: datetime) -> bytes:
+    """Log a party's verified notice about an agreement; ``notice`` is the digest of its payload."""
+    return _write(NoticeEntry, ts, agr=agr, by=by, act=act, notice=notice)
+
+
+def record_entry(agency: str, version: int, record: str, ts: datetime) -> bytes:
+    """Log a new version of an agency's record; ``record`` is its digest."""
+    return _write(RecordEntry, ts, agency=agency, version=version, record=record)
+
+
+def _facts(manifest: Manifest) -> dict[str, Any]:
+    m = manifest
+    return {
+        "id": m.id,
+        "from_": m.from_,
+        "agr": m.agr,
+        "type": m.type,
+        "purpose": m.purpose,
+        "crime": m.crime,
+        "class_": m.class_,
+        "handling": m.handling,
+        "cats": m.cats,
+        "urgency": m.urgency,
+    }
+
+
+def _write(kind: type[_Entry], ts: datetime, **members: Any) -> bytes:
+    """Validate and write; what cannot be an entry is our own fault (``ValueError``), too long a one the sender's."""
+    data = kind(ts=stamp(ts), **members).to_bytes()
+    if len(data) > MAX_ENTRY:
+        raise TooLarge(f"the log entry would have {len(data)} bytes; send to fewer recipients at a time")
+    return data

@@ -1,0 +1,118 @@
+"""Receipts: what a recipient says, under its signature, became of its messages (RCT-1 to RCT-9).
+
+One signed batch carries up to 100 items, so that a pair of signatures is spent once for many messages.
+The log gets one entry per item, and each names the batch it came from. What a receipt says is the
+recipient's word alone; that it said so, and when the log heard it, is proved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from exchange.protocol.entry import AgencyId, Code, Digest, LogTime
+from exchange.protocol.errors import FederationMismatch, ReceiptMalformed
+from exchange.protocol.vocabulary import ReceiptStatus
+from keys.encoding import instant, read_json, stamp, write_json
+from keys.signing import Signer, Statement, Typ, parse_statement, sign, verify_pair
+from keys.trust import Directory
+
+MAX_ITEMS: Final = 100
+MAX_BATCH: Final = 32 * 1024
+"""Bytes of a batch's payload; 100 items of the longest kind stay below it."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class ReceiptItem(_Part):
+    """What became of one message; ``code`` is the refusal that a ``rejected`` message met, and only its."""
+
+    msg: Digest
+    status: Annotated[ReceiptStatus, Field(strict=False)]
+    code: Code | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _absent_not_null(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "code" in value and value["code"] is None:
+            raise ValueError("`code` is absent, not null, where nothing was rejected")
+        return value
+
+    @model_validator(mode="after")
+    def _reason(self) -> Self:
+        if (self.status is ReceiptStatus.REJECTED) != (self.code is not None):
+            raise ValueError("a rejection has a code, and nothing else has one")
+        return self
+
+
+class _Members(_Part):
+    v: Literal["ix/1"]
+    typ: Literal["receipts"]
+    fed: Digest
+    by: AgencyId
+    ts: LogTime
+    items: Annotated[tuple[ReceiptItem, ...], Field(strict=False, min_length=1, max_length=MAX_ITEMS)]
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        if len({(item.msg, item.status) for item in self.items}) != len(self.items):
+            raise ValueError("a message and status stand in a batch once")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptBatch:
+    """A verified batch: who says it, when it says it was signed, and one item per message and status."""
+
+    by: str
+    fed: str
+    ts: datetime
+    items: tuple[ReceiptItem, ...]
+    statement: Statement
+
+    @property
+    def digest(self) -> str:
+        """The batch's name, which each of its log entries cites."""
+        return self.statement.digest
+
+
+def build_receipts(items: Sequence[ReceiptItem], *, by: str, fed: str, ts: datetime, signer: Signer) -> bytes:
+    """Sign a batch of at most 100 items; returns the JWS that is sent to the broker."""
+    written = [item.model_dump(mode="json", exclude_none=True) for item in items]
+    payload = write_json({"v": "ix/1", "typ": "receipts", "fed": fed, "by": by, "ts": stamp(ts), "items": written})
+    _read(payload)  # refuse here what every reader would refuse there
+    return sign(payload, signer, Typ.RECEIPT).to_bytes()
+
+
+def verify_receipts(data: bytes, directory: Directory, at: datetime) -> ReceiptBatch:
+    """Return a batch that its sender signed with both keys, valid at log time ``at``; raise the exact refusal.
+
+    Deliberately not checked: that the sender received these messages. Who keeps the log checks that.
+    """
+    statement = parse_statement(data)
+    members = _read(statement.payload)
+    if members.fed != directory.fed:
+        raise FederationMismatch("the receipts belong to another federation")
+    if len(statement.pairs) != 1:
+        raise ReceiptMalformed("receipts are signed by their sender alone: one pair of signatures")
+    lookup = directory.signing_lookup(members.by, at)
+    verify_pair(statement.raw_payload, statement.pairs[0], lookup, Typ.RECEIPT)
+    return ReceiptBatch(members.by, members.fed, instant(members.ts), members.items, statement)
+
+
+def _read(payload: bytes) -> _Members:
+    value = read_json(payload, limit=MAX_BATCH)
+    try:
+        members = _Members.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        member = ".".join(str(part) for part in first["loc"]) or "(whole)"
+        raise ReceiptMalformed(f"receipt member `{member}` is not as RCT-2 says: {first['type']}") from None
+    instant(members.ts)  # the pattern lets through a 31st of February
+    return members
