@@ -9,6 +9,7 @@ Python cannot wipe memory: who can read this process's memory can read its keys.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 import unicodedata
@@ -160,7 +161,7 @@ def _write(path: Path, kind: str, label: str, secrets: dict[str, Any], passphras
     members = {"v": "ix/1", "typ": "keystore", "kind": kind, "label": label, "kdf": kdf, "cipher": cipher}
     header = b64u(write_json(members))
     sealed = AESGCM(_stretch(passphrase, salt, SCRYPT_N)).encrypt(nonce, write_json(secrets), header.encode("ascii"))
-    write_private(path, write_json({"header": header, "sealed": b64u(sealed)}))
+    replace_file(path, write_json({"header": header, "sealed": b64u(sealed)}))
 
 
 def _read(path: Path, kind: str, passphrase: str) -> tuple[str, dict[str, Any]]:
@@ -195,7 +196,7 @@ def _stretch(passphrase: str, salt: bytes, n: int) -> bytes:
     return Scrypt(salt=salt, length=32, n=n, r=SCRYPT_R, p=SCRYPT_P).derive(secret)
 
 
-def write_private(path: Path, data: bytes, mode: int = 0o600) -> None:
+def replace_file(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Replace a file whole: a reader sees the old bytes or the new ones, also after a power cut."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{b64u(os.urandom(6))}")
     try:
@@ -215,6 +216,17 @@ def write_private(path: Path, data: bytes, mode: int = 0o600) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder for one ceremony at a time, so that two at once do not lose each other's record."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def read_private(path: Path) -> bytes:
