@@ -394,7 +394,7 @@ def parse_content(data: bytes) -> CaseMessage:
         value = read_json(data, limit=MAX_CONTENT)
     except (MalformedEncoding, TooLarge) as error:
         raise ContentMalformed(f"the content is not I-JSON of at most {MAX_CONTENT} bytes: {error.sentence}") from None
-    refuse_real(value, data.decode())
+    refuse_real(value, data)
     try:
         message = _ADAPTER.validate_json(data)
     except ValidationError as error:
