@@ -21,7 +21,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
-from exchange.protocol.content import CaseMessage, derive_categories, parse_content
+from exchange.protocol.content import CaseMessage, derive_categories, parse_content, undeclared
 from exchange.protocol.errors import (
     AlreadyReceived,
     EnvelopeMalformed,
@@ -232,7 +232,8 @@ def compose(draft: Draft, content: bytes, signer: Signer, chance: Chance = os.ur
     }
     if draft.re is None:
         del manifest["re"]
-    parse_manifest(payload := write_json(manifest))  # refuse here what every reader would refuse there
+    # Refuse here what every reader would refuse there.
+    verify_declaration(parse_manifest(payload := write_json(manifest)), case)
     kids = [key.kid for _, key in draft.recipients]
     envelope = assemble(sign(payload, signer, Typ.MESSAGE), kids, wraps, body)
     if len(envelope) > MAX_ENVELOPE:
@@ -423,14 +424,26 @@ def open_parcel(
 
 
 def verify_declaration(manifest: Manifest, case: CaseMessage) -> None:
-    """Refuse a message whose content is of another type, or carries other categories, than it declares."""
-    if case.type != manifest.type:
-        raise Misdeclared(f"the content is of type `{case.type}`; the manifest declares `{manifest.type}`")
-    carried, declared = set(derive_categories(case)), {str(c) for c in manifest.cats}
-    if carried != declared:
+    """Refuse a message whose manifest does not declare what its content says (MSG-31, CNT-61)."""
+    wrong = undeclared(
+        case,
+        type=manifest.type,
+        purpose=manifest.purpose,
+        crime=manifest.crime,
+        urgency=manifest.urgency,
+        handling=manifest.handling,
+        cats=manifest.cats,
+        re=manifest.re,
+    )
+    if not wrong:
+        return
+    sentence = f"the manifest does not declare what the content says: {', '.join(f'`{m}`' for m in wrong)}"
+    if "cats" in wrong:
+        carried, declared = set(derive_categories(case)), {str(c) for c in manifest.cats}
         hidden = ", ".join(sorted(carried - declared)) or "nothing"
         absent = ", ".join(sorted(declared - carried)) or "nothing"
-        raise Misdeclared(f"the content carries undeclared: {hidden}; the manifest declares in vain: {absent}")
+        sentence += f"; carried undeclared: {hidden}; declared in vain: {absent}"
+    raise Misdeclared(sentence)
 
 
 def _disclosure_of(data: bytes, manifest: Manifest, name: str) -> DisclosureEntry:
