@@ -1,0 +1,204 @@
+"""Deciding: may this agency tell these agencies this, under that agreement, now? (AGR-30 to AGR-44)
+
+``decide`` is pure, total and deterministic. What no clause of the named agreement permits is denied; what
+any agreement in force between the two parties forbids is denied all the same; one recipient denied denies
+the message. A denial carries the nearest clauses and what each of them missed, for the sender's own side
+and the auditor; everybody else sees the code alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from exchange.protocol.agreement import Agreement
+from exchange.protocol.explanation import Miss, forbidding, nearest
+from exchange.protocol.matching import Party, Request, places
+from exchange.protocol.policy import Period, PolicyBook, State
+from exchange.protocol.terms import Permit
+from exchange.protocol.vocabulary import Onward
+
+Outcome = Literal["permit", "deny"]
+
+PERMITTED: Final = "permitted"
+FORBIDDEN: Final = "forbidden"
+NOT_A_PARTY: Final = "not_a_party"
+NO_CLAUSE: Final = "no_clause"
+_LAPSED: Final = {
+    State.UNKNOWN: "agreement_unknown",
+    State.NOT_YET: "agreement_not_in_force",
+    State.EXPIRED: "agreement_expired",
+    State.SUPERSEDED: "agreement_superseded",
+    State.LEFT: "agreement_not_in_force",
+    State.SUSPENDED: "agreement_suspended",
+}
+CODES: Final = (
+    FORBIDDEN,
+    "agreement_unknown",
+    "agreement_not_in_force",
+    "agreement_expired",
+    "agreement_superseded",
+    "agreement_suspended",
+    NOT_A_PARTY,
+    NO_CLAUSE,
+)
+"""The codes of a denial; where recipients differ, the message gets the one that stands first here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Obligations:
+    """What the recipient is bound to; the strictest of all clauses that permitted (AGR-36)."""
+
+    onward: str
+    evidence: bool
+    human_release: bool
+    retention_days: int | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The members as they are written in an explanation."""
+        members: dict[str, Any] = {
+            "onward": self.onward,
+            "evidence": self.evidence,
+            "human_release": self.human_release,
+        }
+        return members if self.retention_days is None else {**members, "retention_days": self.retention_days}
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientDecision:
+    """The decision about one recipient: the clauses that made it, and for a denial what would change it.
+
+    ``clauses`` are ids of the named agreement for a permit, and of any agreement for a prohibition, where
+    ``nearest`` then names each forbidding clause with its agreement.
+    """
+
+    recipient: str
+    outcome: Outcome
+    code: str
+    sentence: str
+    clauses: tuple[str, ...]
+    obligations: Obligations | None
+    nearest: tuple[Miss, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The members as they are written in an explanation."""
+        members: dict[str, Any] = {
+            "id": self.recipient,
+            "outcome": self.outcome,
+            "code": self.code,
+            "sentence": self.sentence,
+            "clauses": list(self.clauses),
+        }
+        if self.obligations is not None:
+            members["obligations"] = self.obligations.to_json()
+        if self.outcome == "deny":
+            members["nearest"] = [miss.to_json() for miss in self.nearest]
+        return members
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The decision about a whole message."""
+
+    outcome: Outcome
+    code: str
+    per_recipient: tuple[RecipientDecision, ...]
+    policy: str
+    agreement: str
+
+    @property
+    def permitted(self) -> bool:
+        """Whether the message may go to every recipient it names."""
+        return self.outcome == "permit"
+
+    def to_json(self) -> dict[str, Any]:
+        """The full explanation: for the sender's own side and the auditor, never for anybody else (AGR-43)."""
+        return {
+            "outcome": self.outcome,
+            "code": self.code,
+            "agreement": self.agreement,
+            "policy": self.policy,
+            "recipients": [one.to_json() for one in self.per_recipient],
+        }
+
+    def public(self) -> dict[str, Any]:
+        """What anybody else may see: the outcome and its code."""
+        return {"outcome": self.outcome, "code": self.code}
+
+
+def decide(request: Request, book: PolicyBook, now: datetime) -> Decision:
+    """Say whether ``request`` may pass at ``now``, by which clauses and with which obligations.
+
+    Nobody to tell is a denial with ``no_clause``: an empty list of recipients means nobody, not everybody.
+    """
+    period = book.period(now)
+    named = period.in_force.get(request.agreement)
+    names = request.discloser.names
+    made = tuple(_one(request, recipient, named, names, book, period, now) for recipient in request.recipients)
+    denials = {one.code for one in made if one.outcome == "deny"}
+    if made and not denials:
+        return Decision("permit", PERMITTED, made, period.policy, request.agreement)
+    code = min(denials, key=CODES.index, default=NO_CLAUSE)
+    return Decision("deny", code, made, period.policy, request.agreement)
+
+
+def _one(
+    request: Request,
+    recipient: Party,
+    named: Agreement | None,
+    names: tuple[str, ...],
+    book: PolicyBook,
+    period: Period,
+    now: datetime,
+) -> RecipientDecision:
+    to = recipient.names
+    forbids = period.shared(request.discloser.id, recipient.id).forbids
+    forbidden = forbids.hits(request, names, to)
+    if forbidden:
+        rows = [forbids.rows[place] for place in places(forbidden)]
+        misses, ids = forbidding(request, recipient, rows), tuple([clause.id for _, clause in rows])
+        return RecipientDecision(recipient.id, "deny", FORBIDDEN, misses[0].sentence, ids, None, misses)
+    if named is None or not named.has(request.discloser.id) or not named.has(recipient.id):
+        return _out_of_reach(request, recipient, named, book, period, now)
+    table = period.permits(named)
+    matching = table.hits(request, names, to)
+    if not matching:
+        sentence = f"no clause of `{named.terms.id}` lets `{request.discloser.id}` tell `{recipient.id}` this"
+        return _denied(request, recipient, NO_CLAUSE, sentence, period)
+    clauses = [table.rows[place][1] for place in places(matching)]
+    ids = tuple([clause.id for clause in clauses])
+    return RecipientDecision(recipient.id, "permit", PERMITTED, "", ids, _strictest(clauses), ())
+
+
+def _out_of_reach(
+    request: Request, recipient: Party, named: Agreement | None, book: PolicyBook, period: Period, now: datetime
+) -> RecipientDecision:
+    """Deny because the named agreement does not count now, or does not bind both of them."""
+    if named is None:
+        standing = book.standing(request.agreement, now)
+        return _denied(request, recipient, _LAPSED[standing.state], standing.sentence, period)
+    outsider = recipient.id if named.has(request.discloser.id) else request.discloser.id
+    sentence = f"`{outsider}` is no party to `{named.terms.id}` version {named.terms.version}"
+    return _denied(request, recipient, NOT_A_PARTY, sentence, period)
+
+
+def _denied(request: Request, recipient: Party, code: str, sentence: str, period: Period) -> RecipientDecision:
+    permits = period.shared(request.discloser.id, recipient.id).permits
+    return RecipientDecision(recipient.id, "deny", code, sentence, (), None, nearest(request, recipient, permits))
+
+
+def _strictest(clauses: Sequence[Permit]) -> Obligations:
+    """Bind by the strictest of all clauses that permit, so that no choice of clause loosens anything."""
+    conditions = [clause.conditions for clause in clauses]
+    days = [c.retention_days for c in conditions if c.retention_days is not None]
+    return Obligations(
+        max([c.onward for c in conditions], key=_STRICTNESS.__getitem__).value,
+        all(c.evidence for c in conditions),
+        any(c.human_release for c in conditions),
+        min(days) if days else None,
+    )
+
+
+_STRICTNESS: Final = {onward: onward.rank for onward in Onward}

@@ -1,0 +1,290 @@
+"""Terms: what the payload of an agreement or a notice may say, and the one way to write it (AGR-1 to AGR-11, AGR-22).
+
+Every list is a list of what is meant: empty means nobody and nothing (AGR-7). Nothing is implied by what
+is left out, except that an agreement without ``retention_days`` sets no period and version 1 replaces
+nothing. What is signed is kept as it was signed; nothing here re-serialises it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from exchange.protocol.errors import AgreementMalformed, NoticeMalformed
+from exchange.protocol.vocabulary import (
+    Category,
+    Classification,
+    CrimeArea,
+    Handling,
+    LegalBasis,
+    MessageType,
+    Onward,
+    Purpose,
+    Role,
+    Urgency,
+)
+from keys.encoding import instant, read_json, stamp, write_json
+from keys.errors import MalformedEncoding, Refusal
+
+MAX_TERMS: Final = 64 * 1024
+MAX_NOTICE: Final = 4 * 1024
+MAX_PARTIES: Final = 32
+MAX_CLAUSES: Final = 64
+
+ANY: Final = "any"
+ANY_PARTY: Final = "party:any"
+_AGENCY = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*\.sim", re.ASCII)
+
+
+class AgreementKind(StrEnum):
+    """What sort of arrangement an agreement is; it changes no decision."""
+
+    POLICE_COOPERATION = "police_cooperation"
+    TASK_FORCE = "task_force"
+    JOINT_INVESTIGATION_TEAM = "joint_investigation_team"
+    FIU_EXCHANGE = "fiu_exchange"
+    VICTIM_REFERRAL = "victim_referral"
+    HUB = "hub"
+    EXERCISE = "exercise"
+
+
+def _instant(value: Any) -> datetime:
+    if type(value) is not str:
+        raise ValueError("a time is a string")
+    try:
+        return instant(value)
+    except MalformedEncoding as refusal:
+        raise ValueError(refusal.sentence) from None
+
+
+def _agency(value: str) -> str:
+    if len(value) > 40 or not _AGENCY.fullmatch(value):
+        raise ValueError("not the id of a simulated agency, such as `north.police.sim`")
+    return value
+
+
+def _party(value: str) -> str:
+    if value == ANY_PARTY:
+        return value
+    if value.startswith("role:"):
+        Role(value.removeprefix("role:"))
+        return value
+    return _agency(value)
+
+
+def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(set(values)) != len(values):
+        raise ValueError("something is listed twice")
+    return values
+
+
+def _printable(value: str) -> str:
+    if not value.isprintable() or value != value.strip():
+        raise ValueError("only printable characters, and no space at either end")
+    return value
+
+
+_T = TypeVar("_T")
+_Each = Annotated[tuple[_T, ...], Field(max_length=64), AfterValidator(_distinct)]
+Instant = Annotated[datetime, BeforeValidator(_instant)]
+AgencyId = Annotated[str, AfterValidator(_agency)]
+PartyName = Annotated[str, AfterValidator(_party)]
+Digest = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$")]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_printable)]
+_Any = Literal["any"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", populate_by_name=False)
+
+
+class Conditions(_Part):
+    """What a permit asks of a message, and what it ties to the disclosure (AGR-10)."""
+
+    handling_required: _Each[Handling]
+    urgency: _Each[Urgency]
+    onward: Onward
+    retention_days: Annotated[int, Field(ge=1, le=3650)] | None = None
+    evidence: bool
+    human_release: bool
+
+
+class _Clause(_Part):
+    id: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,11}$")]
+    title: Text
+    from_: _Each[PartyName] = Field(alias="from")
+    to: _Each[PartyName]
+
+
+class Permit(_Clause):
+    """A clause that allows; every member must match, and every category must be listed (AGR-8)."""
+
+    effect: Literal["permit"]
+    types: _Each[MessageType]
+    purposes: _Each[Purpose]
+    crimes: _Each[CrimeArea]
+    cats: _Each[Category]
+    class_max: Classification
+    conditions: Conditions
+
+
+class Forbid(_Clause):
+    """A clause that denies; one listed category is enough, and ``any`` stands for all (AGR-9)."""
+
+    effect: Literal["forbid"]
+    types: _Each[MessageType | _Any]
+    purposes: _Each[Purpose | _Any]
+    crimes: _Each[CrimeArea | _Any]
+    cats: _Each[Category | _Any]
+
+
+Clause = Permit | Forbid
+
+
+class AgreementTerms(_Part):
+    """The payload all parties sign (AGR-2 to AGR-6)."""
+
+    v: Literal["ix/1"]
+    typ: Literal["agreement"]
+    fed: Digest
+    id: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+    version: Annotated[int, Field(ge=1, le=9999)]
+    replaces: Digest | None = None
+    title: Text
+    kind: AgreementKind
+    parties: Annotated[tuple[AgencyId, ...], Field(min_length=2, max_length=MAX_PARTIES), AfterValidator(_distinct)]
+    bases: _Each[LegalBasis]
+    territory: _Each[Annotated[str, StringConstraints(pattern=r"^X[A-Z]$")]]
+    start: Instant
+    end: Instant
+    clauses: Annotated[
+        tuple[Annotated[Clause, Field(discriminator="effect")], ...], Field(min_length=1, max_length=MAX_CLAUSES)
+    ]
+
+    @model_validator(mode="after")
+    def _coherent(self) -> AgreementTerms:
+        if self.end <= self.start:
+            raise ValueError("an agreement ends after it starts")
+        if (self.version == 1) != (self.replaces is None):
+            raise ValueError("`replaces` is absent in version 1 and present in every later one")
+        if len({clause.id for clause in self.clauses}) != len(self.clauses):
+            raise ValueError("a clause id is used twice")
+        return self
+
+
+class NoticeAct(StrEnum):
+    """What one party alone may say about an agreement."""
+
+    SUSPEND = "suspend"
+    RESUME = "resume"
+    LEAVE = "leave"
+
+
+class NoticeTerms(_Part):
+    """The payload of a notice, signed by the one party that gives it (AGR-22)."""
+
+    v: Literal["ix/1"]
+    typ: Literal["notice"]
+    act: NoticeAct
+    fed: Digest
+    agr: Digest
+    by: AgencyId
+    ts: Instant
+    reason: Text
+
+
+def parse_terms(payload: bytes) -> AgreementTerms:
+    """Read an agreement's payload strictly; ``AgreementMalformed`` names the first member at fault."""
+    return _read(AgreementTerms, payload, MAX_TERMS, AgreementMalformed)
+
+
+def parse_notice(payload: bytes) -> NoticeTerms:
+    """Read a notice's payload strictly; ``NoticeMalformed`` names the first member at fault."""
+    return _read(NoticeTerms, payload, MAX_NOTICE, NoticeMalformed)
+
+
+_M = TypeVar("_M", AgreementTerms, NoticeTerms)
+
+
+def _read(model: type[_M], payload: bytes, limit: int, refusal: type[Refusal]) -> _M:
+    if _holds_null(read_json(payload, limit=limit)):  # which also refuses duplicates, floats and deep nests
+        raise refusal("a member that says nothing is absent, not null")
+    try:
+        return model.model_validate_json(payload)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(step) for step in first["loc"]) or "payload"
+        raise refusal(f"`{place}`: {_said(first['msg'])}") from None
+
+
+def _holds_null(value: Any) -> bool:
+    inner = value.values() if type(value) is dict else value if type(value) is list else ()
+    return value is None or any(_holds_null(item) for item in inner)
+
+
+def _said(message: str) -> str:
+    text = message.removeprefix("Value error, ")
+    return text[:1].lower() + text[1:]
+
+
+def write_terms(terms: Mapping[str, Any]) -> bytes:
+    """Write terms as the one payload to sign, members in the order of the spec; refuse what cannot be signed.
+
+    ``terms`` is what a YAML or JSON file said; times may be aware datetimes, ``v`` and ``typ`` may be left out.
+    """
+    members = {"v": "ix/1", "typ": "agreement", **terms}
+    for name in ("start", "end"):
+        if isinstance(members.get(name), datetime):
+            members[name] = stamp(members[name])
+    ordered = _in_order(members, _TERMS_ORDER)
+    if type(ordered.get("clauses")) is list:
+        ordered["clauses"] = [_clause_in_order(clause) for clause in ordered["clauses"]]
+    try:
+        payload = write_json(ordered)
+    except (TypeError, ValueError):
+        raise AgreementMalformed("the terms hold a value that JSON cannot carry; quote it") from None
+    parse_terms(payload)
+    return payload
+
+
+_TERMS_ORDER = tuple(AgreementTerms.model_fields)
+_CLAUSE_ORDER = (
+    "id", "effect", "title", "from", "to", "types", "purposes", "crimes", "cats", "class_max", "conditions",
+)  # fmt: skip
+_CONDITION_ORDER = ("handling_required", "urgency", "onward", "retention_days", "evidence", "human_release")
+
+
+def _in_order(members: Mapping[str, Any], order: tuple[str, ...]) -> dict[str, Any]:
+    rank = {name: place for place, name in enumerate(order)}
+    return dict(sorted(members.items(), key=lambda item: rank.get(item[0], len(order))))
+
+
+def _clause_in_order(clause: Any) -> Any:
+    if not isinstance(clause, Mapping):
+        return clause
+    ordered = _in_order(clause, _CLAUSE_ORDER)
+    if isinstance(ordered.get("conditions"), Mapping):
+        ordered["conditions"] = _in_order(ordered["conditions"], _CONDITION_ORDER)
+    return ordered
+
+
+def write_notice(act: str, *, fed: str, agreement: str, by: str, ts: datetime, reason: str) -> bytes:
+    """Write the payload of a notice, to be signed by ``by`` as ``ix-ntc+jws``."""
+    terms = {"v": "ix/1", "typ": "notice", "act": act, "fed": fed, "agr": agreement}
+    payload = write_json({**terms, "by": by, "ts": stamp(ts), "reason": reason})
+    parse_notice(payload)
+    return payload
