@@ -244,15 +244,15 @@ def _print(directory: Directory, at: datetime) -> None:
 
     root = directory.root
     title = f"{root.name}: root {root.version}, {root.threshold} of {len(root.root_keys)}, until {stamp(root.expires)}"
-    table = Table(title=escape(title), caption=f"fed {directory.fed}; SIMULATION - synthetic data only")
-    for column in ("agency", "record", "roles", "in", "up to", "use", "key", "state", "until"):
-        table.add_column(column, no_wrap=column == "agency")
+    table = Table(title=escape(title), caption=f"fed {directory.fed}\nSIMULATION - synthetic data only")
+    for column in ("agency", "use", "key", "state", "until"):
+        table.add_column(column, overflow="fold")
     for record in directory.agencies():
-        first = [record.agency, str(record.version), ", ".join(record.roles), record.territory, record.ceiling]
-        for key in record.keys:
-            use = f"{key.use} {key.alg.split('-647a')[0]}"
-            table.add_row(*first, use, key.kid[:10], _state(key, at), stamp(key.revoked or key.exp)[:10])
-            first = [""] * 5
+        about = [record.name, ", ".join(record.roles), f"{record.territory}, up to {record.ceiling}"]
+        lines = [f"{record.agency}, record {record.version}", *about, *[""] * len(record.keys)]
+        for line, key in zip(lines, record.keys, strict=False):
+            until = stamp(key.revoked or key.exp)[:10]
+            table.add_row(escape(line), f"{key.use} {key.alg[:9]}", key.kid[:8], _state(key, at), until)
         table.add_section()
     Console().print(table)
 
