@@ -1,4 +1,4 @@
-"""Log entries: the six facts the log keeps, each in exactly one spelling (LOG-30 to LOG-44).
+"""Log entries: the six facts the log keeps, each in exactly one spelling (LOG-30 to LOG-43).
 
 An entry holds digests, agency ids, clause names and codes of the vocabulary: never content, never a
 person's name, so the log can be shown to every party. It is compact JSON with its members in one fixed
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from exchange.protocol.message import Manifest
 
 MAX_ENTRY: Final = 4096
-"""Bytes of one entry; the largest manifest, each recipient under two clauses, stays below it."""
+"""Bytes of one entry; the largest manifest there can be, each recipient under five clauses, stays below it."""
 MAX_RECIPIENTS: Final = 20
-MAX_PARTIES: Final = 64
+MAX_PARTIES: Final = 32
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$")]
 AgencyId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)*\.sim$", max_length=40)]
@@ -48,7 +48,7 @@ MessageId = Annotated[
 LogTime = Annotated[
     str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$")
 ]
-Clause = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]
+Clause = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,11}$")]
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 Version = Annotated[int, Field(ge=1, le=2**31)]
 

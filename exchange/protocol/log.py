@@ -1,4 +1,4 @@
-"""The log's signed face: notes, checkpoints, tlog-proofs and entry bundles, as C2SP writes them (LOG-14 to LOG-29).
+"""The log's signed face: notes, checkpoints, tlog-proofs and entry bundles, as C2SP writes them (LOG-14 to LOG-26).
 
 A *checkpoint* is a signed note that says how long the log is and what its root is. It carries two lines
 of the log's own, Ed25519 and ML-DSA-44, and both must verify: a break of either algorithm alone lets
