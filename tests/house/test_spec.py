@@ -33,7 +33,7 @@ def requirements() -> dict[str, str]:
     for path in spec_files():
         text = path.read_text(encoding="utf-8")
         marks = list(REQUIREMENT.finditer(text))
-        for mark, following in zip(marks, [*marks[1:], None], strict=True):
+        for mark, following in zip(marks, [*marks[1:], None], strict=False):
             end = following.start() if following else len(text)
             found[mark.group(1)] = re.split(r"\n#", text[mark.end() : end])[0]
     return found

@@ -1,0 +1,57 @@
+"""The program printed in the README really checks a log, with nothing but Python's standard library."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from exchange.protocol.log import LogSigner, bundle, sign_checkpoint
+from exchange.protocol.merkle import bundles, entries_path, leaf_hash, root
+from keys.signing import Signer
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+ENTRIES = tuple(f'{{"v":"ix/1","n":{n}}}'.encode() for n in range(600))
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    (found,) = re.findall(r"^```python\n(.*?)^```", (REPOSITORY / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    path = tmp_path / "check.py"
+    path.write_text(found)
+    return path
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    folder = tmp_path / "log"
+    for n, width in bundles(len(ENTRIES)):
+        path = folder / entries_path(n, width)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bundle(ENTRIES[n * 256 : n * 256 + width]))
+    signer = LogSigner("example.sim/log", Signer.generate())
+    head = root([leaf_hash(entry) for entry in ENTRIES])
+    (folder / "checkpoint").write_text(sign_checkpoint(len(ENTRIES), head, signer, datetime.now(UTC)))
+    return folder
+
+
+def check(program: Path, log: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-I", program, log], capture_output=True, text=True, check=False)
+
+
+def test_the_program_in_the_readme_checks_a_log(program: Path, log: Path) -> None:
+    done = check(program, log)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("600 entries of example.sim/log")
+
+
+def test_the_program_in_the_readme_notices_one_altered_byte(program: Path, log: Path) -> None:
+    path = log / entries_path(1, 256)
+    data = bytearray(path.read_bytes())
+    data[1000] ^= 1
+    path.write_bytes(data)
+    assert check(program, log).returncode != 0
