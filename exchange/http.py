@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import binascii
 import hashlib
-import os
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
@@ -35,6 +34,7 @@ from exchange.protocol.errors import (
 )
 from keys.encoding import b64u, write_json
 from keys.errors import Refusal, SignatureInvalid, TooLarge
+from keys.sealing import SYSTEM_CHANCE
 from keys.signing import PublicKey, TransportSigner
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ class Proof:
 
 def new_nonce() -> str:
     """Draw the 16 random bytes that make a call unlike every other, in base64url (22 characters)."""
-    return b64u(os.urandom(16))
+    return b64u(SYSTEM_CHANCE(16))
 
 
 def sign_request(

@@ -63,6 +63,8 @@ _COBBLESTONE = b"c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\x00"
 
 Chance = Callable[[int], bytes]
 """Where random bytes come from: ``chance(n)`` returns n of them."""
+SYSTEM_CHANCE: Final[Chance] = os.urandom
+"""The operating system's randomness; other rooms take it from here and draw none themselves."""
 
 
 def sealing_kid(public: bytes) -> str:

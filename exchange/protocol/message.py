@@ -13,7 +13,6 @@ every check of the spec, in order, each failing with its own code. No clock, no 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -45,7 +44,16 @@ from exchange.protocol.vocabulary import (
     Urgency,
 )
 from keys.encoding import b64u, digest, instant, read_json, stamp, unb64u, write_json
-from keys.sealing import SUITE, Chance, OpeningKey, SealingKey, new_content_key, open_body, seal_body
+from keys.sealing import (
+    SUITE,
+    SYSTEM_CHANCE,
+    Chance,
+    OpeningKey,
+    SealingKey,
+    new_content_key,
+    open_body,
+    seal_body,
+)
 from keys.signing import ALGORITHMS, Signer, Statement, Typ, sign, signatures_json, statement_from, verify_pair
 from keys.trust import Directory, LogIdentity
 
@@ -192,7 +200,7 @@ def context_of(manifest: Manifest) -> bytes:
     return context(manifest.fed, manifest.id, manifest.from_, manifest.agr, to)
 
 
-def compose(draft: Draft, content: bytes, signer: Signer, chance: Chance = os.urandom) -> bytes:
+def compose(draft: Draft, content: bytes, signer: Signer, chance: Chance = SYSTEM_CHANCE) -> bytes:
     """Seal a case message for every recipient, declare what it carries, sign it: the envelope's bytes.
 
     The type and the categories are read from the content, so an honest sender cannot misdeclare.
