@@ -16,6 +16,7 @@ import hashlib
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
@@ -72,8 +73,9 @@ AgencyId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)*
 MessageId = Annotated[
     str, StringConstraints(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
 ]
-Stamp = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{3})?Z$")]
-
+Stamp = Annotated[
+    str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{3})?Z$")
+]
 
 
 class _Part(BaseModel):
@@ -133,7 +135,7 @@ class Manifest(_Part):
     @field_validator("handling", "cats")
     @classmethod
     def _ascending(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if any(a >= b for a, b in zip(value, value[1:], strict=False)):
+        if any(a >= b for a, b in pairwise(value)):
             raise ValueError("codes stand in ascending order, each once")
         return value
 
@@ -316,9 +318,7 @@ def verify_signatures(statement: Statement, manifest: Manifest, directory: Direc
         raise FederationMismatch("the message belongs to another federation")
     if len(statement.pairs) != 1:
         raise SuiteUnknown("a message is signed by its sender alone: one pair of signatures")
-    verify_pair(
-        statement.raw_payload, statement.pairs[0], directory.signing_lookup(manifest.from_, at), Typ.MESSAGE
-    )
+    verify_pair(statement.raw_payload, statement.pairs[0], directory.signing_lookup(manifest.from_, at), Typ.MESSAGE)
 
 
 def _verify_wrap(addressee: Addressee, wrap: bytes) -> None:
