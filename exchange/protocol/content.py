@@ -265,7 +265,7 @@ ANSWERS: Final = frozenset(
 
 
 class CaseMessage(Part):
-    """One case message. Build it with ``parse_content``; a value of this class has passed every rule."""
+    """One case message: a case, what is known of it, and the one block that its type asks for (CNT-6)."""
 
     v: Literal["ix-case/1"]
     simulation: Literal[True]
