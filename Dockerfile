@@ -16,7 +16,7 @@ RUN /opt/ix/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
 
 FROM python:3.13-slim
 # A volume takes the owner of the folder it is first mounted on, so the folders are here before the volumes are.
-ARG AGENCIES="@AGENCIES@"
+ARG AGENCIES="coast.hub.sim east.border.sim harbour.ngo.sim north.fiu.sim north.police.sim north.prosecutor.sim south.police.sim"
 RUN for home in broker nodes $(for agency in $AGENCIES; do echo "nodes/$agency"; done); do \
       install -d -m 0700 -o 10001 -g 10001 "/srv/ix/$home"; done && \
     chown 10001:10001 /srv/ix

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.house.command_line import unknown
+
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 HOME = "/srv/ix/"
 
@@ -108,6 +110,10 @@ def test_no_node_reaches_the_outside(compose: dict[str, Any], services: dict[str
 def test_every_server_waits_until_the_federation_is_founded(servers: dict[str, dict[str, Any]]) -> None:
     for name, service in servers.items():
         assert service["depends_on"]["init"]["condition"] == "service_completed_successfully", name
+
+
+def test_every_service_runs_a_command_that_exists(services: dict[str, dict[str, Any]]) -> None:
+    assert {name: wrong for name, service in services.items() if (wrong := unknown(service["command"]))} == {}
 
 
 def test_the_nodes_are_the_simulated_agencies(services: dict[str, dict[str, Any]]) -> None:

@@ -8,9 +8,9 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-import click
 import pytest
-import typer
+
+from tests.house.command_line import leaves, root, unknown
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -66,62 +66,32 @@ def test_every_make_target_says_what_it_is_for() -> None:
     assert sorted(phony) == sorted(described)
 
 
-@pytest.fixture(scope="module")
-def ix() -> click.Command:
-    import ix
-
-    return typer.main.get_command(ix.app)
-
-
-def resolve(root: click.Command, words: list[str]) -> tuple[click.Command, list[str]]:
-    """Follow the words of a command line down to the command they name, and what is left over."""
-    command, rest = root, list(words)
-    while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
-        found = command.get_command(click.Context(command), rest[0])
-        if found is None:
-            raise AssertionError(f"`ix {' '.join(words)}`: there is no `{rest[0]}`")
-        command, rest = found, rest[1:]
-    return command, rest
-
-
-def test_every_ix_command_that_is_shown_exists_with_its_options(ix: click.Command) -> None:
+def test_every_ix_command_that_is_shown_exists_with_its_options() -> None:
+    wrong = {}
     for document in documents():
         for line in commands(document.read_text(encoding="utf-8")):
             words = shlex.split(line)
             starts = [at for at, word in enumerate(words) if word in {"ix", ".venv/bin/ix"}]
-            if not starts:
-                continue
-            command, rest = resolve(ix, words[starts[0] + 1 :])
-            known = {name for one in command.params for name in (*one.opts, *one.secondary_opts)} | {"--help"}
-            options = {word.split("=")[0] for word in rest if word.startswith("--")}
-            assert sorted(options - known) == [], f"{document.name}: {line}"
+            if starts and (found := unknown(words[starts[0] + 1 :])):
+                wrong[f"{document.name}: {line}"] = found
+    assert wrong == {}
 
 
-def leaves(command: click.Command, path: str = "ix") -> Iterator[tuple[str, click.Command]]:
-    if isinstance(command, click.Group):
-        for name in command.list_commands(click.Context(command)):
-            found = command.get_command(click.Context(command), name)
-            assert found is not None
-            yield from leaves(found, f"{path} {name}")
-    else:
-        yield path, command
-
-
-def test_every_command_explains_itself_with_an_example(ix: click.Command) -> None:
+def test_every_command_explains_itself_with_an_example() -> None:
     bare = [
         path
-        for path, command in leaves(ix)
-        if f"{path}" not in f"{command.help or ''} {command.epilog or ''}" or not command.help
+        for path, command in leaves(root())
+        if not command.help or path not in f"{command.help} {command.epilog or ''}"
     ]
     assert bare == []
 
 
-def test_the_promised_commands_are_there(ix: click.Command) -> None:
+def test_the_promised_commands_are_there() -> None:
     promised = (
         "demo|broker serve|node serve|keys init|keys enrol|keys rotate|keys revoke|keys show|agreement new|"
         "agreement sign|agreement show|agreement check|send|inbox|audit export|audit verify|seal|open|inspect"
     )
-    paths = {path for path, _ in leaves(ix)}
+    paths = {path for path, _ in leaves(root())}
     assert sorted({f"ix {one}" for one in promised.split("|")} - paths) == []
 
 
