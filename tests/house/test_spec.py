@@ -72,6 +72,11 @@ def test_no_requirement_is_numbered_twice() -> None:
     assert [number for number, times in counted.items() if times > 1] == []
 
 
+def test_every_file_of_the_specification_is_in_its_index() -> None:
+    index = (REPOSITORY / "spec" / "README.md").read_text(encoding="utf-8")
+    assert [path.name for path in spec_files() if f"({path.name})" not in index and path.name != "README.md"] == []
+
+
 def test_every_requirement_is_cited_by_a_test(known: dict[str, str]) -> None:
     binding = {number for number, text in known.items() if BINDING.search(text)}
     assert binding, "spec/ holds no numbered requirement"
