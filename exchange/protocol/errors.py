@@ -267,3 +267,9 @@ class NoticeRefused(Refusal):
     """A notice by somebody who is no party, out of order, or against nothing it could change (AGR-23)."""
 
     code = "notice_refused"
+
+
+class AuditImpossible(Refusal):
+    """What was given is no export of a log: it lacks the files an audit begins with (LOG-50)."""
+
+    code = "audit_impossible"

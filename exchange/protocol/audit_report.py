@@ -1,0 +1,105 @@
+"""What an audit answers: who disclosed what to whom under which clause, and what is wrong (LOG-52)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from exchange.protocol.entry import DenialEntry, DisclosureEntry
+from exchange.protocol.finding import Finding
+from exchange.protocol.log import Checkpoint
+from keys.encoding import b64u, stamp
+
+
+@dataclass(slots=True)
+class Told:
+    """One recipient of a disclosure: the clauses that permit it, and its receipts with their log times."""
+
+    agency: str
+    clauses: tuple[str, ...]
+    receipts: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The members as ``ix audit verify --json`` writes them."""
+        return {"id": self.agency, "clauses": list(self.clauses), "receipts": dict(self.receipts)}
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosed:
+    """Who disclosed what to whom, under which agreement and clauses, when and for what."""
+
+    index: int
+    entry: DisclosureEntry
+    agreement: str
+    """The agreement's own id and version, or its digest where it is not known."""
+    title: str
+    told: tuple[Told, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The members as ``ix audit verify --json`` writes them."""
+        members = _facts(self.index, self.entry) | {"agreement": self.agreement, "title": self.title}
+        return members | {"to": [one.to_json() for one in self.told], "re": self.entry.re}
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """Who was not allowed to disclose what to whom, and the code of why not."""
+
+    index: int
+    entry: DenialEntry
+
+    def to_json(self) -> dict[str, Any]:
+        """The members as ``ix audit verify --json`` writes them."""
+        to = [one.model_dump(mode="json", exclude_none=True) for one in self.entry.to]
+        return _facts(self.index, self.entry) | {"code": self.entry.code, "to": to}
+
+
+def _facts(index: int, entry: DisclosureEntry | DenialEntry) -> dict[str, Any]:
+    return {
+        "index": index,
+        "ts": entry.ts,
+        "msg": entry.msg,
+        "from": entry.from_,
+        "agr": entry.agr,
+        "type": entry.type.value,
+        "purpose": entry.purpose.value,
+        "crime": entry.crime.value,
+        "class": entry.class_.value,
+        "handling": [code.value for code in entry.handling],
+        "cats": [code.value for code in entry.cats],
+        "urgency": entry.urgency.value,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """All that an audit of one export says. ``clean`` is the verdict; notes do not spoil it."""
+
+    fed: str
+    name: str
+    checkpoint: Checkpoint | None
+    findings: tuple[Finding, ...]
+    disclosures: tuple[Disclosed, ...]
+    denials: tuple[Denied, ...]
+    counts: dict[str, int]
+    """Entries by kind; ``decided_again``, ``signed_receipts``, and ``not_judged``, the entries left aside."""
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing is wrong."""
+        return not any(finding.severity == "error" for finding in self.findings)
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as ``ix audit verify --json`` writes it."""
+        head = self.checkpoint
+        return {
+            "clean": self.clean,
+            "federation": {"id": self.fed, "name": self.name},
+            "log": None
+            if head is None
+            else {"origin": head.origin, "size": head.size, "root": b64u(head.root), "signed": stamp(head.at)},
+            "counts": self.counts,
+            "findings": [finding.to_json() for finding in self.findings],
+            "disclosures": [one.to_json() for one in self.disclosures],
+            "denials": [one.to_json() for one in self.denials],
+        }

@@ -1,0 +1,64 @@
+"""Findings: what an audit says is wrong, with a stable code and the evidence (LOG-52).
+
+A finding is a value, not an exception: an auditor wants all of them. Its code is in one table here, with
+its severity; the sentence says it in words and the evidence lets anybody check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+SEVERITIES: Final[Mapping[str, str]] = {
+    "trust_refused": "error",
+    "checkpoint_refused": "error",
+    "file_missing": "error",
+    "root_differs": "error",
+    "tile_altered": "error",
+    "bundle_refused": "error",
+    "entry_altered": "error",
+    "entry_refused": "error",
+    "clock_backwards": "error",
+    "decided_twice": "error",
+    "party_unknown": "error",
+    "not_permitted": "error",
+    "wrongly_denied": "error",
+    "decision_differs": "error",
+    "receipt_unfounded": "error",
+    "receipt_repeated": "error",
+    "receipt_refused": "error",
+    "agreement_refused": "error",
+    "notice_refused": "error",
+    "record_refused": "error",
+    "not_in_ledger": "error",
+    "not_collected": "note",
+    "not_in_log": "error",
+    "differs": "error",
+}
+"""Every code an audit can report, and whether it is an error or only worth knowing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing found: ``index`` is the log entry it is about, if it is about one."""
+
+    code: str
+    sentence: str
+    index: int | None = None
+    evidence: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def severity(self) -> str:
+        """``error``, or ``note`` for what may well be right."""
+        return SEVERITIES[self.code]
+
+    def to_json(self) -> dict[str, Any]:
+        """The members as ``ix audit verify --json`` writes them."""
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "index": self.index,
+            "sentence": self.sentence,
+            "evidence": dict(self.evidence),
+        }

@@ -1,0 +1,105 @@
+"""Reconciling: does an agency's own ledger tell the same story as the log? (LOG-53)
+
+The log cannot show what a node did with a message, and a ledger cannot show what others logged about
+its agency. Held against each other they can: an act in one and not in the other is a finding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from exchange.protocol.entry import DenialEntry, DisclosureEntry, LogEntry, ReceiptEntry
+from exchange.protocol.finding import Finding
+from exchange.protocol.vocabulary import Act
+
+ACTS: Final = (Act.DISCLOSE, Act.RECEIVE, Act.ATTEMPT_DENIED)
+"""The acts that must stand in both books; a denied attempt only if it was put to the broker."""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """One act as a node's ledger has it: which message, and the index its proof showed."""
+
+    act: Act
+    msg: str
+    index: int | None
+    agreement: str | None = None
+    parties: tuple[str, ...] = ()
+    """Sender and recipients as the ledger knows them; empty if it did not write them down."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Logged:
+    index: int
+    agreement: str
+    parties: tuple[str, ...]
+
+
+def reconcile(agency: str, ledger: Iterable[LedgerRow], entries: Iterable[tuple[int, LogEntry]]) -> tuple[Finding, ...]:
+    """Compare the acts of one agency with the entries that name it; findings in the order of the log.
+
+    ``entries`` are all entries of a verified log, up to the newest checkpoint the agency knows.
+    """
+    logged: dict[tuple[Act, str], _Logged] = {}
+    receipts: dict[str, int] = {}
+    for index, entry in entries:
+        if isinstance(entry, ReceiptEntry):
+            if entry.by == agency:
+                receipts.setdefault(entry.msg, index)
+        elif isinstance(entry, DisclosureEntry | DenialEntry) and (act := _act(agency, entry)):
+            parties = (entry.from_, *sorted(to.id for to in entry.to))
+            logged.setdefault((act, entry.msg), _Logged(index, entry.agr, parties))
+    kept = {(row.act, row.msg): row for row in ledger if row.act in ACTS and not _local(row)}
+    found = [_missing_in_ledger(agency, key, one, receipts) for key, one in logged.items() if key not in kept]
+    for key, row in kept.items():
+        entry_says = logged.get(key)
+        if entry_says is None:
+            found.append(_missing_in_log(agency, row))
+        elif differs := _compare(agency, row, entry_says):
+            found.append(differs)
+    return tuple(sorted(found, key=lambda f: (f.index is None, f.index or 0)))
+
+
+def _act(agency: str, entry: DisclosureEntry | DenialEntry) -> Act | None:
+    if entry.from_ == agency:
+        return Act.DISCLOSE if isinstance(entry, DisclosureEntry) else Act.ATTEMPT_DENIED
+    received = isinstance(entry, DisclosureEntry) and any(to.id == agency for to in entry.to)
+    return Act.RECEIVE if received else None
+
+
+def _local(row: LedgerRow) -> bool:
+    return row.act is Act.ATTEMPT_DENIED and row.index is None
+
+
+def _missing_in_ledger(agency: str, key: tuple[Act, str], one: _Logged, receipts: dict[str, int]) -> Finding:
+    act, msg = key
+    if act is Act.RECEIVE and msg not in receipts:
+        return Finding("not_collected", f"`{agency}` has not collected this message yet", one.index, {"msg": msg})
+    evidence = {"msg": msg, "act": act.value}
+    if act is Act.RECEIVE:
+        evidence["receipt"] = str(receipts[msg])
+    return Finding("not_in_ledger", f"the log says `{agency}` did this; its ledger does not", one.index, evidence)
+
+
+def _missing_in_log(agency: str, row: LedgerRow) -> Finding:
+    evidence = {"msg": row.msg, "act": row.act.value}
+    return Finding("not_in_log", f"the ledger of `{agency}` has an act that the log has not", row.index, evidence)
+
+
+def _compare(agency: str, row: LedgerRow, one: _Logged) -> Finding | None:
+    pairs = {
+        "index": (str(row.index), str(one.index)),
+        "agreement": (row.agreement or one.agreement, one.agreement),
+        "parties": (" ".join(_ordered(row.parties) or one.parties), " ".join(one.parties)),
+    }
+    evidence = {name: f"ledger {mine}, log {theirs}" for name, (mine, theirs) in pairs.items() if mine != theirs}
+    if not evidence:
+        return None
+    sentence = f"the ledger of `{agency}` and the log disagree about a message: {', '.join(evidence)}"
+    return Finding("differs", sentence, one.index, {"msg": row.msg, **evidence})
+
+
+def _ordered(parties: tuple[str, ...]) -> tuple[str, ...]:
+    return (parties[0], *sorted(parties[1:])) if parties else ()
