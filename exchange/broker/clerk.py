@@ -1,0 +1,411 @@
+"""The clerk: the one hand that writes the books (ADM-8 to ADM-12, LOG-10, LOG-18).
+
+Many requests, one transaction. Whatever is queued when the event loop goes idle is written at once: the
+decisions, the log entries, the mailboxes, the tiles, the head moved by compare-and-swap, and one signed
+checkpoint over it all. Answers leave only after the commit. There is no waiting window; a lone caller
+waits for nobody.
+
+A *job* is one thing to write. It may refuse, without disturbing the others of its group, and it says
+after the commit what to answer. The clerk also keeps what decisions need, the directory, the policy book
+and the tree's right edge, as of the head it knows; when another process has moved the head it looks
+again before it writes. If books and head disagree it writes nothing more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any, Final, Protocol
+
+from sqlalchemy import Table
+
+from exchange.broker.store import MAIL, BooksDamaged, Earlier, HeadMoved, HeadRow, Reading, Store, Writing, locked
+from exchange.protocol.errors import Overloaded
+from exchange.protocol.log import LogSigner, sign_checkpoint, tlog_proof
+from exchange.protocol.merkle import Tree, leaf_hash
+from exchange.protocol.policy import PolicyBook
+from keys.trust import Directory
+
+MAX_GROUP: Final = 256
+MAX_QUEUE: Final = 4096
+MAX_TRIES: Final = 8
+CATCH_UP: Final = 2048
+"""Entries of another process that are hashed again rather than reading the tiles again."""
+
+Clock = Callable[[], datetime]
+
+
+class Job(Protocol):
+    """One thing to be written."""
+
+    @property
+    def key(self) -> str | None:
+        """For messages alone: sender and id, which are looked up for the whole group at once."""
+
+    def write(self, page: Page) -> None:
+        """Put onto the page what must be written, or raise a refusal before putting anything."""
+
+    def answer(self, books: Books) -> Any:
+        """What the caller is told, asked after the commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What decisions depend on, as of one version of the books."""
+
+    directory: Directory
+    book: PolicyBook
+    version: int
+
+
+class Page:
+    """What one group is going to write, and what it may look at. Nothing of it exists before the commit."""
+
+    __slots__ = (
+        "_decided", "changed", "earlier", "entries", "found", "now", "recipients", "rows", "size", "state", "view",
+    )  # fmt: skip
+
+    def __init__(
+        self, view: Writing, head: HeadRow, state: State, now: datetime, decided: datetime, earlier: dict[str, Earlier]
+    ) -> None:
+        self.view, self.state, self.now, self.earlier = view, state, now, earlier
+        self.size = head.size
+        self.entries: list[bytes] = []
+        self.rows: dict[Table, list[dict[str, Any]]] = {}
+        self.recipients: set[str] = set()
+        self.found: dict[Any, Any] = {}
+        """What jobs of this very group wrote, for jobs after them that ask for the same."""
+        self.changed = False
+        self._decided = decided
+
+    def append(self, entry: bytes) -> int:
+        """Add a log entry; returns its index."""
+        seq = self.size + len(self.entries)
+        self.entries.append(entry)
+        return seq
+
+    def entry(self, seq: int) -> bytes:
+        """A log entry, committed before or only on this page so far."""
+        if seq >= self.size:
+            return self.entries[seq - self.size]
+        (entry,) = self.view.entries(seq, seq + 1)
+        return entry
+
+    def add(self, table: Table, row: dict[str, Any]) -> None:
+        """Add a row to a table."""
+        rows = self.rows.get(table)
+        if rows is None:
+            rows = self.rows[table] = []
+        rows.append(row)
+
+    def deliver(self, recipient: str, seq: int, kind: str, wrap: bytes | None = None) -> None:
+        """Put an entry, and what belongs to it, into somebody's mailbox."""
+        self.add(MAIL, {"recipient": recipient, "seq": seq, "kind": kind, "wrap": wrap})
+        self.recipients.add(recipient)
+
+    @property
+    def millis(self) -> int:
+        """The log time as the tables keep it."""
+        return _millis(self.now)
+
+    def deciding(self) -> datetime:
+        """The log time of a decision."""
+        self._decided = self.now
+        return self.now
+
+    def changing(self) -> datetime:
+        """The log time of an entry that changes what is decided: later than any decision before it.
+
+        Whoever replays the log takes the rules by time. So a change may share its millisecond with the
+        decisions after it, but never with one before it.
+        """
+        if self._decided >= self.now:
+            self.now = self._decided + _TICK
+        return self.now
+
+    def change(self, *, directory: Directory | None = None, book: PolicyBook | None = None) -> None:
+        """Replace what decisions depend on, for the jobs after this one and for everybody after the commit."""
+        old = self.state
+        version = old.version if self.changed else old.version + 1
+        self.state = State(directory or old.directory, book or old.book, version)
+        self.changed = True
+
+    def mark(self) -> tuple[Any, ...]:
+        """Where to go back to if a job fails half way."""
+        lengths = {table: len(rows) for table, rows in self.rows.items()}
+        return len(self.entries), lengths, self.state, self.now, self._decided, self.changed
+
+    def back_to(self, mark: tuple[Any, ...]) -> None:
+        """Forget everything since ``mark``."""
+        count, lengths, self.state, self.now, self._decided, self.changed = mark
+        del self.entries[count:]
+        for table, rows in self.rows.items():
+            del rows[lengths.get(table, 0) :]
+
+    @property
+    def decided(self) -> datetime:
+        """The log time of the newest decision, as far as this process knows."""
+        return self._decided
+
+
+_TICK = timedelta(milliseconds=1)
+
+
+class Books:
+    """The books as one process knows them: the head, the tree over it, and what decisions depend on."""
+
+    __slots__ = ("_note", "decided", "head", "state", "tree")
+
+    def __init__(self, head: HeadRow, tree: Tree, state: State, decided: datetime) -> None:
+        self.head, self.tree, self.state, self.decided = head, tree, state, decided
+        self._note = head.checkpoint.replace("\n", "\\n")
+
+    def proof(self, seq: int) -> str:
+        """The tlog-proof of an entry under the newest checkpoint known here."""
+        return tlog_proof(seq, self.tree.inclusion(seq, self.head.size), self.head.checkpoint)
+
+    def proof_json(self, seq: int) -> str:
+        """The same as a JSON string; the checkpoint, most of it, is escaped once for all proofs under it.
+
+        A proof holds base64, digits, line ends and the log's origin, which settings keep free of anything
+        else that JSON would escape.
+        """
+        head = tlog_proof(seq, self.tree.inclusion(seq, self.head.size), "")
+        return '"' + head.replace("\n", "\\n") + self._note + '"'
+
+
+@dataclass(slots=True)
+class _Waiting:
+    jobs: Sequence[Job]
+    future: asyncio.Future[list[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What one commit did, for the meters: jobs, entries, seconds."""
+
+    jobs: int
+    entries: int
+    seconds: float
+
+
+@dataclass
+class Clerk:
+    """Queues jobs and writes them in groups. Lives in one event loop; ``open`` before use.
+
+    ``load`` rebuilds directory and policy book from the books; ``told`` hears of every commit.
+    """
+
+    store: Store
+    log: LogSigner
+    clock: Clock
+    load: Callable[[Reading, HeadRow], State]
+    told: Callable[[Group, set[str]], None] = field(default=lambda _group, _recipients: None)
+    max_queue: int = MAX_QUEUE
+    _queue: deque[_Waiting] = field(default_factory=deque)
+    _queued: int = 0
+    _scheduled: bool = False
+    _books: Books | None = None
+    _stopped: str = ""
+
+    # -- what is known --
+
+    @property
+    def books(self) -> Books:
+        """The books as last seen. Use ``refresh`` first where another process may have written."""
+        if self._stopped:
+            raise BooksDamaged(self._stopped)
+        if self._books is None:
+            with self.store.reading() as view:
+                self._books = self._look(view, view.head(), None)
+        return self._books
+
+    def refresh(self) -> Books:
+        """Look whether another process has written, and take up what it wrote."""
+        known = self.books
+        with self.store.reading() as view:
+            head = view.head()
+            if head != known.head:
+                self._books = known = self._look(view, head, known)
+        return known
+
+    def _look(self, view: Reading, head: HeadRow, known: Books | None) -> Books:
+        try:
+            tree = _tree(view, head, known, self.store)
+        except BooksDamaged as damage:
+            self._stopped = str(damage)
+            raise
+        unchanged = known is not None and known.state.version == head.version
+        state = known.state if known is not None and unchanged else self.load(view, head)
+        # Not known whether the newest entry is a decision: take it for one, it costs a millisecond at most.
+        return Books(head, tree, state, from_millis(head.ts))
+
+    # -- what is asked --
+
+    async def submit(self, job: Job) -> Any:
+        """Have a job written; returns its answer after the commit, or raises its refusal."""
+        (answer,) = await self.submit_all([job])
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    async def submit_all(self, jobs: Sequence[Job]) -> list[Any]:
+        """Have jobs written together, in order; per job its answer, or the refusal itself as a value."""
+        if self._queued + len(jobs) > self.max_queue:
+            raise Overloaded("too much is waiting to be written; nothing of this call was: try again shortly")
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(jobs, loop.create_future())
+        self._queue.append(waiting)
+        self._queued += len(jobs)
+        if not self._scheduled:
+            self._scheduled = True
+            loop.call_soon(self._when_idle, loop, self._queued, 0)
+        return await waiting.future
+
+    def write_now(self, jobs: Sequence[Job]) -> list[Any]:
+        """Write jobs at once, outside any event loop: at start-up, and for tools. Refusals come as values."""
+        return self._write_group(jobs)
+
+    def _when_idle(self, loop: asyncio.AbstractEventLoop, seen: int, quiet: int) -> None:
+        # Let the loop take in whatever is ready before the group is closed: no timer, only turns of the loop.
+        quiet = 0 if self._queued > seen else quiet + 1
+        if self._queued < MAX_GROUP and quiet < _QUIET_TURNS:
+            loop.call_soon(self._when_idle, loop, self._queued, quiet)
+            return
+        group = self._take()
+        if self._queue:
+            loop.call_soon(self._when_idle, loop, self._queued, 0)
+        else:
+            self._scheduled = False
+        self._commit(group)
+
+    def _take(self) -> list[_Waiting]:
+        """Whole calls from the front of the queue, up to a group's size; a single call may exceed it."""
+        group: list[_Waiting] = []
+        jobs = 0
+        while self._queue and (not group or jobs + len(self._queue[0].jobs) <= MAX_GROUP):
+            group.append(self._queue.popleft())
+            jobs += len(group[-1].jobs)
+        self._queued -= jobs
+        return [waiting for waiting in group if not waiting.future.cancelled()]
+
+    def _commit(self, group: Sequence[_Waiting]) -> None:
+        answers = iter(self._write_group([job for waiting in group for job in waiting.jobs]))
+        for waiting in group:
+            mine = list(islice(answers, len(waiting.jobs)))
+            if not waiting.future.cancelled():  # else the caller has gone; asking again finds what was written
+                waiting.future.set_result(mine)
+
+    # -- what is written --
+
+    def _write_group(self, jobs: Sequence[Job]) -> list[Any]:
+        try:
+            return self._write_together(jobs)
+        except Exception as fault:  # noqa: BLE001  # one job's fault must not become everybody's
+            self._books = None  # whatever was tried, the tree in memory may have grown: look again
+            if len(jobs) == 1 or self._stopped:
+                return [_as_told(fault)] * len(jobs)
+        return [answer for job in jobs for answer in self._write_group([job])]
+
+    def _write_together(self, jobs: Sequence[Job]) -> list[Any]:
+        for _ in range(MAX_TRIES):
+            try:
+                return self._write_once(jobs)
+            except HeadMoved:
+                self._books = None
+        raise Overloaded("other processes kept writing first; try again shortly")
+
+    def _write_once(self, jobs: Sequence[Job]) -> list[Any]:
+        started = time.perf_counter()
+        known = self.books
+        refusals: dict[int, BaseException] = {}
+        with self.store.writing() as view:
+            head = view.head()
+            if head != known.head:
+                self._books = known = self._look(view, head, known)
+            page = self._page(view, known, jobs)
+            for place, job in enumerate(jobs):
+                mark = page.mark()
+                try:
+                    job.write(page)
+                except Exception as wrong:  # noqa: BLE001  # undone for this job alone, and told to its caller
+                    page.back_to(mark)
+                    refusals[place] = wrong
+            new = self._turn(view, known, page)
+        # Committed. Only now does anybody hear of it, this process's own memory included.
+        self._books = known = new
+        answers = [refusals.get(place) or job.answer(known) for place, job in enumerate(jobs)]
+        self.told(Group(len(jobs), len(page.entries), time.perf_counter() - started), page.recipients)
+        return answers
+
+    def _page(self, view: Writing, known: Books, jobs: Sequence[Job]) -> Page:
+        now = max(_to_millis_exactly(self.clock()), from_millis(known.head.ts))
+        keys = [job.key for job in jobs if job.key is not None]
+        return Page(view, known.head, known.state, now, known.decided, view.earlier(keys) if keys else {})
+
+    def _turn(self, view: Writing, known: Books, page: Page) -> Books:
+        """Write the page: rows, tiles, and the head with its checkpoint; the tree grows in memory."""
+        if not page.entries and not page.rows and not page.changed:
+            return known
+        old, head = known.head, known.head
+        view.add(page.rows)
+        tree = known.tree
+        if page.entries:
+            tiles = tree.append([leaf_hash(entry) for entry in page.entries])
+            view.widen([(tile.level, tile.index, tile.hashes) for tile in tiles])
+            root = tree.root()
+            checkpoint = sign_checkpoint(tree.size, root, self.log, page.now)
+            head = HeadRow(tree.size, root, checkpoint, _millis(page.now), page.state.version)
+        else:
+            head = HeadRow(old.size, old.root, old.checkpoint, old.ts, page.state.version)
+        view.move_head(old, head)
+        return Books(head, tree, page.state, page.decided)
+
+
+_QUIET_TURNS: Final = 3
+"""Turns of the event loop without a new arrival that count as idle."""
+
+
+def _as_told(fault: Exception) -> Exception:
+    if locked(fault):
+        return Overloaded("another process holds the books; try again shortly")
+    return fault
+
+
+def _tree(view: Reading, head: HeadRow, known: Books | None, store: Store) -> Tree:
+    """The tree at ``head``: the known one grown by what others wrote, or taken up from the tiles."""
+    if known is not None and known.head.size <= head.size <= known.head.size + CATCH_UP:
+        tree = known.tree
+        tree.append([leaf_hash(entry) for entry in view.entries(known.head.size, head.size)])
+    else:
+        try:
+            tree = Tree.load(head.size, store.tile)
+        except ValueError as wrong:
+            raise BooksDamaged(f"the tree cannot be rebuilt: {wrong}; restore the database from a backup") from None
+    if tree.size != head.size or tree.root() != head.root:
+        raise BooksDamaged(
+            f"the tiles give another root than the head at size {head.size}; the broker signs nothing over them: "
+            "restore the database from a backup"
+        )
+    return tree
+
+
+def _millis(at: datetime) -> int:
+    return (at - _EPOCH) // _TICK
+
+
+def from_millis(millis: int) -> datetime:
+    """A log time as the tables keep it."""
+    return _EPOCH + millis * _TICK
+
+
+def _to_millis_exactly(at: datetime) -> datetime:
+    return from_millis(_millis(at))
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -1,0 +1,343 @@
+"""What can be written into the books: one job for each kind (ADM-8 to ADM-12, ADM-20 to ADM-36).
+
+A job's ``write`` runs inside the clerk's transaction. It looks things up on the page, refuses before it
+writes anything, and puts down rows and entries; its ``answer`` is asked after the commit. Doing the same
+job twice writes once: the second finds what the first wrote, and answers from that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from exchange.broker.clerk import Books, Page
+from exchange.broker.store import AGREEMENT, BATCH, MESSAGE, NOTICE, RECEIPT, TRUST, Earlier
+from exchange.http import problem_bytes
+from exchange.protocol import admission
+from exchange.protocol.agreement import Agreement, join_signatures, read_agreement, read_notice
+from exchange.protocol.errors import AgreementNotTheirs, ReceiptNotTheirs, SenderMismatch
+from exchange.protocol.log import agreement_entry, notice_entry, receipt_entry, record_entry
+from exchange.protocol.message import Envelope
+from exchange.protocol.receipt import ReceiptBatch, ReceiptItem
+from keys.encoding import b64u, digest, write_json
+from keys.errors import RecordRefused, Refusal
+from keys.signing import ALGORITHMS, Statement, parse_statement, signatures_json
+from keys.trust import AgencyRecord, Directory
+
+
+@dataclass(slots=True)
+class Submission:
+    """One envelope. ``refusal`` is what arrival had against it; bytes judged before are answered all the same."""
+
+    envelope: Envelope
+    refusal: Refusal | None = None
+    key: str | None = None
+    _name: str = ""
+    _found: Earlier | None = None
+
+    def __post_init__(self) -> None:
+        manifest = self.envelope.manifest
+        self.key = f"{manifest.from_} {manifest.id}"
+        self._name = digest(self.envelope.raw)
+
+    def write(self, page: Page) -> None:
+        """Judge and write, or find what was written before (ADM-8)."""
+        key = str(self.key)
+        earlier = page.earlier.get(key) or page.found.get(key)
+        if earlier is not None and earlier.envelope == self._name:
+            self._found = earlier
+            return
+        if self.refusal is not None:
+            raise self.refusal
+        if earlier is not None:
+            admission.check_repetition(self._name, earlier.envelope)
+        at = page.deciding()
+        admission.verify_at_log_time(self.envelope, page.state.directory, at)
+        self._found = page.found[key] = self._put(
+            page, admission.admit(self.envelope, page.state.directory, page.state.book, at)
+        )
+
+    def _put(self, page: Page, admitted: admission.Admission) -> Earlier:
+        envelope, decision = self.envelope, admitted.decision
+        manifest = envelope.manifest
+        seq = page.append(admitted.entry)
+        explanation = admitted.explanation
+        explained = None if explanation is None else write_json(explanation).decode()
+        page.add(
+            MESSAGE,
+            {
+                "seq": seq,
+                "key": self.key,
+                "envelope": self._name,
+                "digest": envelope.digest,
+                "sender": manifest.from_,
+                "outcome": decision.outcome,
+                "code": decision.code,
+                "payload": envelope.statement.raw_payload,
+                "signatures": write_json(signatures_json(envelope.statement.pairs)).decode(),
+                "body": envelope.body if admitted.permitted else None,
+                "expires": int(manifest.expires_at.timestamp() * 1000),
+                "explanation": explained,
+            },
+        )
+        for recipient, wrap in admitted.deliveries:
+            page.deliver(recipient, seq, "message", wrap)
+        return Earlier(
+            str(self.key), seq, self._name, envelope.digest, decision.outcome, decision.code, explained, admitted.entry
+        )
+
+    def answer(self, books: Books) -> bytes:
+        """The answer's JSON, one line (HTTP-31)."""
+        found = self._found
+        if found is None:
+            raise AssertionError("a job is answered after it was written")
+        return (
+            f'{{"outcome":"{found.outcome}","code":"{found.code}","msg":"{found.digest}","entry":"{b64u(found.entry)}",'
+            f'"proof":{books.proof_json(found.seq)},"explanation":{found.explanation or "null"}}}'
+        ).encode()
+
+
+@dataclass(slots=True)
+class Receipts:
+    """A verified batch of receipts by one recipient."""
+
+    batch: ReceiptBatch
+    key: None = None
+    _results: list[tuple[ReceiptItem, int, bytes] | tuple[ReceiptItem, Refusal]] = field(default_factory=list)
+
+    def write(self, page: Page) -> None:
+        """Log each item once; items about messages its signer never got are refused one by one (ADM-20)."""
+        batch, at = self.batch, page.deciding()
+        lookup = page.state.directory.signing_lookup(batch.by, at)
+        for signature, alg in zip(batch.statement.pairs[0], ALGORITHMS, strict=True):
+            lookup(signature.kid, alg)
+        names = [item.msg for item in batch.items]
+        senders, known = page.view.addressed(batch.by, names), page.view.receipts(batch.by, names)
+        self._results = []
+        if not any(item.msg in senders for item in batch.items):
+            raise ReceiptNotTheirs(f"none of these messages was delivered to `{batch.by}`")
+        for item in batch.items:
+            fact = (batch.by, item.msg, item.status)
+            found = known.get((item.msg, item.status)) or page.found.get(fact)
+            if found is not None:
+                self._results.append((item, *found))
+            elif item.msg not in senders:
+                self._results.append((item, ReceiptNotTheirs(f"this message was not delivered to `{batch.by}`")))
+            else:
+                entry = receipt_entry(item.msg, batch.by, item.status, item.code, batch.digest, at)
+                seq = page.append(entry)
+                row = {"seq": seq, "msg": item.msg, "by": batch.by, "status": item.status.value, "batch": batch.digest}
+                page.add(RECEIPT, row)
+                page.deliver(senders[item.msg], seq, "receipt")
+                page.found[fact] = (seq, entry)
+                self._results.append((item, seq, entry))
+        page.add(BATCH, {"digest": batch.digest, "jws": batch.statement.to_bytes().decode()})
+
+    def answer(self, books: Books) -> bytes:
+        """One result per item, in order (HTTP-36)."""
+        return b'{"results":[' + b",".join(_result(books, *result) for result in self._results) + b"]}"
+
+
+def _result(books: Books, item: ReceiptItem, *found: Any) -> bytes:
+    head = f'{{"msg":"{item.msg}","status":"{item.status.value}",'.encode()
+    if len(found) == 1:
+        return head + b'"problem":' + problem_bytes(found[0]) + b"}"
+    return head + f'"entry":"{b64u(found[1])}","proof":{books.proof_json(found[0])}}}'.encode()
+
+
+@dataclass(frozen=True, slots=True)
+class _Offered:
+    statement: Statement
+    seq: int | None
+    entry: bytes
+
+
+@dataclass(slots=True)
+class AgreementOffer:
+    """An agreement with one or more parties' signatures; it counts once all of them have signed (ADM-30)."""
+
+    caller: str
+    statement: Statement
+    key: None = None
+    _state: str = ""
+    _signed_by: tuple[str, ...] = ()
+    _done: _Offered | None = None
+
+    def write(self, page: Page) -> None:
+        """Add the signatures to those it has; log it when they are complete."""
+        directory = page.state.directory
+        agreement = read_agreement(self.statement.to_bytes(), directory, page.now)
+        if not agreement.has(self.caller):
+            raise AgreementNotTheirs(f"`{self.caller}` is no party to this agreement")
+        before = page.found.get(agreement.digest) or self._stored(page, agreement.digest)
+        if before is not None and before.seq is not None:
+            self._done, self._state, self._signed_by = before, "complete", agreement.terms.parties
+            return
+        if before is not None:
+            agreement = join_signatures(agreement, before.statement, directory)
+        self._done = page.found[agreement.digest] = self._put(page, agreement)
+        self._state, self._signed_by = "proposed" if agreement.missing else "complete", agreement.signed_by
+
+    @staticmethod
+    def _stored(page: Page, name: str) -> _Offered | None:
+        row = page.view.agreement(name)
+        if row is None:
+            return None
+        entry = page.entry(row.seq) if row.seq is not None else b""
+        return _Offered(parse_statement(row.jws.encode()), row.seq, entry)
+
+    def _put(self, page: Page, agreement: Agreement) -> _Offered:
+        terms = agreement.terms
+        row = {"digest": agreement.digest, "jws": agreement.statement.to_bytes().decode(), "seq": None, "ts": None}
+        row["parties"] = " ".join(terms.parties)
+        if agreement.missing:
+            page.add(AGREEMENT, row)
+            return _Offered(agreement.statement, None, b"")
+        at = page.changing()
+        book = page.state.book.admit(replace(agreement, at=at))
+        entry = agreement_entry(agreement.digest, terms.parties, terms.replaces, at)
+        seq = page.append(entry)
+        page.add(AGREEMENT, {**row, "seq": seq, "ts": page.millis})
+        page.change(book=book)
+        for party in terms.parties:
+            page.deliver(party, seq, "agreement")
+        return _Offered(agreement.statement, seq, entry)
+
+    def answer(self, books: Books) -> bytes:
+        """Where the agreement stands now (HTTP-38)."""
+        done = self._done
+        members: dict[str, Any] = {"agr": self.statement.digest, "state": self._state, "signed_by": self._signed_by}
+        if done is not None and done.seq is not None:
+            members |= {"entry": b64u(done.entry), "proof": books.proof(done.seq)}
+        return write_json(members)
+
+
+@dataclass(slots=True)
+class NoticeGiven:
+    """A party's notice: it suspends, resumes or leaves an agreement, alone and at once (ADM-32)."""
+
+    caller: str
+    statement: Statement
+    key: None = None
+    _seq: int = -1
+    _entry: bytes = b""
+    _answered: dict[str, Any] = field(default_factory=dict)
+
+    def write(self, page: Page) -> None:
+        """Log the notice and tell every party."""
+        name = self.statement.digest
+        notice = read_notice(self.statement.to_bytes(), page.state.directory, page.now)
+        terms = notice.terms
+        if terms.by != self.caller:
+            raise AgreementNotTheirs(f"`{self.caller}` may not give a notice of `{terms.by}`")
+        self._answered = {"agr": terms.agr, "state": terms.act.value, "signed_by": [terms.by]}
+        known = page.found.get(name) or page.view.notice(name)
+        if known is not None:
+            self._seq = known if isinstance(known, int) else known.seq
+            self._entry = (page.view.entries(self._seq, self._seq + 1) or [b""])[0] or page.entries[
+                self._seq - page.size
+            ]
+            return
+        at = page.changing()
+        book = page.state.book.admit(replace(notice, at=at))
+        self._entry = notice_entry(terms.agr, terms.by, terms.act.value, name, at)
+        self._seq = page.append(self._entry)
+        jws = self.statement.to_bytes().decode()
+        page.add(NOTICE, {"seq": self._seq, "digest": name, "agr": terms.agr, "jws": jws, "ts": page.millis})
+        page.change(book=book)
+        agreement = book.get(terms.agr)
+        for party in agreement.terms.parties if agreement else ():
+            page.deliver(party, self._seq, "notice")
+        page.found[name] = self._seq
+
+    def answer(self, books: Books) -> bytes:
+        """Where the notice was logged (HTTP-38)."""
+        return write_json({**self._answered, "entry": b64u(self._entry), "proof": books.proof(self._seq)})
+
+
+@dataclass(slots=True)
+class RecordFiled:
+    """The next version of an agency's record, put forward by that agency (ADM-35)."""
+
+    caller: str
+    statement: Statement
+    key: None = None
+    _seq: int = -1
+    _entry: bytes = b""
+
+    def write(self, page: Page) -> None:
+        """Verify that it follows from the one before, and log it."""
+        held = page.state.directory
+        grown = held.with_record(self.statement.to_bytes(), page.now)
+        record = next(r for r in grown.agencies() if r.digest == self.statement.digest)
+        if record.agency != self.caller:
+            raise SenderMismatch(f"`{self.caller}` may not put forward a record of `{record.agency}`")
+        if grown is held:
+            known = page.found.get(record.digest)
+            self._seq = page.view.trusted(record.digest).seq if known is None else known
+            self._entry = page.entry(self._seq)
+            return
+        self._seq, self._entry = file_record(page, record)
+        page.change(directory=grown)
+
+    def answer(self, books: Books) -> bytes:
+        """Where the record was logged (HTTP-40)."""
+        return write_json({"entry": b64u(self._entry), "proof": books.proof(self._seq)})
+
+
+def file_record(page: Page, record: AgencyRecord) -> tuple[int, bytes]:
+    """Log a record and keep it; returns its index and entry."""
+    entry = record_entry(record.agency, record.version, record.digest, page.changing())
+    seq = page.append(entry)
+    page.add(
+        TRUST, {"kind": "record", "digest": record.digest, "jws": record.statement.to_bytes().decode(), "seq": seq}
+    )
+    page.found[record.digest] = seq
+    return seq, entry
+
+
+@dataclass(slots=True)
+class TrustTakenUp:
+    """What the operator's trust file has and the books have not: newer roots, records filed by hand."""
+
+    offered: Directory
+    key: None = None
+
+    def write(self, page: Page) -> None:
+        """Merge, never going back: what the books have stays, and must agree with the file (ADM-36)."""
+        held, offered = page.state.directory, self.offered
+        merged = merge_directories(held, offered, page.now) if page.state.version else offered
+        known = {row.digest: row.jws for row in page.view.trust()}
+        news = False
+        for kind, items in (("root", merged.roots), ("record", merged.records())):
+            for item in items:
+                jws = item.statement.to_bytes().decode()
+                if known.get(item.digest) == jws:
+                    continue
+                news = True
+                if isinstance(item, AgencyRecord) and item.digest not in known:
+                    file_record(page, item)
+                else:
+                    page.add(TRUST, {"kind": kind, "digest": item.digest, "jws": jws, "seq": None})
+        if news:
+            page.change(directory=merged)
+
+    def answer(self, books: Books) -> None:
+        """Nobody asks."""
+
+
+def merge_directories(held: Directory, offered: Directory, now: Any) -> Directory:
+    """The newest of both, or a refusal if they contradict each other."""
+    roots = max(held.roots, offered.roots, key=len)
+    shorter = min(held.roots, offered.roots, key=len)
+    if [r.digest for r in roots[: len(shorter)]] != [r.digest for r in shorter]:
+        raise RecordRefused("the trust file and the books have different roots of the same version")
+    records: dict[tuple[str, int], AgencyRecord] = {}
+    newer = offered if len(offered.roots) >= len(held.roots) else held
+    for record in (*held.records(), *offered.records(), *newer.records()):
+        known = records.get((record.agency, record.version))
+        if known is not None and known.digest != record.digest:
+            raise RecordRefused(f"the trust file and the books have different records of `{record.agency}`")
+        records[record.agency, record.version] = record
+    ordered = [records[name].statement.to_bytes() for name in sorted(records)]
+    return Directory.build([r.statement.to_bytes() for r in roots], ordered, fed=held.fed, now=now)

@@ -1,0 +1,338 @@
+"""The broker: one method per thing asked of it (`spec/http.md`, `spec/admission.md`).
+
+It judges envelopes, keeps mailboxes, takes receipts, agreements, notices and records, and shows the log.
+It cannot open a message: no key that could is anywhere in this package. What is written goes through the
+clerk, as jobs; what is read comes from the books. Answers' JSON is put together by hand, from parts that
+were checked or made here.
+
+Callers are named by the transport key of their call (``caller``); who that is, the edge has established.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from exchange.broker.clerk import Books, Clerk, Group, State, from_millis
+from exchange.broker.jobs import AgreementOffer, NoticeGiven, Receipts, RecordFiled, Submission, TrustTakenUp
+from exchange.broker.store import HeadRow, Reading, Store, prepare
+from exchange.http import problem_bytes
+from exchange.protocol import admission
+from exchange.protocol.agreement import read_agreement, read_notice
+from exchange.protocol.errors import SenderMismatch, TilePathInvalid
+from exchange.protocol.log import LogSigner, bundle, sign_checkpoint
+from exchange.protocol.merkle import EMPTY_ROOT, ENTRIES, HASH, HEIGHT, WIDTH, parse_tile_path
+from exchange.protocol.policy import PolicyBook
+from exchange.protocol.receipt import verify_receipts
+from keys.encoding import b64u
+from keys.errors import KeyUnknown, MalformedEncoding, Refusal, TooLarge, WrongSignatureType
+from keys.signing import PublicKey, Typ, parse_statement
+from keys.trust import Directory
+
+MAX_PAGE: Final = 200
+"""Mailbox items in one answer."""
+MAX_PAGE_BYTES: Final = 8 * 1024 * 1024
+"""Bytes after which a mailbox answer takes no further item (it has one at least)."""
+_FAIRNESS: Final = 8
+"""Envelopes of a batch judged in one go; then other callers get a turn of the loop."""
+
+
+class Broker:
+    """The post office. Synchronous where nothing waits; one thread and one event loop at a time use it."""
+
+    def __init__(
+        self,
+        store: Store,
+        log: LogSigner,
+        trust: Directory,
+        clock: Callable[[], datetime],
+        *,
+        poll_seconds: float,
+        max_queue: int,
+        told: Callable[[Group], None],
+    ) -> None:
+        self._store, self._trust, self._clock, self._poll, self._tell = store, trust, clock, poll_seconds, told
+        self._waiting: dict[str, set[asyncio.Future[None]]] = {}
+        self._directory_bytes: tuple[int, bytes] = (-1, b"")
+        self._closing = False
+        self.clerk = Clerk(store, log, clock, self._load, self._committed, max_queue)
+
+    # -- beginning and ending --
+
+    def open(self) -> None:
+        """Take up what the trust file has and the books have not. The books were checked before."""
+        for answer in self.clerk.write_now([TrustTakenUp(self._trust)]):
+            if isinstance(answer, BaseException):
+                raise answer
+
+    def close(self) -> None:
+        """Let everybody go who waits, and the file."""
+        self.hush()
+        self._store.close()
+
+    def hush(self) -> None:
+        """Answer every long poll now, and let none wait any more: the service is about to stop."""
+        self._closing = True
+        self._wake(set(self._waiting))
+
+    def _load(self, view: Reading, head: HeadRow) -> State:
+        """Directory and policy book as the books have them; everything is verified again."""
+        rows = view.trust()
+        if not rows:
+            return State(self._trust, PolicyBook(), head.version)
+        roots = [row.jws.encode() for row in rows if row.kind == "root"]
+        records = [row.jws.encode() for row in rows if row.kind == "record"]
+        directory = Directory.build(roots, records, fed=self._trust.fed, now=self._clock())
+        agreements = [
+            read_agreement(row.jws.encode(), directory, from_millis(row.ts))
+            for row in view.agreements()
+            if row.seq is not None
+        ]
+        notices = [read_notice(row.jws.encode(), directory, from_millis(row.ts)) for row in view.notices()]
+        return State(directory, PolicyBook.build(agreements, notices), head.version)
+
+    # -- who calls --
+
+    @property
+    def directory(self) -> Directory:
+        """The directory as last seen."""
+        return self.clerk.books.state.directory
+
+    def caller(self, keyid: str, now: datetime) -> tuple[str, PublicKey]:
+        """Which agency calls with this transport key; looks again if another process may know better."""
+        try:
+            found = self.directory.transport_key(keyid, now)
+        except KeyUnknown:
+            found = self.clerk.refresh().state.directory.transport_key(keyid, now)
+        self.directory.agency(found[0])  # the broker itself calls nobody
+        return found
+
+    def newcomer(self, record: bytes, keyid: str, now: datetime) -> tuple[str, PublicKey]:
+        """Who calls with a key that only the record being filed makes known (ADM-35)."""
+        agency, key = self.directory.with_record(record, now).transport_key(keyid, now)
+        if self.directory.with_record(record, now) is self.directory:
+            raise KeyUnknown(f"no record in this federation lists key `{keyid}`")
+        return agency, key
+
+    # -- messages --
+
+    async def submit(self, envelope: bytes, caller: str) -> bytes:
+        """Judge one envelope; answers after it is written, or refuses."""
+        answer: bytes = await self.clerk.submit(self._arrived(envelope, caller))
+        return answer
+
+    async def submit_batch(self, lines: Sequence[bytes], caller: str) -> bytes:
+        """Judge many; one answer or problem for each, in order, each on a line of its own (HTTP-32)."""
+        jobs: list[Submission] = []
+        answers: list[bytes | None] = []
+        for place, line in enumerate(lines):
+            if place % _FAIRNESS == _FAIRNESS - 1:
+                await asyncio.sleep(0)
+            try:
+                jobs.append(self._arrived(line, caller))
+                answers.append(None)
+            except Refusal as refusal:
+                answers.append(problem_bytes(refusal))
+        written = iter(await self.clerk.submit_all(jobs) if jobs else ())
+        return b"\n".join([self._line(next(written)) if a is None else a for a in answers]) + b"\n"
+
+    def _arrived(self, data: bytes, caller: str) -> Submission:
+        """Steps 1 to 7. What is refused from step 4 on may still be known from before: the clerk looks."""
+        directory = self.directory
+        envelope = admission.read(data, caller, directory)
+        try:
+            admission.verify_on_arrival(envelope, directory, self._clock())
+        except Refusal as refusal:
+            return Submission(envelope, refusal)
+        return Submission(envelope)
+
+    def _line(self, answer: Any) -> bytes:
+        if isinstance(answer, Refusal):
+            return problem_bytes(answer)
+        if isinstance(answer, BaseException):
+            raise answer
+        line: bytes = answer
+        return line
+
+    # -- mailboxes --
+
+    async def collect(self, caller: str, after: int, limit: int, wait: float) -> bytes:
+        """What came for ``caller`` after index ``after``; waits up to ``wait`` real seconds for anything."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + wait
+        while True:
+            page = self._mail(caller, after, limit)
+            left = until - loop.time()
+            if page is not None or left <= 0 or self._closing:
+                return page or f'{{"items":[],"next":{after}}}'.encode()
+            await self._mail_or(min(left, self._poll), caller)
+
+    def _mail(self, caller: str, after: int, limit: int) -> bytes | None:
+        books = self.clerk.refresh()
+        with self._store.reading() as view:
+            rows = view.mail(caller, after, limit)
+        items: list[str] = []
+        size = 0
+        for row in rows:
+            if row.seq >= books.head.size or size > MAX_PAGE_BYTES:
+                break  # committed by another process since we looked, or enough for one answer
+            items.append(_item(row, books))
+            size += len(items[-1])
+            after = row.seq
+        if not items:
+            return None
+        return f'{{"items":[{",".join(items)}],"next":{after}}}'.encode()
+
+    async def _mail_or(self, seconds: float, caller: str) -> None:
+        """Wait for mail of this caller or for so many seconds, whichever comes first."""
+        arrival: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting = self._waiting.setdefault(caller, set())
+        waiting.add(arrival)
+        try:
+            await asyncio.wait([arrival], timeout=seconds)
+        finally:
+            waiting.discard(arrival)
+            if not waiting:
+                self._waiting.pop(caller, None)
+
+    def _wake(self, recipients: set[str]) -> None:
+        for recipient in recipients & self._waiting.keys():
+            for arrival in list(self._waiting[recipient]):
+                arrival.get_loop().call_soon_threadsafe(_arrive, arrival)
+
+    def _committed(self, group: Group, recipients: set[str]) -> None:
+        self._wake(recipients)
+        self._tell(group)
+
+    # -- receipts, agreements, records --
+
+    async def take_receipts(self, data: bytes, caller: str) -> bytes:
+        """Log a signed batch of receipts by ``caller``."""
+        batch = verify_receipts(data, self.directory, self._clock())
+        if batch.by != caller:
+            raise SenderMismatch(f"`{caller}` may not submit receipts of `{batch.by}`")
+        answer: bytes = await self.clerk.submit(Receipts(batch))
+        return answer
+
+    async def take_agreement(self, data: bytes, caller: str) -> bytes:
+        """Take an agreement, signed by one or more of its parties, or a notice by one of them."""
+        statement = parse_statement(data)
+        typ = statement.pairs[0][0].typ
+        if typ not in (Typ.AGREEMENT, Typ.NOTICE):
+            raise WrongSignatureType(f"signed as `{typ[:40]}` where an agreement or a notice is taken")
+        job = AgreementOffer if typ == Typ.AGREEMENT else NoticeGiven
+        answer: bytes = await self.clerk.submit(job(caller, statement))
+        return answer
+
+    def agreements(self, caller: str) -> bytes:
+        """Every agreement and notice that was logged, with proof; and to its parties what awaits signatures."""
+        books = self.clerk.refresh()
+        with self._store.reading() as view:
+            agreements = [
+                _logged(row, books, view)
+                for row in view.agreements()
+                if row.seq is not None or caller in row.parties.split(" ")
+            ]
+            notices = [_logged(row, books, view) for row in view.notices()]
+        lists = ",".join(filter(None, agreements)), ",".join(filter(None, notices))
+        return f'{{"agreements":[{lists[0]}],"notices":[{lists[1]}]}}'.encode()
+
+    async def file_record(self, data: bytes, caller: str) -> bytes:
+        """Take the next version of an agency's record."""
+        answer: bytes = await self.clerk.submit(RecordFiled(caller, parse_statement(data)))
+        return answer
+
+    def directory_bytes(self) -> bytes:
+        """The federation's roots and records, as everybody verifies them."""
+        state = self.clerk.refresh().state
+        if self._directory_bytes[0] != state.version:
+            self._directory_bytes = (state.version, state.directory.to_bytes())
+        return self._directory_bytes[1]
+
+    # -- the log --
+
+    def checkpoint(self) -> bytes:
+        """The newest signed checkpoint."""
+        return self.clerk.refresh().head.checkpoint.encode()
+
+    def tile(self, path: str) -> bytes:
+        """A tile or entry bundle by its path under ``tile/``; only what a checkpoint requires exists."""
+        level, number, width = parse_tile_path(f"tile/{path}")
+        size = self.clerk.refresh().head.size
+        hashes = size if level == ENTRIES else size >> (HEIGHT * level)
+        if number * WIDTH + width > hashes:
+            raise TilePathInvalid("the log is not long enough to have this tile")
+        if level == ENTRIES:
+            with self._store.reading() as view:
+                return bundle(view.entries(number * WIDTH, number * WIDTH + width))
+        return self._store.tile(level, number)[: width * HASH]
+
+    # -- keeping house --
+
+    def ready(self) -> list[str]:
+        """What keeps the broker from doing its work; nothing, if it can."""
+        try:
+            books = self.clerk.refresh()
+            wrong = [] if books.tree.root(books.head.size) == books.head.root else ["tree and head disagree"]
+        except Exception as fault:  # noqa: BLE001  # whatever it is, it is not ready, and which kind says enough
+            return [type(fault).__name__]
+        return wrong if self._store.writable() else [*wrong, "the database cannot be written"]
+
+    def purge(self) -> int:
+        """Drop the sealed bodies and wraps of expired messages; the log keeps their entries. How many bodies."""
+        with self._store.writing() as view:
+            return view.purge(int(self._clock().timestamp() * 1000))
+
+    def counts(self) -> dict[str, int]:
+        """Sizes of the tables that grow, and of the log."""
+        with self._store.reading() as view:
+            return {**view.counts(), "log": view.head().size}
+
+
+def found_books(store_path: Any, log: LogSigner, now: datetime) -> bool:
+    """Make empty books with a signed head over nothing, unless there are books; True if made."""
+    head = HeadRow(0, EMPTY_ROOT, sign_checkpoint(0, EMPTY_ROOT, log, now), 0, 0)
+    return prepare(store_path, head)
+
+
+def read_lines(body: bytes) -> list[bytes]:
+    """Cut an NDJSON batch into its lines; at most 100, each ended by a line feed (the last may lack it)."""
+    lines = body.split(b"\n", admission.MAX_BATCH + 1)
+    if lines and not lines[-1]:
+        lines.pop()
+    if not lines:
+        raise MalformedEncoding("a batch has at least one line")
+    if len(lines) > admission.MAX_BATCH:
+        raise TooLarge(f"a batch has at most {admission.MAX_BATCH} lines")
+    return lines
+
+
+def _arrive(arrival: asyncio.Future[None]) -> None:
+    if not arrival.done():
+        arrival.set_result(None)
+
+
+def _item(row: Any, books: Books) -> str:
+    """One mailbox item (HTTP-34). Every part is base64url, digits, or JSON that was written here."""
+    proved = f'"entry":"{b64u(row.entry)}","proof":{books.proof_json(row.seq)}}}'
+    head = f'{{"kind":"{row.kind}","seq":{row.seq},'
+    if row.kind == "receipt":
+        return f'{head}"batch":{row.jws},{proved}'
+    if row.kind != "message":
+        return f"{head}{row.jws[1:-1]},{proved}"  # the members of the statement, next to those of the item
+    if row.body is None or row.wrap is None:
+        return f'{{"kind":"expired","seq":{row.seq},"msg":"{row.digest}",{proved}'
+    sealed = f'"wrap":"{b64u(row.wrap)}","body":"{b64u(row.body)}"'
+    return f'{head}"payload":"{row.payload}","signatures":{row.signatures},{sealed},{proved}'
+
+
+def _logged(row: Any, books: Books, view: Reading) -> str:
+    """An agreement or notice with its place in the log, if it has one that this view knows (HTTP-39)."""
+    if row.seq is None:
+        return str(row.jws)
+    if row.seq >= books.head.size:
+        return ""
+    (entry,) = view.entries(row.seq, row.seq + 1)
+    return f'{row.jws[:-1]},"seq":{row.seq},"entry":"{b64u(entry)}","proof":{books.proof_json(row.seq)}}}'

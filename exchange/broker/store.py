@@ -1,0 +1,517 @@
+"""The broker's books: tables, queries, and the compare-and-swap that grows the log (LOG-10, ADM-9 to ADM-12).
+
+One SQLite file in WAL mode with full synchronisation. Everything that belongs together, an entry of the
+log, the mailboxes it fills, the tiles it widens and the signed head over it, is written in one
+transaction or not at all, and the head moves only from the size and root it was believed to have: a
+second broker process on the same file loses that race cleanly and can never fork the log.
+
+The tables are SQLModel classes; the hot path uses their Core tables with ``executemany``, because ORM
+objects were measured at eight times the cost. What is kept of a message: its signed manifest, its sealed
+body until it expires, one wrap per recipient. Nothing here can open any of it. This is the broker's only
+module that knows SQL.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    Table,
+    bindparam,
+    create_engine,
+    event,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import registry
+from sqlalchemy.pool import StaticPool
+from sqlmodel import Field, SQLModel
+
+BUSY_MS: Final = 10_000
+"""How long a transaction waits for another process to finish its own."""
+SCHEMA: Final = 1
+
+
+class HeadMoved(Exception):
+    """Another process grew the log since this one looked: look again, then redo (never seen by a caller)."""
+
+
+class BooksDamaged(RuntimeError):
+    """The books contradict themselves; the broker must not sign over them (LOG-18)."""
+
+
+class _Row(SQLModel, registry=registry()):
+    """Base of the tables, apart from those of any other room in the same process."""
+
+
+def _seq() -> Any:
+    return Field(sa_column=Column(ForeignKey("entry.seq"), primary_key=True, autoincrement=False))
+
+
+class Head(_Row, table=True):
+    """The one row that says how long the log is, under which root, and holds the signed checkpoint."""
+
+    one: int = Field(default=1, primary_key=True)
+    size: int
+    root: bytes = Field(sa_type=LargeBinary)
+    checkpoint: str
+    ts: int
+    """Milliseconds of the newest entry's log time; log time never runs backwards."""
+    version: int
+    """Counts changes of the directory and the agreements, so that other processes notice them."""
+
+
+class Entry(_Row, table=True):
+    """One log entry, byte for byte."""
+
+    seq: int = Field(primary_key=True)
+    data: bytes = Field(sa_type=LargeBinary)
+
+
+class Tile(_Row, table=True):
+    """One tile of the Merkle tree, as wide as it is by now."""
+
+    level: int = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    hashes: bytes = Field(sa_type=LargeBinary)
+
+
+class Message(_Row, table=True):
+    """One judged envelope. ``body`` is NULL for a denied message and for one whose body was purged."""
+
+    seq: int = _seq()
+    key: str = Field(unique=True)
+    """Sender and message id, in one column that grows with time for each sender."""
+    envelope: str
+    """Digest of the envelope's exact bytes, by which asking twice is recognised."""
+    digest: str = Field(unique=True)
+    sender: str
+    outcome: str
+    code: str
+    payload: str
+    signatures: str
+    body: bytes | None = Field(default=None, sa_type=LargeBinary)
+    expires: int
+    explanation: str | None = None
+
+
+class Batch(_Row, table=True):
+    """A signed batch of receipts as it came."""
+
+    digest: str = Field(primary_key=True)
+    jws: str
+
+
+class Receipt(_Row, table=True):
+    """One item of a batch that was logged; a second one for the same fact finds this."""
+
+    __table_args__ = (Index("receipt_fact", "msg", "by", "status", unique=True),)
+    seq: int = _seq()
+    msg: str
+    by: str
+    status: str
+    batch: str = Field(foreign_key="batch.digest")
+
+
+class Agreement(_Row, table=True):
+    """An agreement with the signatures it has so far; ``seq`` is NULL until every party has signed."""
+
+    digest: str = Field(primary_key=True)
+    jws: str
+    parties: str
+    seq: int | None = Field(default=None, foreign_key="entry.seq")
+    ts: int | None = None
+
+
+class Notice(_Row, table=True):
+    """A party's suspension, resumption or leaving."""
+
+    seq: int = _seq()
+    digest: str = Field(unique=True)
+    agr: str
+    jws: str
+    ts: int
+
+
+class Trust(_Row, table=True):
+    """A federation root or one version of an agency's record, in the order they were taken up."""
+
+    n: int | None = Field(default=None, primary_key=True)
+    kind: str
+    digest: str = Field(unique=True)
+    jws: str
+    seq: int | None = Field(default=None, foreign_key="entry.seq")
+
+
+class Mail(_Row, table=True):
+    """One thing for one agency to collect; its number is the index of its log entry (ADM-11)."""
+
+    recipient: str = Field(primary_key=True)
+    seq: int = _seq()
+    kind: str
+    wrap: bytes | None = Field(default=None, sa_type=LargeBinary)
+
+
+HEAD, ENTRY, TILE, MESSAGE, BATCH, RECEIPT, AGREEMENT, NOTICE, TRUST, MAIL = (
+    _Row.metadata.tables[name]
+    for name in ("head", "entry", "tile", "message", "batch", "receipt", "agreement", "notice", "trust", "mail")
+)
+_IN_ORDER: Final = (ENTRY, MESSAGE, BATCH, RECEIPT, NOTICE, TRUST, MAIL)
+"""Tables rows are only added to, those that are referred to first."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeadRow:
+    """The log's head as the books have it."""
+
+    size: int
+    root: bytes
+    checkpoint: str
+    ts: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What became of an envelope that was judged before."""
+
+    key: str
+    seq: int
+    envelope: str
+    digest: str
+    outcome: str
+    code: str
+    explanation: str | None
+    entry: bytes
+
+
+# --- opening -------------------------------------------------------------------------------------
+
+
+def prepare(path: Path, head: HeadRow) -> bool:
+    """Make the file ready once, tables and empty head; True if this call made it.
+
+    Two processes that set ``journal_mode=WAL`` at once race to `database is locked`, so a lock file
+    comes before the database.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(path.name + ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        plain = sqlite3.connect(path, isolation_level=None)
+        try:
+            path.chmod(0o600)
+            plain.execute("PRAGMA journal_mode=WAL")
+            version = plain.execute("PRAGMA user_version").fetchone()[0]
+        finally:
+            plain.close()
+        if version not in (0, SCHEMA):
+            raise BooksDamaged(f"`{path.name}` has schema {version}; this broker writes schema {SCHEMA}")
+        if version:
+            return False
+        engine = _engine(path, "BEGIN IMMEDIATE")
+        try:
+            with engine.begin() as connection:
+                _Row.metadata.create_all(connection)
+                connection.execute(insert(HEAD), {"one": 1, **_columns(head)})
+                connection.exec_driver_sql(f"PRAGMA user_version={SCHEMA}")
+        finally:
+            engine.dispose()
+        return True
+
+
+def _columns(head: HeadRow) -> dict[str, Any]:
+    return {
+        "size": head.size,
+        "root": head.root,
+        "checkpoint": head.checkpoint,
+        "ts": head.ts,
+        "version": head.version,
+    }
+
+
+def _engine(path: Path, begin: str) -> Engine:
+    # One connection per engine, used by one thread at a time; parameters never reach a log.
+    engine = create_engine(
+        f"sqlite:///{path}", poolclass=StaticPool, connect_args={"check_same_thread": False}, hide_parameters=True
+    )
+
+    @event.listens_for(engine, "connect")
+    def _settings(connection: sqlite3.Connection, _: Any) -> None:
+        connection.isolation_level = None  # we say when a transaction begins
+        connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA cache_size=-65536")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+class Store:
+    """The books of one broker, open. One thread at a time uses it; the connections stay open between calls."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._engines = [_engine(path, "BEGIN IMMEDIATE"), _engine(path, "BEGIN"), _engine(path, "BEGIN")]
+        self._writer, self._reader, tiles = (engine.connect() for engine in self._engines)
+        self._tiles = tiles.execution_options(isolation_level="AUTOCOMMIT")
+
+    def close(self) -> None:
+        """Let go of the file."""
+        for connection in (self._writer, self._reader, self._tiles):
+            connection.close()
+        for engine in self._engines:
+            engine.dispose()
+
+    @contextmanager
+    def writing(self) -> Iterator[Writing]:
+        """One transaction that nobody else writes beside; committed at the end, undone on any exception."""
+        with self._writer.begin():
+            yield Writing(self._writer)
+
+    @contextmanager
+    def reading(self) -> Iterator[Reading]:
+        """One consistent view of the books."""
+        with self._reader.begin():
+            yield Reading(self._reader)
+
+    def tile(self, level: int, number: int) -> bytes:
+        """A tile as wide as stored by now, whatever transaction is open; tiles only ever grow."""
+        return Reading(self._tiles).tile(level, number)
+
+    def writable(self) -> bool:
+        """Find out whether a transaction could begin now, without waiting long or writing anything."""
+        try:
+            plain = sqlite3.connect(self.path, timeout=1.0, isolation_level=None)
+            try:
+                plain.execute("BEGIN IMMEDIATE")
+                plain.execute("ROLLBACK")
+            finally:
+                plain.close()
+        except sqlite3.Error:
+            return False
+        return True
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+_SELECT_HEAD = select(HEAD.c.size, HEAD.c.root, HEAD.c.checkpoint, HEAD.c.ts, HEAD.c.version)
+_SELECT_EARLIER = (
+    select(
+        MESSAGE.c.key,
+        MESSAGE.c.seq,
+        MESSAGE.c.envelope,
+        MESSAGE.c.digest,
+        MESSAGE.c.outcome,
+        MESSAGE.c.code,
+        MESSAGE.c.explanation,
+        ENTRY.c.data,
+    )
+    .join(ENTRY, ENTRY.c.seq == MESSAGE.c.seq)
+    .where(MESSAGE.c.key.in_(bindparam("keys", expanding=True)))
+)
+_SELECT_TILE = select(TILE.c.hashes).where(TILE.c.level == bindparam("level"), TILE.c.number == bindparam("number"))
+_SELECT_ENTRIES = (
+    select(ENTRY.c.data).where(ENTRY.c.seq >= bindparam("first"), ENTRY.c.seq < bindparam("end")).order_by(ENTRY.c.seq)
+)
+_SELECT_MAIL = (
+    select(
+        MAIL.c.seq,
+        MAIL.c.kind,
+        MAIL.c.wrap,
+        ENTRY.c.data.label("entry"),
+        MESSAGE.c.digest,
+        MESSAGE.c.payload,
+        MESSAGE.c.signatures,
+        MESSAGE.c.body,
+        func.coalesce(BATCH.c.jws, AGREEMENT.c.jws, NOTICE.c.jws).label("jws"),
+    )
+    .select_from(MAIL)
+    .join(ENTRY, ENTRY.c.seq == MAIL.c.seq)
+    .outerjoin(MESSAGE, MESSAGE.c.seq == MAIL.c.seq)
+    .outerjoin(RECEIPT, RECEIPT.c.seq == MAIL.c.seq)
+    .outerjoin(BATCH, BATCH.c.digest == RECEIPT.c.batch)
+    .outerjoin(AGREEMENT, AGREEMENT.c.seq == MAIL.c.seq)
+    .outerjoin(NOTICE, NOTICE.c.seq == MAIL.c.seq)
+    .where(MAIL.c.recipient == bindparam("who"), MAIL.c.seq > bindparam("after"))
+    .order_by(MAIL.c.seq)
+    .limit(bindparam("limit"))
+)
+_ANY_MAIL = select(MAIL.c.seq).where(MAIL.c.recipient == bindparam("who"), MAIL.c.seq > bindparam("after")).limit(1)
+_SELECT_ADDRESSED = (
+    select(MESSAGE.c.digest, MESSAGE.c.sender)
+    .join(MAIL, MAIL.c.seq == MESSAGE.c.seq)
+    .where(MESSAGE.c.digest.in_(bindparam("digests", expanding=True)), MAIL.c.recipient == bindparam("who"))
+)
+_SELECT_RECEIPTS = (
+    select(RECEIPT.c.msg, RECEIPT.c.status, RECEIPT.c.seq, ENTRY.c.data)
+    .join(ENTRY, ENTRY.c.seq == RECEIPT.c.seq)
+    .where(RECEIPT.c.msg.in_(bindparam("digests", expanding=True)), RECEIPT.c.by == bindparam("who"))
+)
+
+
+class Reading:
+    """Queries inside one transaction."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def head(self) -> HeadRow:
+        """Where the log ends."""
+        row = self._connection.execute(_SELECT_HEAD).one_or_none()
+        if row is None:
+            raise BooksDamaged("the books have no head; restore them from a backup")
+        return HeadRow(*row)
+
+    def tile(self, level: int, number: int) -> bytes:
+        """A tile as wide as stored; empty if there is none."""
+        row = self._connection.execute(_SELECT_TILE, {"level": level, "number": number}).one_or_none()
+        return bytes(row[0]) if row else b""
+
+    def entries(self, first: int, end: int) -> list[bytes]:
+        """The entries from ``first`` up to and without ``end``, as far as they exist."""
+        return [row[0] for row in self._connection.execute(_SELECT_ENTRIES, {"first": first, "end": end})]
+
+    def length(self) -> tuple[int, int]:
+        """How many entries there are, and the index of the last (-1 if none)."""
+        count, last = self._connection.execute(select(func.count(), func.max(ENTRY.c.seq)).select_from(ENTRY)).one()
+        return count, -1 if last is None else last
+
+    def earlier(self, keys: Sequence[str]) -> dict[str, Earlier]:
+        """What became of messages that these keys (sender and id) named before."""
+        return {row[0]: Earlier(*row) for row in self._connection.execute(_SELECT_EARLIER, {"keys": keys})}
+
+    def mail(self, who: str, after: int, limit: int) -> Sequence[Any]:
+        """The next things for one agency to collect, in log order."""
+        return self._connection.execute(_SELECT_MAIL, {"who": who, "after": after, "limit": limit}).all()
+
+    def has_mail(self, who: str, after: int) -> bool:
+        """Tell whether there is anything for an agency to collect."""
+        return self._connection.execute(_ANY_MAIL, {"who": who, "after": after}).first() is not None
+
+    def addressed(self, who: str, digests: Sequence[str]) -> dict[str, str]:
+        """Which of these messages were delivered to ``who``, and who sent them."""
+        rows = self._connection.execute(_SELECT_ADDRESSED, {"who": who, "digests": digests})
+        return {row[0]: row[1] for row in rows}
+
+    def receipts(self, who: str, digests: Sequence[str]) -> dict[tuple[str, str], tuple[int, bytes]]:
+        """Receipts already logged by ``who`` for these messages: (message, status) to (index, entry)."""
+        rows = self._connection.execute(_SELECT_RECEIPTS, {"who": who, "digests": digests})
+        return {(row[0], row[1]): (row[2], row[3]) for row in rows}
+
+    def agreement(self, digest: str) -> Any:
+        """One agreement's row, signed by all or not yet."""
+        return self._connection.execute(select(AGREEMENT).where(AGREEMENT.c.digest == digest)).one_or_none()
+
+    def agreements(self) -> Sequence[Any]:
+        """Every agreement, logged ones in the order of the log."""
+        return self._connection.execute(select(AGREEMENT).order_by(AGREEMENT.c.seq, AGREEMENT.c.digest)).all()
+
+    def notices(self) -> Sequence[Any]:
+        """Every notice, in the order of the log."""
+        return self._connection.execute(select(NOTICE).order_by(NOTICE.c.seq)).all()
+
+    def notice(self, digest: str) -> Any:
+        """One notice's row."""
+        return self._connection.execute(select(NOTICE).where(NOTICE.c.digest == digest)).one_or_none()
+
+    def trust(self) -> Sequence[Any]:
+        """Every root and record, in the order they were taken up."""
+        return self._connection.execute(select(TRUST).order_by(TRUST.c.n)).all()
+
+    def trusted(self, digest: str) -> Any:
+        """One root's or record's row."""
+        return self._connection.execute(select(TRUST).where(TRUST.c.digest == digest)).one_or_none()
+
+    def counts(self) -> dict[str, int]:
+        """How many rows the tables that grow have, for the gauges."""
+        tables: tuple[Table, ...] = (MESSAGE, MAIL, RECEIPT)
+        return {t.name: self._connection.execute(select(func.count()).select_from(t)).scalar_one() for t in tables}
+
+
+# --- writing -------------------------------------------------------------------------------------
+
+_UPSERT_TILE = upsert(TILE)
+_UPSERT_TILE = _UPSERT_TILE.on_conflict_do_update(
+    index_elements=["level", "number"], set_={"hashes": _UPSERT_TILE.excluded.hashes}
+)
+_UPSERT_AGREEMENT = upsert(AGREEMENT)
+_UPSERT_AGREEMENT = _UPSERT_AGREEMENT.on_conflict_do_update(
+    index_elements=["digest"],
+    set_={name: _UPSERT_AGREEMENT.excluded[name] for name in ("jws", "seq", "ts")},
+)
+_UPSERT_TRUST = upsert(TRUST)
+_UPSERT_TRUST = _UPSERT_TRUST.on_conflict_do_update(index_elements=["digest"], set_={"jws": _UPSERT_TRUST.excluded.jws})
+_INSERTS: Final[Mapping[Table, Any]] = {
+    **{table: insert(table) for table in _IN_ORDER},
+    BATCH: upsert(BATCH).on_conflict_do_nothing(),  # a batch sent again, with other items to log this time
+    TRUST: _UPSERT_TRUST,  # a record signed again by a newer enrolment key
+}
+_MOVE_HEAD = (
+    update(HEAD)
+    .where(HEAD.c.one == 1, HEAD.c.size == bindparam("old_size"), HEAD.c.root == bindparam("old_root"))
+    .values({name: bindparam(f"new_{name}") for name in ("size", "root", "checkpoint", "ts", "version")})
+)
+
+
+class Writing(Reading):
+    """Queries and changes inside one transaction that holds the books' only write lock."""
+
+    __slots__ = ()
+
+    def add(self, rows: Mapping[Table, list[dict[str, Any]]]) -> None:
+        """Add the rows of every table, one statement a table, those that others refer to first."""
+        for table in _IN_ORDER:
+            if rows.get(table):
+                self._connection.execute(_INSERTS[table], rows[table])
+        if rows.get(AGREEMENT):
+            self._connection.execute(_UPSERT_AGREEMENT, rows[AGREEMENT])
+
+    def widen(self, tiles: Iterable[tuple[int, int, bytes]]) -> None:
+        """Store tiles that are new or wider than before."""
+        rows = [{"level": level, "number": number, "hashes": hashes} for level, number, hashes in tiles]
+        if rows:
+            self._connection.execute(_UPSERT_TILE, rows)
+
+    def move_head(self, old: HeadRow, new: HeadRow) -> None:
+        """Grow the log from ``old`` to ``new`` by compare-and-swap, or raise ``HeadMoved`` (LOG-10)."""
+        parameters = {f"new_{name}": value for name, value in _columns(new).items()}
+        moved = self._connection.execute(_MOVE_HEAD, {"old_size": old.size, "old_root": old.root, **parameters})
+        if moved.rowcount != 1:
+            raise HeadMoved
+
+    def purge(self, before: int) -> int:
+        """Drop the sealed bodies and wraps of messages that expired before ``before`` (ms); how many bodies."""
+        stale = MESSAGE.c.expires < before
+        self._connection.execute(
+            update(MAIL).where(MAIL.c.wrap.is_not(None), MAIL.c.seq.in_(select(MESSAGE.c.seq).where(stale))),
+            {"wrap": None},
+        )
+        gone = self._connection.execute(update(MESSAGE).where(stale, MESSAGE.c.body.is_not(None)), {"body": None})
+        return gone.rowcount
+
+
+def locked(fault: BaseException) -> bool:
+    """Tell whether a fault is only that another process holds the write lock for too long."""
+    return isinstance(fault, OperationalError) and "locked" in str(fault.orig)
