@@ -8,17 +8,14 @@ and the auditor; everybody else sees the code alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
 from exchange.protocol.agreement import Agreement
 from exchange.protocol.explanation import Miss, forbidding, nearest
-from exchange.protocol.matching import Party, Request, places
+from exchange.protocol.matching import Obligations, Party, Request, places
 from exchange.protocol.policy import Period, PolicyBook, State
-from exchange.protocol.terms import Permit
-from exchange.protocol.vocabulary import Onward
 
 Outcome = Literal["permit", "deny"]
 
@@ -45,25 +42,6 @@ CODES: Final = (
     NO_CLAUSE,
 )
 """The codes of a denial; where recipients differ, the message gets the one that stands first here."""
-
-
-@dataclass(frozen=True, slots=True)
-class Obligations:
-    """What the recipient is bound to; the strictest of all clauses that permitted (AGR-36)."""
-
-    onward: str
-    evidence: bool
-    human_release: bool
-    retention_days: int | None
-
-    def to_json(self) -> dict[str, Any]:
-        """The members as they are written in an explanation."""
-        members: dict[str, Any] = {
-            "onward": self.onward,
-            "evidence": self.evidence,
-            "human_release": self.human_release,
-        }
-        return members if self.retention_days is None else {**members, "retention_days": self.retention_days}
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +145,10 @@ def _one(
     if not matching:
         sentence = f"no clause of `{named.terms.id}` lets `{request.discloser.id}` tell `{recipient.id}` this"
         return _denied(request, recipient, NO_CLAUSE, sentence, period)
-    clauses = [table.rows[place][1] for place in places(matching)]
-    ids = tuple([clause.id for clause in clauses])
-    return RecipientDecision(recipient.id, "permit", PERMITTED, "", ids, _strictest(clauses), ())
+    found = list(places(matching))
+    ids = tuple([table.rows[place][1].id for place in found])
+    obligations = Obligations.strictest([table.binds[place] for place in found])
+    return RecipientDecision(recipient.id, "permit", PERMITTED, "", ids, obligations, ())
 
 
 def _out_of_reach(
@@ -187,18 +166,3 @@ def _out_of_reach(
 def _denied(request: Request, recipient: Party, code: str, sentence: str, period: Period) -> RecipientDecision:
     permits = period.shared(request.discloser.id, recipient.id).permits
     return RecipientDecision(recipient.id, "deny", code, sentence, (), None, nearest(request, recipient, permits))
-
-
-def _strictest(clauses: Sequence[Permit]) -> Obligations:
-    """Bind by the strictest of all clauses that permit, so that no choice of clause loosens anything."""
-    conditions = [clause.conditions for clause in clauses]
-    days = [c.retention_days for c in conditions if c.retention_days is not None]
-    return Obligations(
-        max([c.onward for c in conditions], key=_STRICTNESS.__getitem__).value,
-        all(c.evidence for c in conditions),
-        any(c.human_release for c in conditions),
-        min(days) if days else None,
-    )
-
-
-_STRICTNESS: Final = {onward: onward.rank for onward in Onward}

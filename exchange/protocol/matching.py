@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import lru_cache, reduce
 from operator import and_
-from typing import Final
+from typing import Any, Final
 
 from exchange.protocol.agreement import Agreement
-from exchange.protocol.terms import ANY, ANY_PARTY, Forbid, Permit
-from exchange.protocol.vocabulary import Classification
+from exchange.protocol.terms import ANY, ANY_PARTY, Conditions, Forbid, Permit
+from exchange.protocol.vocabulary import Classification, Onward
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,12 @@ class Party:
     @property
     def names(self) -> tuple[str, ...]:
         """Everything a clause may call this party."""
-        return (self.id, ANY_PARTY, *[f"role:{role}" for role in self.roles])
+        return _names(self.id, self.roles)
+
+
+@lru_cache(maxsize=4096)
+def _names(agency: str, roles: tuple[str, ...]) -> tuple[str, ...]:
+    return (agency, ANY_PARTY, *[f"role:{role}" for role in roles])
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,60 +52,89 @@ class Request:
     urgency: str
 
 
+@dataclass(frozen=True, slots=True)
+class Obligations:
+    """What a disclosure ties its recipient to."""
+
+    onward: str
+    evidence: bool
+    human_release: bool
+    retention_days: int | None
+
+    @classmethod
+    def of(cls, conditions: Conditions) -> Obligations:
+        """What one clause ties to it."""
+        return cls(conditions.onward.value, conditions.evidence, conditions.human_release, conditions.retention_days)
+
+    @classmethod
+    def strictest(cls, several: Sequence[Obligations]) -> Obligations:
+        """Bind by the strictest of each (AGR-36), so that no choice between clauses loosens anything."""
+        if len(several) == 1:
+            return several[0]
+        days = [one.retention_days for one in several if one.retention_days is not None]
+        return cls(
+            max([one.onward for one in several], key=_STRICTNESS.__getitem__),
+            all(one.evidence for one in several),
+            any(one.human_release for one in several),
+            min(days) if days else None,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The members as they are written in an explanation."""
+        days = {} if self.retention_days is None else {"retention_days": self.retention_days}
+        return {"onward": self.onward, "evidence": self.evidence, "human_release": self.human_release, **days}
+
+
+_STRICTNESS: Final = {onward.value: onward.rank for onward in Onward}
+
 MEMBERS: Final = ("from", "to", "type", "purpose", "crime", "urgency", "class", "cats", "handling")
 """The nine conditions of a permit, in the order ``PermitTable.met`` answers and explanations list them."""
 
 _RANKS: Final = {code.value: code.rank for code in Classification}
 
 
-class _Column:
-    """One member of many clauses: for each code, the clauses that list it."""
+Column = dict[str, int]
+"""One member of many clauses: for each code, the mask of the clauses that list it."""
 
-    __slots__ = ("any", "masks")
 
-    def __init__(self, lists: Iterable[Iterable[str]]) -> None:
-        masks: dict[str, int] = {}
-        for place, codes in enumerate(lists):
-            for code in codes:
-                masks[str(code)] = masks.get(str(code), 0) | 1 << place
-        self.any = masks.pop(ANY, 0)
-        self.masks = {code: mask | self.any for code, mask in masks.items()}
-
-    def has(self, code: str) -> int:
-        """The clauses that list this code."""
-        return self.masks.get(code, self.any)
-
-    def has_one_of(self, codes: Iterable[str]) -> int:
-        """The clauses that list any of these codes."""
-        found = self.any
+def _column(lists: Iterable[Iterable[str]]) -> Column:
+    column: Column = {}
+    for place, codes in enumerate(lists):
         for code in codes:
-            found |= self.masks.get(code, 0)
-        return found
+            column[str(code)] = column.get(str(code), 0) | 1 << place
+    return column
+
+
+def _listing(column: Column, codes: Iterable[str]) -> int:
+    """The clauses that list any of these codes."""
+    found = 0
+    for code in codes:
+        found |= column.get(code, 0)
+    return found
 
 
 class ForbidTable:
-    """Forbid clauses of any number of agreements."""
+    """Forbid clauses of any number of agreements; ``any`` in a list stands for every code there is."""
 
     __slots__ = ("_cats", "_crime", "_from", "_purpose", "_to", "_type", "rows")
 
     def __init__(self, rows: Sequence[tuple[Agreement, Forbid]]) -> None:
         self.rows = rows
         clauses = [clause for _, clause in rows]
-        self._from, self._to = _Column(c.from_ for c in clauses), _Column(c.to for c in clauses)
-        self._type, self._purpose = _Column(c.types for c in clauses), _Column(c.purposes for c in clauses)
-        self._crime, self._cats = _Column(c.crimes for c in clauses), _Column(c.cats for c in clauses)
+        self._from, self._to = _column(c.from_ for c in clauses), _column(c.to for c in clauses)
+        self._type, self._purpose = _column(c.types for c in clauses), _column(c.purposes for c in clauses)
+        self._crime, self._cats = _column(c.crimes for c in clauses), _column(c.cats for c in clauses)
 
     def hits(self, request: Request, discloser: Sequence[str], recipient: Sequence[str]) -> int:
         """The clauses that forbid this; parties are given by all their ``names``."""
-        if not self.rows:
-            return 0
-        return (
-            self._type.has(request.type)
-            & self._purpose.has(request.purpose)
-            & self._crime.has(request.crime)
-            & self._cats.has_one_of(request.cats)
-            & self._from.has_one_of(discloser)
-            & self._to.has_one_of(recipient)
+        found = _listing(self._cats, (ANY, *request.cats))
+        return found and (
+            found
+            & _listing(self._from, discloser)
+            & _listing(self._to, recipient)
+            & _listing(self._type, (ANY, request.type))
+            & _listing(self._purpose, (ANY, request.purpose))
+            & _listing(self._crime, (ANY, request.crime))
         )
 
 
@@ -109,49 +143,49 @@ class PermitTable:
 
     __slots__ = (
         "_agreement", "_cats", "_class", "_crime", "_from", "_handling", "_purpose", "_to", "_type", "_urgency",
-        "all", "rows",
+        "all", "binds", "rows",
     )  # fmt: skip
 
     def __init__(self, rows: Sequence[tuple[Agreement, Permit]]) -> None:
         self.rows = rows
         self.all = (1 << len(rows)) - 1
-        self._agreement = _Column([a.digest] for a, _ in rows)
+        self._agreement = _column([agreement.digest] for agreement, _ in rows)
         clauses = [clause for _, clause in rows]
-        self._from, self._to = _Column(c.from_ for c in clauses), _Column(c.to for c in clauses)
-        self._type, self._purpose = _Column(c.types for c in clauses), _Column(c.purposes for c in clauses)
-        self._crime, self._cats = _Column(c.crimes for c in clauses), _Column(c.cats for c in clauses)
-        self._urgency = _Column(c.conditions.urgency for c in clauses)
-        self._class = _Column([k for k, rank in _RANKS.items() if rank <= c.class_max.rank] for c in clauses)
-        self._handling = _Column(c.conditions.handling_required for c in clauses)
+        self._from, self._to = _column(c.from_ for c in clauses), _column(c.to for c in clauses)
+        self._type, self._purpose = _column(c.types for c in clauses), _column(c.purposes for c in clauses)
+        self._crime, self._cats = _column(c.crimes for c in clauses), _column(c.cats for c in clauses)
+        self.binds = [Obligations.of(c.conditions) for c in clauses]
+        self._urgency = _column(c.conditions.urgency for c in clauses)
+        self._class = _column([k for k, rank in _RANKS.items() if rank <= c.class_max.rank] for c in clauses)
+        self._handling = _column(c.conditions.handling_required for c in clauses)
 
     def met(self, request: Request, discloser: Sequence[str], recipient: Sequence[str]) -> tuple[int, ...]:
         """For each of ``MEMBERS``, the clauses whose condition on it the request meets."""
-        listed = self.all
+        listed = unmarked = self.all
         for cat in request.cats:
-            listed &= self._cats.masks.get(cat, 0)
-        unmarked = 0
-        for code, mask in self._handling.masks.items():
+            listed &= self._cats.get(cat, 0)
+        for code, mask in self._handling.items():
             if code not in request.handling:
-                unmarked |= mask
+                unmarked &= ~mask
         return (
-            self._from.has_one_of(discloser),
-            self._to.has_one_of(recipient),
-            self._type.has(request.type),
-            self._purpose.has(request.purpose),
-            self._crime.has(request.crime),
-            self._urgency.has(request.urgency),
-            self._class.has(request.classification),
+            _listing(self._from, discloser),
+            _listing(self._to, recipient),
+            self._type.get(request.type, 0),
+            self._purpose.get(request.purpose, 0),
+            self._crime.get(request.crime, 0),
+            self._urgency.get(request.urgency, 0),
+            self._class.get(request.classification, 0),
             listed,
-            self.all & ~unmarked,
+            unmarked,
         )
-
-    def of(self, agreement: str) -> int:
-        """The clauses of one agreement."""
-        return self._agreement.has(agreement)
 
     def hits(self, request: Request, discloser: Sequence[str], recipient: Sequence[str]) -> int:
         """The clauses that permit this: every condition met."""
-        return reduce(and_, self.met(request, discloser, recipient), self.all)
+        return reduce(and_, self.met(request, discloser, recipient))
+
+    def of(self, agreement: str) -> int:
+        """The clauses of one agreement."""
+        return self._agreement.get(agreement, 0)
 
     def by_misses(self, met: Sequence[int], among: int) -> Iterator[tuple[int, int]]:
         """Walk the clauses in ``among`` as (misses, place), fewest misses first, then in table order.
