@@ -1,0 +1,148 @@
+"""What an officer wants to send, and what would happen to it (`spec/nodes.md`, NODE-20 to NODE-22).
+
+The type and the categories are not the officer's to say: they are read from the content. What may be
+left out is the agreement, if exactly one in force permits the draft.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from agencies.node.errors import DraftMalformed
+from agencies.node.office import Office
+from exchange.protocol.content import CaseMessage, derive_categories, parse_content
+from exchange.protocol.decision import Decision
+from exchange.protocol.matching import Request
+from exchange.protocol.vocabulary import Classification, CrimeArea, Handling, Purpose, Urgency
+from keys.encoding import write_json
+
+MAX_DAYS: Final = 30
+
+_AsText = Field(strict=False)
+Agency = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)*\.sim$", max_length=40)]
+Digest = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$")]
+
+
+class OfficerDraft(BaseModel):
+    """A draft as an officer's desk hands it in; ``content`` is the case message, ``agr`` an agreement's digest."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", populate_by_name=True)
+
+    to: Annotated[tuple[Agency, ...], Field(strict=False, min_length=1, max_length=20)]
+    agr: Digest | None = None
+    purpose: Annotated[Purpose, _AsText]
+    crime: Annotated[CrimeArea, _AsText]
+    class_: Annotated[Classification, _AsText] = Field(alias="class")
+    handling: Annotated[tuple[Annotated[Handling, _AsText], ...], Field(strict=False, min_length=1, max_length=4)]
+    urgency: Annotated[Urgency, _AsText] = Urgency.NONE
+    re: Digest | None = None
+    days: Annotated[int, Field(ge=1, le=MAX_DAYS)] = 7
+    content: dict[str, Any]
+
+    @cached_property
+    def content_bytes(self) -> bytes:
+        """The content as it will be sealed."""
+        return write_json(self.content)
+
+    @property
+    def life(self) -> timedelta:
+        """How long the message may be collected and opened."""
+        return timedelta(days=self.days)
+
+    def to_json(self) -> dict[str, Any]:
+        """The draft as it was handed in."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def read_draft(value: Any) -> OfficerDraft:
+    """Read a draft strictly; the refusal names the member, never its value."""
+    try:
+        return OfficerDraft.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        member = ".".join(str(part) for part in first["loc"]) or "(whole)"
+        raise DraftMalformed(f"draft member `{member}` is not as NODE-20 says: {first['type']}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What would happen to a draft now: the decision with its reasons, and whether a second officer must agree."""
+
+    draft: OfficerDraft
+    case: CaseMessage
+    categories: tuple[str, ...]
+    decision: Decision
+
+    @property
+    def waits(self) -> bool:
+        """Whether a permitted message has to wait for a release officer."""
+        bound = [one.obligations for one in self.decision.per_recipient if one.obligations]
+        return self.decision.permitted and any(obligations.human_release for obligations in bound)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why it would be denied, one sentence per recipient and nearest clause; empty if it would not."""
+        said: list[str] = []
+        for one in self.decision.per_recipient:
+            if one.outcome == "deny":
+                said.append(f"{one.recipient}: {one.code}: {one.sentence}")
+                said += [f"{one.recipient}: nearest {near.clause}: {near.sentence}" for near in one.nearest]
+        return tuple(said)
+
+    def to_json(self) -> dict[str, Any]:
+        """The answer to `what would happen if I sent this?`."""
+        return {
+            **self.decision.to_json(),
+            "type": str(self.case.type),
+            "cats": list(self.categories),
+            "waits_for_release": self.waits,
+        }
+
+
+def forecast(office: Office, draft: OfficerDraft, now: datetime) -> Forecast:
+    """Decide about a draft as the broker would now; nothing is written and nothing leaves."""
+    if len(set(draft.to)) != len(draft.to) or office.me in draft.to:
+        raise DraftMalformed("each recipient is named once, and nobody writes to itself")
+    case = parse_content(draft.content_bytes)
+    categories = tuple(str(c) for c in derive_categories(case))
+    if draft.agr is not None:
+        return Forecast(draft, case, categories, _ask(office, draft, case, categories, draft.agr, now))
+    return _choose(office, draft, case, categories, now)
+
+
+def _ask(
+    office: Office, draft: OfficerDraft, case: CaseMessage, categories: tuple[str, ...], agreement: str, now: datetime
+) -> Decision:
+    request = Request(
+        discloser=office.party(office.me),
+        recipients=tuple(office.party(agency) for agency in draft.to),
+        agreement=agreement,
+        type=str(case.type),
+        purpose=str(draft.purpose),
+        crime=str(draft.crime),
+        cats=frozenset(categories),
+        classification=str(draft.class_),
+        handling=frozenset(str(code) for code in draft.handling),
+        urgency=str(draft.urgency),
+    )
+    return office.decide(request, now)
+
+
+def _choose(
+    office: Office, draft: OfficerDraft, case: CaseMessage, categories: tuple[str, ...], now: datetime
+) -> Forecast:
+    parties = {office.me, *draft.to}
+    shared = [a.digest for a in office.trust.book.in_force(now) if parties <= set(a.terms.parties)]
+    made = [_ask(office, draft, case, categories, digest, now) for digest in shared]
+    permitted = [decision for decision in made if decision.permitted]
+    if len(permitted) > 1:
+        raise DraftMalformed("several agreements permit this; name the one to send it under")
+    if not made:
+        raise DraftMalformed("no agreement in force has all these parties; name one to learn what it says")
+    chosen = (permitted or made)[0]
+    return Forecast(draft.model_copy(update={"agr": chosen.agreement}), case, categories, chosen)

@@ -1,0 +1,118 @@
+"""What a node refuses its own officers, and what it refuses to believe. Codes are listed in `spec/errors.md`."""
+
+from __future__ import annotations
+
+from keys.errors import Refusal
+
+
+class SettingsRefused(Refusal):
+    """The node's folder or settings are not safe to start with (NODE-2)."""
+
+    code = "settings_refused"
+
+
+class SignInRefused(Refusal):
+    """No such officer, or another passphrase; it is not said which (NODE-10)."""
+
+    code = "sign_in_refused"
+
+
+class SignInThrottled(Refusal):
+    """Too many failed attempts; ``retry_after`` is in seconds (NODE-11)."""
+
+    code = "sign_in_throttled"
+
+    def __init__(self, sentence: str, *, retry_after: int = 60) -> None:
+        super().__init__(sentence)
+        self.retry_after = retry_after
+
+
+class TokenRefused(Refusal):
+    """A bearer token that is absent, unknown or expired (NODE-12)."""
+
+    code = "token_refused"
+
+
+class RoleMissing(Refusal):
+    """The officer's roles do not allow this act (NODE-13)."""
+
+    code = "role_missing"
+
+
+class JustificationRefused(Refusal):
+    """A reason that is absent, too short, or says nothing (NODE-14)."""
+
+    code = "justification_refused"
+
+
+class DraftMalformed(Refusal):
+    """A draft with unknown, missing or wrongly typed members (NODE-20)."""
+
+    code = "draft_malformed"
+
+
+class RequestKeyReused(Refusal):
+    """The officer used this request key before, for another draft (NODE-21)."""
+
+    code = "request_key_reused"
+
+
+class NotHere(Refusal):
+    """This node has nothing by that name (NODE-40)."""
+
+    code = "not_here"
+
+
+class NoLongerHere(Refusal):
+    """The content was here and has been erased (NODE-46)."""
+
+    code = "erased"
+
+
+class ReleaseRefused(Refusal):
+    """The message may not be released by this person (NODE-26)."""
+
+    code = "release_refused"
+
+
+class NotWaiting(Refusal):
+    """The message does not wait for a release, or no longer (NODE-27)."""
+
+    code = "not_waiting"
+
+
+class BrokerUnreachable(Refusal):
+    """The broker did not answer, or nothing it said can be believed; ask again later (NODE-30)."""
+
+    code = "broker_unreachable"
+
+
+class BrokerRefused(Refusal):
+    """The broker refused a call, with its own code and sentence (NODE-31).
+
+    ``lasting`` is true when the refusal is about what was said, so that saying it again would not help.
+    """
+
+    code = "broker_refused"
+
+    def __init__(self, code: str, sentence: str, *, lasting: bool = True) -> None:
+        super().__init__(f"the broker refused with `{code}`: {sentence}")
+        self.reason, self.detail, self.lasting = code, sentence, lasting
+
+
+class AnswerMismatch(Refusal):
+    """An answer whose proof is good but is about something else than was asked (NODE-32)."""
+
+    code = "answer_mismatch"
+
+
+class LogForked(Refusal):
+    """Two signed views of the log that cannot both be true; both are kept as evidence (NODE-36)."""
+
+    code = "log_forked"
+
+
+class LedgerBroken(Refusal):
+    """The ledger's chain or seals do not hold: somebody changed it (NODE-52)."""
+
+    code = "ledger_broken"

@@ -1,0 +1,89 @@
+"""What every act of a node shares: who we are, whom we trust, what time it is, and the books.
+
+Nothing here decides or speaks to anybody. ``trust_view`` knows whom to believe, ``ledger`` how an act is
+written; this module puts them where ``sending``, ``collecting`` and ``service`` reach them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from agencies.node.broker_client import BrokerClient
+from agencies.node.ledger import GENESIS, LedgerAct, Scribe
+from agencies.node.store import Books, Store
+from agencies.node.trust_view import TrustView
+from exchange.protocol.decision import Decision, decide
+from exchange.protocol.matching import Party, Request
+from keys.encoding import stamp, write_json
+from keys.keystore import Identity
+from keys.sealing import Chance
+from keys.vault import Vault, fresh
+
+
+@dataclass(slots=True)
+class Office:
+    """One node's identity, books and view of the federation. Safe to share between threads."""
+
+    identity: Identity
+    store: Store
+    broker: BrokerClient
+    trust: TrustView
+    clock: Callable[[], datetime]
+    chance: Chance = fresh
+    vault: Vault = field(init=False)
+    scribe: Scribe = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.vault = Vault.derive(self.identity.pseudonym_key, f"node {self.me}")
+        self.scribe = Scribe(self.me, self.vault, self.identity.pseudonym_key)
+
+    @property
+    def me(self) -> str:
+        """This agency's id."""
+        return self.identity.agency
+
+    def record(self, books: Books, now: datetime, *acts: LedgerAct) -> None:
+        """Chain acts to the ledger inside the caller's transaction."""
+        if not acts:
+            return
+        head = books.ledger_head() or (0, GENESIS)
+        entries = self.scribe.chain(head, acts, now)
+        books.add(
+            "ledger",
+            [
+                {
+                    "n": entry.n,
+                    "ts": stamp(now),
+                    "act": act.act.value,
+                    "officer": act.officer,
+                    "msg": act.message,
+                    "case_name": act.case,
+                    "body": entry.body,
+                    "hash": entry.hash,
+                    "seal": entry.seal,
+                }
+                for entry, act in zip(entries, acts, strict=True)
+            ],
+        )
+
+    def record_alone(self, *acts: LedgerAct) -> None:
+        """Chain acts in a transaction of their own."""
+        with self.store.writing() as books:
+            self.record(books, self.clock(), *acts)
+
+    def keep_evidence(self, kind: str, **detail: Any) -> None:
+        """Keep something that should not be, whole."""
+        now = stamp(self.clock())
+        with self.store.writing() as books:
+            books.add("evidence", [{"at": now, "kind": kind, "detail": write_json(detail).decode()}])
+
+    def party(self, agency: str) -> Party:
+        """An agency as a clause sees it."""
+        return Party(agency, tuple(str(role) for role in self.trust.directory.agency(agency).roles))
+
+    def decide(self, request: Request, now: datetime) -> Decision:
+        """Ask the agreements this node knows."""
+        return decide(request, self.trust.book, now)

@@ -1,0 +1,463 @@
+"""Sending: release check, compose, commit, submit, prove (`spec/nodes.md`, NODE-21 to NODE-33).
+
+The exact bytes are committed to the outbox before anything leaves, and only those bytes are ever sent
+for it, however often it takes: the broker gives the first answer again, so a lost answer discloses
+nothing twice. A row is settled only by a proof that the log holds an entry about this very message. What
+the agreements known here deny does not leave at all, unless the officer asks for a ruling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from agencies.node.broker_client import MAX_BATCH, Answer
+from agencies.node.draft import Forecast, OfficerDraft, forecast, read_draft
+from agencies.node.errors import (
+    AnswerMismatch,
+    BrokerRefused,
+    BrokerUnreachable,
+    NotHere,
+    NotWaiting,
+    ReleaseRefused,
+    RequestKeyReused,
+)
+from agencies.node.ledger import LedgerAct, Why
+from agencies.node.office import Office
+from agencies.node.profile import Officer, OfficerRole
+from exchange.protocol.log import DenialEntry, DisclosureEntry, parse_entry, verify_tlog_proof
+from exchange.protocol.message import Draft, Envelope, Manifest, compose, parse
+from exchange.protocol.vocabulary import Act, Justification
+from keys.encoding import b64u, digest, read_json, stamp, write_json
+from keys.errors import Refusal
+from keys.sealing import new_message_id
+
+LEASE: Final = timedelta(seconds=60)
+"""How long a first attempt has a row to itself before a retry may pick it up."""
+FIRST_PAUSE: Final = timedelta(seconds=2)
+LONGEST_PAUSE: Final = timedelta(minutes=15)
+MAX_BATCH_BYTES: Final = 15 * 1024 * 1024
+_LIMIT: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One thing to send. ``key`` makes asking twice safe; ``ruling`` submits even what is denied here."""
+
+    draft: OfficerDraft
+    key: str | None = None
+    ruling: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of one request to send, so far.
+
+    ``state`` is ``pending`` (committed, no proved answer yet), ``pending_release``, ``sent``, ``denied``
+    (by the broker, proved), ``stopped`` (denied here, nothing left), ``withheld`` (a release officer said
+    no) or ``refused`` (the broker would not judge it; ``problem`` says why).
+    """
+
+    ref: str
+    state: str
+    officer: str
+    made: str
+    to: tuple[str, ...]
+    summary: dict[str, Any]
+    msg: str | None
+    code: str | None
+    reasons: dict[str, Any] | None
+    index: int | None
+    entry: bytes | None
+    proof: str | None
+    problem: str | None
+    attempts: int
+    released_by: str | None
+
+    @classmethod
+    def of(cls, row: Any) -> Sent:
+        """Read an outbox row."""
+        reasons = read_json(row.reasons.encode(), limit=_LIMIT) if row.reasons else None
+        return cls(
+            row.ref, row.state, row.officer, row.made, tuple(row.recipients.split(" ")),
+            read_json(row.summary.encode(), limit=_LIMIT), row.msg, row.code, reasons, row.seq, row.entry,
+            row.proof, row.problem, row.attempts, row.released_by,
+        )  # fmt: skip
+
+    def to_json(self) -> dict[str, Any]:
+        """The members as an officer's desk sees them."""
+        members = {name: getattr(self, name) for name in ("ref", "state", "officer", "made", "msg", "code", "reasons")}
+        members |= {"to": list(self.to), "index": self.index, "entry": b64u(self.entry) if self.entry else None}
+        members |= {"proof": self.proof, "problem": self.problem, "attempts": self.attempts}
+        return {**self.summary, **members, "released_by": self.released_by}
+
+
+@dataclass(frozen=True, slots=True)
+class _Letter:
+    """A composed message on its way: its outbox row's number, bytes, and what the ledger will say of it."""
+
+    ref: str
+    envelope: Envelope
+    act: LedgerAct
+    attempts: int = 0
+
+
+class Sending:
+    """Sends for one office."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+
+    # -- asking and sending --
+
+    def check(self, draft: OfficerDraft) -> Forecast:
+        """What would happen if this were sent now. Nothing is written, nothing leaves."""
+        return forecast(self._office, draft, self._office.clock())
+
+    def send_many(self, wanted: Sequence[Wanted], officer: Officer, why: Why) -> list[Sent | Refusal]:
+        """Send up to 100 drafts in one commit and one call; for each, in order, what became of it."""
+        office, now = self._office, self._office.clock()
+        outcomes: dict[int, Sent | Refusal] = {}
+        rows: list[dict[str, Any]] = []
+        acts: list[LedgerAct] = []
+        letters: list[_Letter] = []
+        earlier = self._earlier(wanted, officer)
+        for place, one in enumerate(wanted[:MAX_BATCH]):
+            try:
+                if (before := self._again(one, officer, earlier)) is not None:
+                    outcomes[place] = before
+                    continue
+                row, act, letter = self._prepare(one, officer, why, now)
+            except Refusal as refusal:
+                outcomes[place] = refusal
+                continue
+            rows.append({**_BLANK, **row})
+            acts += [act] if act else []
+            letters += [letter] if letter else []
+            outcomes[place] = Sent.of(_Row(rows[-1]))
+            earlier[row["request_key"]] = _Row(rows[-1])
+        with office.store.writing() as books:
+            books.add("outbox", rows)
+            office.record(books, now, *acts)
+        settled = self._submit(letters)
+        found = [outcomes[place] for place in range(len(outcomes))]
+        return [settled.get(one.ref, one) if isinstance(one, Sent) else one for one in found]
+
+    def send(self, draft: OfficerDraft, officer: Officer, why: Why, *, key: str | None = None, ruling: bool) -> Sent:
+        """Send one draft; raises the refusal if it could not even be judged."""
+        (outcome,) = self.send_many([Wanted(draft, key, ruling)], officer, why)
+        if isinstance(outcome, Refusal):
+            raise outcome
+        return outcome
+
+    def retry(self) -> int:
+        """Submit again, as the same bytes, what is due; says how many rows were settled."""
+        office = self._office
+        with office.store.reading() as books:
+            rows = books.due(stamp(office.clock()), MAX_BATCH)
+        letters = [_Letter(r.ref, parse(r.envelope), self._act(r), r.attempts) for r in rows]
+        return sum(one.state != "pending" for one in self._submit(letters).values())
+
+    # -- the second officer --
+
+    def release(self, ref: str, officer: Officer, why: Why, *, approve: bool) -> Sent:
+        """Let a waiting message go, or keep it back; the release officer is never the sender (NODE-26)."""
+        office, now = self._office, self._office.clock()
+        officer.must_be(OfficerRole.RELEASE_OFFICER)
+        row = self._row(ref)
+        if row.state != "pending_release":
+            raise NotWaiting("this message does not wait for a release")
+        act = replace(self._act(row), officer=officer.id, why=why)
+        if officer.id == row.officer:
+            office.record_alone(replace(act, act=Act.ATTEMPT_DENIED, outcome="release_refused"))
+            raise ReleaseRefused("who wrote a message may not release it")
+        if not approve:
+            return self._close(row, "withheld", replace(act, act=Act.ATTEMPT_DENIED, outcome="withheld"), now)
+        draft = self._waiting_draft(row)
+        seen = forecast(office, draft, now)  # an agreement may have lapsed while it waited
+        if not seen.decision.permitted and not row.ruling:
+            denied = replace(act, act=Act.ATTEMPT_DENIED, outcome=seen.decision.code, reasons=seen.reasons)
+            return self._close(row, "stopped", denied, now, seen)
+        letter = self._compose(ref, seen, row.officer, replace(self._act(row), released_by=officer.id), now)
+        with office.store.writing() as books:
+            moved = books.move(row.n, "pending_release", self._ready(letter, now) | {"released_by": officer.id})
+        if not moved:
+            raise NotWaiting("somebody else has just released or withheld this message")
+        return self._submit([letter]).get(ref) or Sent.of(self._row(ref))
+
+    # -- before the commit --
+
+    def _earlier(self, wanted: Sequence[Wanted], officer: Officer) -> dict[str | None, Any]:
+        keys = {_request_key(one, officer) for one in wanted} - {None}
+        if not keys:
+            return {}
+        with self._office.store.reading() as books:
+            found = [books.get("outbox", request_key=key) for key in keys]
+        return {row.request_key: row for row in found if row}
+
+    def _again(self, one: Wanted, officer: Officer, earlier: dict[str | None, Any]) -> Sent | None:
+        row = earlier.get(_request_key(one, officer)) if one.key is not None else None
+        if row is None:
+            return None
+        if row.request_digest != _request_digest(one):
+            raise RequestKeyReused("this request key was used before, for another draft")
+        return Sent.of(row)
+
+    def _prepare(
+        self, one: Wanted, officer: Officer, why: Why, now: datetime
+    ) -> tuple[dict[str, Any], LedgerAct | None, _Letter | None]:
+        """Decide about one draft: its outbox row, the ledger's act if it stops here, the letter if it goes."""
+        office = self._office
+        seen = forecast(office, one.draft, now)
+        draft, ref = seen.draft, new_message_id(now, office.chance)
+        case_name = office.scribe.case(seen.case.case.reference)
+        act = LedgerAct(
+            Act.DISCLOSE, officer.id, why, str(draft.purpose), draft.agr, case=case_name,
+            sender=office.me, recipients=draft.to, categories=seen.categories,
+        )  # fmt: skip
+        row: dict[str, Any] = {
+            "ref": ref,
+            "request_key": _request_key(one, officer),
+            "request_digest": _request_digest(one) if one.key is not None else None,
+            "officer": officer.id,
+            "made": stamp(now),
+            "ruling": one.ruling,
+            "recipients": " ".join(draft.to),
+            "summary": write_json(_summary(seen, now)).decode(),
+            "case_name": case_name,
+        }
+        if not seen.decision.permitted and not one.ruling:
+            row |= {"state": "stopped", "code": seen.decision.code, "reasons": _written(seen.decision.to_json())}
+            reasons = seen.reasons
+            return row, replace(act, act=Act.ATTEMPT_DENIED, outcome=seen.decision.code, reasons=reasons), None
+        row["content"] = office.vault.lock(draft.content_bytes, f"outbox content {ref}")
+        row["act"] = self._lock_act(ref, act)
+        if seen.waits:
+            waiting = write_json({**draft.to_json(), "content": {}})
+            row |= {"state": "pending_release", "draft": office.vault.lock(waiting, f"outbox draft {ref}")}
+            return row, None, None
+        letter = self._compose(ref, seen, officer.id, act, now)
+        return row | self._ready(letter, now), None, letter
+
+    def _compose(self, ref: str, seen: Forecast, officer_id: str, act: LedgerAct, now: datetime) -> _Letter:
+        office, draft = self._office, seen.draft
+        directory = office.trust.directory
+        envelope = parse(
+            compose(
+                Draft(
+                    fed=directory.fed,
+                    id=new_message_id(now, office.chance),
+                    ts=now,
+                    exp=now + draft.life,
+                    sender=office.me,
+                    recipients=tuple((agency, directory.sealing_key(agency, now)) for agency in draft.to),
+                    agreement=seen.decision.agreement,
+                    purpose=str(draft.purpose),
+                    crime=str(draft.crime),
+                    classification=str(draft.class_),
+                    handling=tuple(str(code) for code in draft.handling),
+                    urgency=str(draft.urgency),
+                    by=office.scribe.officer(officer_id),
+                    re=draft.re,
+                ),
+                draft.content_bytes,
+                office.identity.signer,
+            )
+        )
+        return _Letter(ref, envelope, replace(act, message=envelope.digest))
+
+    def _ready(self, letter: _Letter, now: datetime) -> dict[str, Any]:
+        return {
+            "state": "pending",
+            "msg": letter.envelope.digest,
+            "envelope": letter.envelope.raw,
+            "act": self._lock_act(letter.ref, letter.act),
+            "due": stamp(now + LEASE),
+            "draft": None,
+        }
+
+    # -- after the commit --
+
+    def _submit(self, letters: Sequence[_Letter]) -> dict[str, Sent]:
+        """Submit committed letters and settle those whose answers are proved; by ref, what is known now."""
+        settled: dict[str, Sent] = {}
+        for some in _loads(letters):
+            try:
+                answers = self._office.broker.submit_batch([letter.envelope.raw for letter in some])
+            except (BrokerUnreachable, BrokerRefused) as refusal:
+                lasting = isinstance(refusal, BrokerRefused) and refusal.lasting and len(some) == 1
+                answers = [refusal if lasting else BrokerUnreachable(refusal.sentence)] * len(some)  # type: ignore[list-item]
+            settled |= self._settle(some, answers)
+        return settled
+
+    def _settle(
+        self, letters: Sequence[_Letter], answers: Sequence[Answer | BrokerRefused | BrokerUnreachable]
+    ) -> dict[str, Sent]:
+        office, now = self._office, self._office.clock()
+        found = [self._judge(letter, answer, now) for letter, answer in zip(letters, answers, strict=True)]
+        with office.store.writing() as books:
+            acts = [
+                act
+                for letter, (values, act) in zip(letters, found, strict=True)
+                if (row := books.get("outbox", ref=letter.ref)) and books.move(row.n, "pending", values) and act
+            ]
+            office.record(books, now, *acts)
+            rows = [books.get("outbox", ref=letter.ref) for letter in letters]
+        return {row.ref: Sent.of(row) for row in rows if row}
+
+    def _judge(
+        self, letter: _Letter, answer: Answer | BrokerRefused | BrokerUnreachable, now: datetime
+    ) -> tuple[dict[str, Any], LedgerAct | None]:
+        """What to write about one letter: the outbox row's new values, and the ledger's act if it is settled."""
+        office = self._office
+        if isinstance(answer, BrokerRefused) and answer.lasting:
+            denied = replace(letter.act, act=Act.ATTEMPT_DENIED, outcome=answer.reason)
+            return {"state": "refused", "code": answer.reason, "problem": answer.detail, "due": None}, denied
+        if not isinstance(answer, Answer):
+            return self._later(letter, answer.sentence, now), None
+        try:
+            index, entry = prove(letter.envelope, answer, office)
+        except Refusal as refusal:
+            said = {"outcome": answer.outcome, "proof": answer.proof, "entry": answer.entry.decode("utf-8", "replace")}
+            office.keep_evidence("answer_unproved", msg=letter.envelope.digest, code=refusal.code, **said)
+            return self._later(letter, f"{refusal.code}: {refusal.sentence}", now), None
+        values = {"code": answer.code, "seq": index, "entry": answer.entry, "proof": answer.proof, "due": None}
+        values |= {"problem": None, "reasons": _written(answer.explanation)}
+        if isinstance(entry, DisclosureEntry):
+            clauses = tuple(dict.fromkeys(clause for one in entry.to for clause in one.clauses))
+            return values | {"state": "sent"}, replace(letter.act, clauses=clauses, index=index)
+        clauses = tuple(dict.fromkeys(one.nearest for one in entry.to if one.nearest))
+        act = replace(letter.act, act=Act.ATTEMPT_DENIED, clauses=clauses, outcome=entry.code, index=index)
+        return values | {"state": "denied"}, act
+
+    def _later(self, letter: _Letter, problem: str, now: datetime) -> dict[str, Any]:
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(letter.attempts, 16))
+        jitter = 0.5 + int.from_bytes(self._office.chance(2), "big") / 2**17  # half to all of the pause
+        return {"attempts": letter.attempts + 1, "due": stamp(now + pause * jitter), "problem": problem[:500]}
+
+    # -- rows --
+
+    def _row(self, ref: str) -> Any:
+        with self._office.store.reading() as books:
+            row = books.get("outbox", ref=ref)
+        if row is None:
+            raise NotHere("there is no such message in the outbox")
+        return row
+
+    def _close(self, row: Any, state: str, act: LedgerAct, now: datetime, seen: Forecast | None = None) -> Sent:
+        values = {"state": state, "code": act.outcome, "draft": None, "content": None, "act": None}
+        values |= {"released_by": act.officer, "reasons": _written(seen.decision.to_json()) if seen else None}
+        with self._office.store.writing() as books:
+            if not books.move(row.n, "pending_release", values):
+                raise NotWaiting("somebody else has just released or withheld this message")
+            self._office.record(books, now, act)
+        return Sent.of(self._row(row.ref))
+
+    def _waiting_draft(self, row: Any) -> OfficerDraft:
+        office = self._office
+        members = read_json(office.vault.unlock(row.draft, f"outbox draft {row.ref}"), limit=_LIMIT)
+        content = read_json(office.vault.unlock(row.content, f"outbox content {row.ref}"), limit=_LIMIT)
+        return read_draft({**members, "content": content})
+
+    def _lock_act(self, ref: str, act: LedgerAct) -> bytes:
+        members = {
+            "officer": act.officer, "code": act.why.code if act.why else None, "why": act.why.text if act.why else "",
+            "purpose": act.purpose, "agr": act.agreement, "case": act.case, "msg": act.message,
+            "to": act.recipients, "cats": act.categories, "released_by": act.released_by,
+        }  # fmt: skip
+        return self._office.vault.lock(write_json(members), f"outbox act {ref}")
+
+    def _act(self, row: Any) -> LedgerAct:
+        members = read_json(self._office.vault.unlock(row.act, f"outbox act {row.ref}"), limit=_LIMIT)
+        return LedgerAct(
+            Act.DISCLOSE, members["officer"], Why(Justification(members["code"]), members["why"]), members["purpose"],
+            members["agr"], case=members["case"], message=members["msg"], sender=self._office.me,
+            recipients=tuple(members["to"]), categories=tuple(members["cats"]), released_by=members["released_by"],
+        )  # fmt: skip
+
+
+_BLANK: Final[dict[str, Any]] = dict.fromkeys(
+    (
+        "request_key", "request_digest", "act", "draft", "content", "msg", "envelope", "due", "problem", "code",
+        "reasons", "seq", "entry", "proof", "released_by",
+    )
+) | {"attempts": 0, "ruling": False}  # fmt: skip
+
+
+class _Row:
+    """A row as it was just written, with the attributes of one read back."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.__dict__.update(values)
+
+
+_OUTCOME: Final = {DisclosureEntry: "permit", DenialEntry: "deny"}
+
+
+def prove(envelope: Envelope, answer: Answer, office: Office) -> tuple[int, DisclosureEntry | DenialEntry]:
+    """Return where the log holds the answer's entry, if it is proved and is about this very message (NODE-32)."""
+    index, _ = verify_tlog_proof(answer.proof, answer.entry, office.trust.log)
+    entry = parse_entry(answer.entry)
+    if not isinstance(entry, DisclosureEntry | DenialEntry) or answer.outcome != _OUTCOME[type(entry)]:
+        raise AnswerMismatch("the log entry does not say what the answer says")
+    if answer.msg != envelope.digest or _said(entry) != _signed(envelope.manifest, envelope.digest):
+        raise AnswerMismatch("the log entry is about another message than the one submitted")
+    return index, entry
+
+
+def _said(entry: DisclosureEntry | DenialEntry) -> tuple[Any, ...]:
+    return (
+        entry.msg, entry.id, entry.from_, [one.id for one in entry.to], entry.agr, entry.type, entry.purpose,
+        entry.crime, entry.class_, list(entry.handling), list(entry.cats), entry.urgency,
+    )  # fmt: skip
+
+
+def _signed(manifest: Manifest, name: str) -> tuple[Any, ...]:
+    return (
+        name, manifest.id, manifest.from_, [one.id for one in manifest.to], manifest.agr, manifest.type,
+        manifest.purpose, manifest.crime, manifest.class_, list(manifest.handling), list(manifest.cats),
+        manifest.urgency,
+    )  # fmt: skip
+
+
+def _summary(seen: Forecast, now: datetime) -> dict[str, Any]:
+    draft = seen.draft
+    return {
+        "type": str(seen.case.type),
+        "purpose": str(draft.purpose),
+        "crime": str(draft.crime),
+        "class": str(draft.class_),
+        "handling": sorted(str(code) for code in draft.handling),
+        "urgency": str(draft.urgency),
+        "cats": list(seen.categories),
+        "agr": seen.decision.agreement,
+        "re": draft.re,
+        "exp": stamp(now + draft.life),
+    }
+
+
+def _written(value: Any) -> str | None:
+    return None if value is None else write_json(value).decode()
+
+
+def _request_key(one: Wanted, officer: Officer) -> str | None:
+    return None if one.key is None else f"{officer.id} {one.key}"
+
+
+def _request_digest(one: Wanted) -> str:
+    return digest(write_json({"draft": one.draft.to_json(), "ruling": one.ruling}))
+
+
+def _loads(letters: Sequence[_Letter]) -> list[list[_Letter]]:
+    """Split letters into calls the broker takes: at most 100, and at most so many bytes."""
+    loads: list[list[_Letter]] = []
+    held = MAX_BATCH_BYTES
+    for letter in letters:
+        held += len(letter.envelope.raw) + 1
+        if held > MAX_BATCH_BYTES or len(loads[-1]) == MAX_BATCH:
+            loads.append([])
+            held = len(letter.envelope.raw) + 1
+        loads[-1].append(letter)
+    return loads

@@ -1,0 +1,406 @@
+"""Node: an agency's post room, one method per thing asked of it (`spec/nodes.md`).
+
+Synchronous, and usable without any HTTP of its own. ``sending`` and ``collecting`` do what crosses the
+agency's border; this module shows officers what is here, writes the ledger before it shows anything,
+signs agreements, and holds ledger against log. Content leaves the vault only through ``open``, ``case``
+and ``export``, each with a reason that was written down first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from agencies.node.broker_client import BrokerClient
+from agencies.node.collecting import Collected, Collecting
+from agencies.node.draft import Forecast, OfficerDraft
+from agencies.node.errors import NoLongerHere, NotHere
+from agencies.node.ledger import Entry, LedgerAct, Why
+from agencies.node.office import Office
+from agencies.node.profile import Officer, OfficerRole
+from agencies.node.sending import Sending, Sent, Wanted
+from agencies.node.store import Books, Store
+from agencies.node.trust_view import TrustView
+from agencies.node.watch import LogWatch
+from exchange.protocol.agreement import Agreement
+from exchange.protocol.finding import Finding
+from exchange.protocol.log import parse_entry
+from exchange.protocol.reconciliation import LedgerRow, reconcile
+from exchange.protocol.terms import write_notice, write_terms
+from exchange.protocol.vocabulary import Act
+from keys.encoding import b64u, read_json, stamp
+from keys.errors import Refusal
+from keys.keystore import Identity
+from keys.sealing import Chance
+from keys.signing import Typ, cosign, sign
+from keys.trust import Directory
+from keys.vault import fresh
+
+_LIMIT: Final = 4 * 1024 * 1024
+_WORKERS: Final = (OfficerRole.OFFICER, OfficerRole.RELEASE_OFFICER)
+MAX_LEDGER_PAGE: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """Ledger and log held against each other: up to which size of the log, how many acts, what was found."""
+
+    size: int
+    acts: int
+    findings: tuple[Finding, ...]
+
+
+class Node:
+    """One agency's node. ``connect`` makes its way to the broker; tests and exercises give their own."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        store: Store,
+        directory: Directory,
+        connect: Callable[[Callable[[], Directory]], BrokerClient],
+        clock: Callable[[], datetime],
+        chance: Chance = fresh,
+    ) -> None:
+        trust = TrustView(directory, store, clock)
+        self.office = Office(identity, store, connect(lambda: trust.directory), trust, clock, chance)
+        self.watch = LogWatch(self.office)
+        self.sending = Sending(self.office)
+        self.collecting = Collecting(self.office, self.watch, self.refresh)
+        with store.writing() as books:
+            books.wake(stamp(clock()))
+
+    # -- sending --
+
+    def check(self, draft: OfficerDraft, officer: Officer) -> Forecast:
+        """What would happen if this were sent now: decision, reasons, obligations. Leaves no trace anywhere."""
+        officer.must_be(*_WORKERS)
+        return self.sending.check(draft)
+
+    def send(
+        self, draft: OfficerDraft, officer: Officer, why: Why, *, key: str | None = None, ruling: bool = False
+    ) -> Sent:
+        """Send one draft; the same ``key`` and draft again give the first outcome again."""
+        officer.must_be(OfficerRole.OFFICER)
+        return self.sending.send(draft, officer, why, key=key, ruling=ruling)
+
+    def send_many(self, wanted: Sequence[Wanted], officer: Officer, why: Why) -> list[Sent | Refusal]:
+        """Send up to 100 drafts in one commit and one call."""
+        officer.must_be(OfficerRole.OFFICER)
+        return self.sending.send_many(wanted, officer, why)
+
+    def release(self, ref: str, officer: Officer, why: Why, *, approve: bool) -> Sent:
+        """Let a waiting message go, or keep it back; never one's own."""
+        return self.sending.release(ref, officer, why, approve=approve)
+
+    def retry_outbox(self) -> int:
+        """Submit again what is due; says how many messages were settled."""
+        return self.sending.retry()
+
+    def outbox(self, *, newest: int = 100, state: str | None = None) -> list[Sent]:
+        """What was sent or stopped here, newest first."""
+        where = {"state": state} if state else {}
+        with self.office.store.reading() as books:
+            return [Sent.of(row) for row in books.rows("outbox", newest=newest, **where)]
+
+    # -- collecting --
+
+    def collect(self, *, wait: int = 0) -> Collected:
+        """Look into the mailbox once, check and keep what came, and answer with receipts."""
+        return self.collecting.collect(wait=wait)
+
+    def collect_all(self) -> list[str]:
+        """Collect until the mailbox is empty; the digests of the messages that came."""
+        found: list[str] = []
+        while True:
+            haul = self.collect()
+            found += haul.messages
+            if not haul.more:
+                return found
+
+    def post_receipts(self) -> int:
+        """Post receipts that are still owed."""
+        return self.collecting.post_receipts()
+
+    def inbox(self, *, newest: int = 100) -> list[dict[str, Any]]:
+        """What came in, newest first: the manifests' facts, never the content."""
+        with self.office.store.reading() as books:
+            return [_listed(row) for row in books.rows("inbox", newest=newest)]
+
+    def rejected(self, *, newest: int = 100) -> list[dict[str, Any]]:
+        """Parcels that failed a check: digest, code, time."""
+        with self.office.store.reading() as books:
+            rows = books.rows("rejected", newest=newest)
+        return [{"msg": row.msg, "code": row.code, "at": row.at, "index": row.seq} for row in rows]
+
+    # -- looking --
+
+    def open(self, message: str, officer: Officer, why: Why) -> dict[str, Any]:
+        """Show a message's content, after the ledger says who looked and why; its sender gets an `opened` receipt."""
+        return read_json(self.open_bytes(message, officer, why), limit=_LIMIT)  # type: ignore[no-any-return]
+
+    def open_bytes(self, message: str, officer: Officer, why: Why) -> bytes:
+        """The same, as the exact bytes that were sealed."""
+        officer.must_be(*_WORKERS)
+        office, now = self.office, self.office.clock()
+        with office.store.writing() as books:
+            row, mine = self._message(books, message)
+            act = self._act(row, mine, Act.CONSULT if mine else Act.OPEN, officer, why)
+            office.record(books, now, act)
+            if not mine and books.mark_opened(message, stamp(now)):
+                books.add("owed", [{"msg": message, "status": "opened", "code": None}])
+        return self._content(row, mine)  # only now: the ledger entry is on disk
+
+    def message(self, message: str) -> dict[str, Any]:
+        """What is known about a message without looking into it: facts, state, proof, receipts."""
+        with self.office.store.reading() as books:
+            row, mine = self._message(books, message)
+        known = Sent.of(row).to_json() if mine else _listed(row)
+        return {**known, "direction": "out" if mine else "in", "receipts": self.receipts(message)}
+
+    def case(self, reference: str, officer: Officer, why: Why) -> list[dict[str, Any]]:
+        """The messages of one of our, or their, cases, oldest first; a ``consult`` in the ledger."""
+        officer.must_be(*_WORKERS)
+        office = self.office
+        name = office.scribe.case(reference)
+        with office.store.writing() as books:
+            found = [
+                {**_listed(row), "direction": "in", "when": row.received} for row in books.rows("inbox", case_name=name)
+            ]
+            found += [
+                {**Sent.of(row).to_json(), "direction": "out", "when": row.made}
+                for row in books.rows("outbox", case_name=name)
+            ]
+            outcome = f"{len(found)} messages"
+            office.record(books, office.clock(), LedgerAct(Act.CONSULT, officer.id, why, case=name, outcome=outcome))
+        return sorted(found, key=lambda one: one["when"])
+
+    def receipts(self, message: str) -> list[dict[str, Any]]:
+        """The receipts for a message of ours, with the signed batch and the proof that the log has them."""
+        with self.office.store.reading() as books:
+            rows = books.rows("got", msg=message)
+        return [
+            {
+                "by": row.by,
+                "status": row.status,
+                "code": row.code,
+                "at": row.at,
+                "index": row.seq,
+                "batch": read_json(row.jws, limit=_LIMIT),
+                "entry": b64u(row.entry),
+                "proof": row.proof,
+            }
+            for row in rows
+        ]
+
+    def export(self, message: str, officer: Officer, why: Why) -> dict[str, Any]:
+        """Hand a received message out as evidence: the parcel as it came, with its proof, and the content."""
+        officer.must_be(*_WORKERS)
+        office = self.office
+        with office.store.writing() as books:
+            row, mine = self._message(books, message)
+            office.record(books, office.clock(), self._act(row, mine, Act.EXPORT, officer, why))
+        content = read_json(self._content(row, mine), limit=_LIMIT)
+        if mine:
+            envelope = read_json(row.envelope, limit=_LIMIT) if row.envelope else None
+            return {"msg": message, "envelope": envelope, "entry": b64u(row.entry or b""), "proof": row.proof,
+                    "receipts": self.receipts(message), "content": content}  # fmt: skip
+        return {"msg": message, "parcel": read_json(row.parcel, limit=_LIMIT), "content": content}
+
+    def erase(self, message: str, officer: Officer, why: Why) -> None:
+        """Take a received message's content away for good; that it was here, and the ledger, remain."""
+        officer.must_be(OfficerRole.RELEASE_OFFICER)
+        office, now = self.office, self.office.clock()
+        with office.store.writing() as books:
+            row, mine = self._message(books, message)
+            if mine:
+                raise NotHere("there is no received message of that digest")
+            office.record(books, now, self._act(row, mine, Act.ERASE, officer, why))
+            books.erase(message, stamp(now))
+
+    def _message(self, books: Books, message: str) -> tuple[Any, bool]:
+        """The row of a message by digest, or by an outbox reference, and whether it is ours."""
+        row = books.get("inbox", msg=message)
+        if row is not None:
+            return row, False
+        row = books.get("outbox", msg=message) or books.get("outbox", ref=message)
+        if row is None:
+            raise NotHere("there is no message of that digest here")
+        return row, True
+
+    def _content(self, row: Any, mine: bool) -> bytes:
+        if row.content is None:
+            raise NoLongerHere("the content of this message is not here any more")
+        context = f"outbox content {row.ref}" if mine else f"inbox {row.msg}"
+        return self.office.vault.unlock(row.content, context)
+
+    def _act(self, row: Any, mine: bool, act: Act, officer: Officer, why: Why) -> LedgerAct:
+        facts = read_json(row.summary.encode(), limit=_LIMIT)
+        to = row.recipients.split(" ") if mine else facts["to"]
+        return LedgerAct(
+            act, officer.id, why, facts["purpose"], facts["agr"], case=row.case_name, message=row.msg,
+            sender=self.office.me if mine else row.sender, recipients=tuple(to), categories=tuple(facts["cats"]),
+            index=row.seq,
+        )  # fmt: skip
+
+    # -- ledger --
+
+    def ledger(
+        self, officer: Officer, why: Why | None = None, *, after: int = 0, limit: int = 100, where: Mapping[str, str]
+    ) -> list[dict[str, Any]]:
+        """Acts for an auditor; the query itself becomes an act, after what it shows. ``where`` names columns."""
+        officer.must_be(OfficerRole.AUDITOR)
+        office = self.office
+        columns = {"act": "act", "officer": "officer", "msg": "msg", "since": "since", "until": "until"}
+        asked = {columns[name]: value for name, value in where.items() if name in columns}
+        if "case" in where:
+            asked["case_name"] = office.scribe.case(where["case"])
+        with office.store.writing() as books:
+            rows = books.ledger(after=after, limit=min(limit, MAX_LEDGER_PAGE), where=asked)
+            outcome = f"{len(rows)} acts"
+            query = LedgerAct(Act.LOG_QUERY, officer.id, why, case=asked.get("case_name"), outcome=outcome)
+            office.record(books, office.clock(), query)
+        return [{**office.scribe.read(row.body), "hash": row.hash} for row in rows]
+
+    def verify_ledger(self) -> tuple[int, str]:
+        """Return number and hash of the last act if the whole ledger holds; ``LedgerBroken`` otherwise."""
+        with self.office.store.reading() as books:
+            rows = books.rows("ledger")
+        return self.office.scribe.verify([Entry(row.n, row.body, row.hash, row.seal) for row in rows])
+
+    def reconcile(self) -> Reconciliation:
+        """Hold the ledger against the log, after verifying both; messages still on their way are no finding."""
+        office = self.office
+        with office.store.reading() as books:
+            rows = books.rows("ledger")
+        office.scribe.verify([Entry(row.n, row.body, row.hash, row.seal) for row in rows])
+        checkpoint = self.watch.look()
+        entries = [(index, parse_entry(data)) for index, data in enumerate(self.watch.entries(checkpoint))]
+        with office.store.reading() as books:  # after the log was read: what it had is settled, or still pending here
+            rows = books.rows("ledger")
+            pending = {row.msg for row in books.rows("outbox", state="pending")}
+        acts = [one for row in rows if (one := _row_of(read_json(row.body, limit=_LIMIT), checkpoint.size))]
+        found = reconcile(office.me, acts, entries)
+        settled = [f for f in found if f.code != "not_in_ledger" or f.evidence.get("msg") not in pending]
+        return Reconciliation(checkpoint.size, len(acts), tuple(settled))
+
+    def audited(self, officer: Officer) -> Reconciliation:
+        """``reconcile`` for an auditor, noted in the ledger."""
+        officer.must_be(OfficerRole.AUDITOR)
+        result = self.reconcile()
+        outcome = f"reconciled {result.acts} acts to {result.size} entries: {len(result.findings)} findings"
+        self.office.record_alone(LedgerAct(Act.LOG_QUERY, officer.id, outcome=outcome))
+        return result
+
+    # -- agreements and records --
+
+    def refresh(self) -> None:
+        """Fetch directory and agreements from the broker; neither ever goes back."""
+        self.office.trust.refresh_directory(self.office.broker)
+        self.office.trust.refresh_agreements(self.office.broker)
+
+    def agreements(self) -> list[dict[str, Any]]:
+        """The agreements this agency is a party to, complete and proposed, and how each stands now."""
+        trust, now = self.office.trust, self.office.clock()
+        known = [*trust.book.agreements, *trust.proposals.values()]
+        return [self._standing(one, now) for one in known if self.office.me in one.terms.parties]
+
+    def propose(self, terms: Mapping[str, Any], officer: Officer) -> dict[str, Any]:
+        """Sign terms for this agency and put them to the other parties through the broker."""
+        officer.must_be(OfficerRole.RELEASE_OFFICER)
+        payload = write_terms({**terms, "fed": self.office.trust.directory.fed})
+        return self._offer(sign(payload, self.office.identity.signer, Typ.AGREEMENT).to_bytes())
+
+    def sign_agreement(self, agreement: str, officer: Officer) -> dict[str, Any]:
+        """Add this agency's signature to a proposal."""
+        officer.must_be(OfficerRole.RELEASE_OFFICER)
+        self.office.trust.refresh_agreements(self.office.broker)
+        proposal = self.office.trust.proposals.get(agreement)
+        if proposal is None:
+            raise NotHere("no agreement of that digest waits for signatures")
+        return self._offer(cosign(proposal.statement, self.office.identity.signer, Typ.AGREEMENT).to_bytes())
+
+    def give_notice(self, act: str, agreement: str, officer: Officer, reason: str) -> dict[str, Any]:
+        """Suspend, resume or leave an agreement, alone and at once."""
+        officer.must_be(OfficerRole.RELEASE_OFFICER)
+        office = self.office
+        if office.trust.book.get(agreement) is None:
+            raise NotHere("no agreement of that digest is known here")
+        fed, now = office.trust.directory.fed, office.clock()
+        payload = write_notice(act, fed=fed, agreement=agreement, by=office.me, ts=now, reason=reason)
+        return self._offer(sign(payload, office.identity.signer, Typ.NOTICE).to_bytes())
+
+    def _offer(self, statement: bytes) -> dict[str, Any]:
+        try:
+            answer = self.office.broker.offer_agreement(statement)
+        finally:
+            self.office.trust.refresh_agreements(self.office.broker)
+        return dict(answer)
+
+    def _standing(self, agreement: Agreement, now: datetime) -> dict[str, Any]:
+        terms = agreement.terms
+        if agreement.missing:
+            state, sentence = "proposed", f"not signed yet by {', '.join(agreement.missing)}"
+        else:
+            standing = self.office.trust.book.standing(agreement.digest, now)
+            state, sentence = str(standing.state), standing.sentence
+        return {
+            "agr": agreement.digest,
+            "id": terms.id,
+            "version": terms.version,
+            "title": terms.title,
+            "parties": list(terms.parties),
+            "signed_by": list(agreement.signed_by),
+            "start": stamp(terms.start),
+            "end": stamp(terms.end),
+            "state": state,
+            "sentence": sentence,
+        }
+
+    # -- how it is --
+
+    def state(self) -> dict[str, Any]:
+        """Counts for the gauges and for readiness; no content, no names."""
+        with self.office.store.reading() as books:
+            counts = {state: books.count("outbox", state=state) for state in ("pending", "pending_release", "sent")}
+            return {
+                "outbox": counts,
+                "inbox": books.count("inbox"),
+                "rejected": books.count("rejected"),
+                "receipts": books.count("got"),
+                "batches_unposted": books.count("batch", state="unposted"),
+                "batches_refused": books.count("batch", state="refused"),
+                "evidence": books.count("evidence"),
+                "ledger": (books.ledger_head() or (0, ""))[0],
+                "collected": books.meta("collected") or None,
+            }
+
+    def evidence(self, officer: Officer) -> list[dict[str, Any]]:
+        """What should not have been, for an auditor."""
+        officer.must_be(OfficerRole.AUDITOR)
+        with self.office.store.reading() as books:
+            rows = books.rows("evidence")
+        return [{"at": r.at, "kind": r.kind, "detail": read_json(r.detail.encode(), limit=_LIMIT)} for r in rows]
+
+
+def _row_of(act: Mapping[str, Any], size: int) -> LedgerRow | None:
+    """A ledger act as reconciliation wants it; none for acts that concern no message, or a newer log."""
+    if act["msg"] is None or (act["index"] is not None and act["index"] >= size):
+        return None
+    parties = (act["from"], *act["to"]) if act["from"] else ()
+    return LedgerRow(Act(act["act"]), act["msg"], act["index"], act["agr"], parties)
+
+
+def _listed(row: Any) -> dict[str, Any]:
+    facts = read_json(row.summary.encode(), limit=_LIMIT)
+    return {
+        "msg": row.msg,
+        "from": row.sender,
+        "received": row.received,
+        "opened": row.opened,
+        "erased": row.erased,
+        "index": row.seq,
+        **facts,
+    }
