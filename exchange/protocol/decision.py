@@ -1,4 +1,4 @@
-"""Deciding: may this agency tell these agencies this, under that agreement, now? (AGR-30 to AGR-44)
+"""Deciding: may this agency tell these agencies this, under that agreement, now? (AGR-30 to AGR-43)
 
 ``decide`` is pure, total and deterministic. What no clause of the named agreement permits is denied; what
 any agreement in force between the two parties forbids is denied all the same; one recipient denied denies

@@ -1,4 +1,4 @@
-"""The policy book: which agreements are in force at an instant, and what name that state has (AGR-17 to AGR-29).
+"""The policy book: which agreements are in force at an instant, and what name that state has (AGR-17 to AGR-28).
 
 A ``PolicyBook`` never changes; adding an agreement or a notice gives a new one. It holds only agreements
 that every party signed. What it works out for the stretch of time between two changes (a *period*) it

@@ -239,7 +239,7 @@ def test_whatever_bytes_come_are_refused_and_never_crash(data: bytes) -> None:
 # --- signatures --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.spec("AGR-12", "AGR-13")
+@pytest.mark.spec("AGR-1", "AGR-12", "AGR-13")
 @pytest.mark.parametrize("order", [(NORTH, SOUTH), (SOUTH, NORTH)])
 def test_parties_sign_in_any_order(people: People, order: tuple[str, ...]) -> None:
     data = people.agreed(*order)
