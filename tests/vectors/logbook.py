@@ -1,0 +1,307 @@
+"""A small broker without a network: decides, logs, signs and exports, for tests and vectors of the log. TEST KEYS ONLY.
+
+``Logbook`` keeps honest books. A test that wants them otherwise edits the exported files, which is what
+somebody would do who got at a broker's database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any, Final
+
+from exchange.protocol.agreement import read_agreement, read_notice
+from exchange.protocol.audit import AuditReport, statement_path, verify_export
+from exchange.protocol.decision import decide
+from exchange.protocol.entry import (
+    agreement_entry,
+    denial_entry,
+    disclosure_entry,
+    notice_entry,
+    receipt_entry,
+    record_entry,
+)
+from exchange.protocol.log import bundle, sign_checkpoint
+from exchange.protocol.matching import Party, Request
+from exchange.protocol.merkle import WIDTH, Tree, bundles, entries_path, leaf_hash, tile_path, tiles
+from exchange.protocol.message import Manifest, parse_manifest
+from exchange.protocol.policy import PolicyBook
+from exchange.protocol.receipt import ReceiptItem, build_receipts
+from exchange.protocol.terms import write_notice, write_terms
+from exchange.protocol.vocabulary import ReceiptStatus
+from keys.encoding import b64u, digest, stamp, write_json
+from keys.sealing import new_message_id
+from keys.signing import Statement, Typ, cosign, sign
+from keys.trust import Directory
+from tests.vectors.stage import NGO, NORTH, NOW, SOUTH, Repeatable, Stage, seed, stage
+
+Export = dict[str, bytes]
+
+CLAUSES: Final[tuple[dict[str, Any], ...]] = (
+    {
+        "id": "c1",
+        "effect": "permit",
+        "title": "Requests and answers about smuggling",
+        "from": ["party:any"],
+        "to": ["role:police"],
+        "types": ["info_request", "info_reply", "spontaneous_info"],
+        "purposes": ["investigate"],
+        "crimes": ["immigrant_smuggling"],
+        "cats": ["data_transport", "person_suspect", "smug_a_routes"],
+        "class_max": "restricted",
+        "conditions": {
+            "handling_required": ["H2"],
+            "urgency": ["u_direct", "normal", "none"],
+            "onward": "by_consent",
+            "retention_days": 365,
+            "evidence": False,
+            "human_release": True,
+        },
+    },
+    {
+        "id": "c2",
+        "effect": "permit",
+        "title": "Victims to those who help them",
+        "from": ["role:police"],
+        "to": ["role:ngo"],
+        "types": ["victim_referral"],
+        "purposes": ["victim_protection"],
+        "crimes": ["human_trafficking"],
+        "cats": ["person_victim"],
+        "class_max": "restricted",
+        "conditions": {
+            "handling_required": ["H2"],
+            "urgency": ["none"],
+            "onward": "none",
+            "evidence": False,
+            "human_release": True,
+        },
+    },
+    {
+        "id": "f1",
+        "effect": "forbid",
+        "title": "No victim data for anybody else",
+        "from": ["party:any"],
+        "to": ["role:police"],
+        "types": ["any"],
+        "purposes": ["any"],
+        "crimes": ["any"],
+        "cats": ["person_victim"],
+    },
+)
+
+
+def terms(on: Stage, parties: Sequence[str] = (NORTH, SOUTH, NGO), **changes: Any) -> bytes:
+    """The payload of an agreement between these parties."""
+    members: dict[str, Any] = {
+        "fed": on.fed,
+        "id": "north-south",
+        "version": 1,
+        "title": "North and South against smuggling",
+        "kind": "police_cooperation",
+        "parties": list(parties),
+        "bases": ["smuggling_prot_10"],
+        "territory": ["XN", "XS"],
+        "start": NOW - timedelta(days=1),
+        "end": NOW + timedelta(days=365),
+        "clauses": list(CLAUSES),
+    }
+    return write_terms({**members, **changes})
+
+
+def signed_by_all(on: Stage, payload: bytes, parties: Sequence[str]) -> bytes:
+    """An agreement with every party's signatures."""
+    statement: Statement = sign(payload, on[parties[0]].signer, Typ.AGREEMENT)
+    for party in parties[1:]:
+        statement = cosign(statement, on[party].signer, Typ.AGREEMENT)
+    return statement.to_bytes()
+
+
+@dataclass
+class Logbook:
+    """Entries in order, and the signed statements they name. Time moves a second per entry."""
+
+    on: Stage = field(default_factory=stage)
+    entries: list[bytes] = field(default_factory=list)
+    statements: Export = field(default_factory=dict)
+    book: PolicyBook = field(default_factory=PolicyBook)
+    now: datetime = NOW
+    directory: Directory = field(init=False)
+    agreement: str = ""
+
+    def __post_init__(self) -> None:
+        self.directory = self.on.directory
+
+    def log(self, entry: bytes) -> int:
+        """Append an entry; the clock moves on."""
+        self.entries.append(entry)
+        self.now += timedelta(seconds=1)
+        return len(self.entries) - 1
+
+    def agree(self, parties: Sequence[str] = (NORTH, SOUTH, NGO), **changes: Any) -> str:
+        """Log an agreement that all parties have signed; returns its digest."""
+        data = signed_by_all(self.on, terms(self.on, parties, **changes), parties)
+        agreement = read_agreement(data, self.directory, self.now)
+        self.book = self.book.admit(agreement)
+        self.statements[statement_path("agreements", agreement.digest)] = data
+        self.log(agreement_entry(agreement.digest, agreement.terms.parties, agreement.terms.replaces, self.now))
+        self.agreement = self.agreement or agreement.digest
+        return agreement.digest
+
+    def notify(self, act: Any, by: str = SOUTH) -> str:
+        """Log a party's notice about the agreement; returns its digest."""
+        payload = write_notice(
+            act,
+            fed=self.on.fed,
+            agreement=self.agreement,
+            by=by,
+            ts=self.now,
+            reason="We must look into something first.",
+        )
+        data = sign(payload, self.on[by].signer, Typ.NOTICE).to_bytes()
+        notice = read_notice(data, self.directory, self.now)
+        self.book = self.book.admit(notice)
+        self.statements[statement_path("notices", notice.digest)] = data
+        self.log(notice_entry(self.agreement, by, act, notice.digest, self.now))
+        return notice.digest
+
+    def record(self, data: bytes, agency: str) -> None:
+        """Take up and log the next version of an agency's record."""
+        self.directory = self.directory.with_record(data, self.now)
+        newest = self.directory.agency(agency)
+        self.log(record_entry(agency, newest.version, newest.digest, self.now))
+
+    def manifest(self, sender: str = NORTH, to: Sequence[str] = (SOUTH,), **changes: Any) -> tuple[Manifest, str]:
+        """A manifest and its digest; nothing is sealed, for the log looks at manifests alone."""
+        label = f"logbook {len(self.entries)}"
+        members: dict[str, Any] = {
+            "v": "ix/1",
+            "typ": "msg",
+            "fed": self.on.fed,
+            "id": new_message_id(self.now, Repeatable(label)),
+            "ts": stamp(self.now),
+            "exp": stamp(self.now + timedelta(days=7)),
+            "from": sender,
+            "to": [{"id": a, "kid": self.on[a].opening.public.kid, "wrap": digest(label.encode())} for a in to],
+            "agr": self.agreement,
+            "type": "spontaneous_info",
+            "purpose": "investigate",
+            "crime": "immigrant_smuggling",
+            "class": "restricted",
+            "handling": ["H2"],
+            "cats": ["data_transport"],
+            "urgency": "none",
+            "by": b64u(seed("officer")),
+            "body": {"sha256": digest(b"body"), "len": 600, "commit": b64u(seed("commitment"))},
+            "att": [],
+            "sig": ["Ed25519", "ML-DSA-44"],
+        }
+        payload = write_json({**members, **changes})
+        return parse_manifest(payload), digest(payload)
+
+    def send(self, sender: str = NORTH, to: Sequence[str] = (SOUTH,), **changes: Any) -> str:
+        """Decide about a message and log the decision; returns its digest."""
+        manifest, name = self.manifest(sender, to, **changes)
+        decision = decide(self.request(manifest), self.book, self.now)
+        if decision.permitted:
+            clauses = [one.clauses for one in decision.per_recipient]
+            self.log(disclosure_entry(manifest, name, clauses, decision.policy, self.now))
+        else:
+            why = [(one.code, one.nearest[0].clause if one.nearest else None) for one in decision.per_recipient]
+            self.log(denial_entry(manifest, name, why, decision.code, decision.policy, self.now))
+        return name
+
+    def request(self, manifest: Manifest) -> Request:
+        """The question a manifest puts to the agreements."""
+        return Request(
+            discloser=self.party(manifest.from_),
+            recipients=tuple(self.party(a.id) for a in manifest.to),
+            agreement=manifest.agr,
+            type=manifest.type,
+            purpose=manifest.purpose,
+            crime=manifest.crime,
+            cats=frozenset(manifest.cats),
+            classification=manifest.class_,
+            handling=frozenset(manifest.handling),
+            urgency=manifest.urgency,
+        )
+
+    def party(self, agency: str) -> Party:
+        """An agency with the roles of its newest record."""
+        return Party(agency, self.directory.agency(agency).roles)
+
+    def receipt(self, *messages: str, by: str = SOUTH, status: str = "opened", code: str | None = None) -> str:
+        """Log a signed batch of receipts; returns its digest."""
+        items = [
+            ReceiptItem(msg=msg, status=ReceiptStatus(status), **({"code": code} if code else {})) for msg in messages
+        ]
+        data = build_receipts(items, by=by, fed=self.on.fed, ts=self.now, signer=self.on[by].signer)
+        name = digest(_payload(data))
+        self.statements[statement_path("receipts", name)] = data
+        for msg in messages:
+            self.log(receipt_entry(msg, by, status, code, name, self.now))
+        return name
+
+    def tree(self) -> Tree:
+        """The tree over all entries."""
+        tree = Tree()
+        tree.append([leaf_hash(entry) for entry in self.entries])
+        return tree
+
+    def export(self) -> Export:
+        """The folder an auditor gets, as a dictionary of its files."""
+        tree, size = Tree(), len(self.entries)
+        rows = {(row.level, row.index): row.hashes for row in tree.append([leaf_hash(e) for e in self.entries])}
+        note = sign_checkpoint(size, tree.root(), self.on.log, self.now)
+        files = {"checkpoint": note.encode(), "trust.json": self.directory.to_bytes(), **self.statements}
+        files |= {tile_path(level, n, width): rows[level, n] for level, n, width in tiles(size)}
+        files |= {
+            entries_path(n, width): bundle(self.entries[n * WIDTH : n * WIDTH + width]) for n, width in bundles(size)
+        }
+        return files
+
+    def audit(self, files: Export | None = None) -> AuditReport:
+        """Audit an export, by default one made now."""
+        files = self.export() if files is None else files
+        return verify_export(files.get, fed=self.on.fed, now=self.now)
+
+
+def _payload(data: bytes) -> bytes:
+    from keys.signing import parse_statement
+
+    return parse_statement(data).payload
+
+
+def story() -> Logbook:
+    """A short, honest history with one entry of every kind."""
+    book = Logbook()
+    book.agree()
+    first = book.send(type="info_request", urgency="u_direct", cats=["person_suspect"])
+    book.receipt(first, status="delivered")
+    book.receipt(first)
+    answer = book.send(SOUTH, (NORTH,), type="info_reply", re=first)
+    book.receipt(answer, by=NORTH)
+    book.send(cats=["person_victim"], type="info_reply", re=answer)
+    referral = book.send(
+        to=(NGO,),
+        type="victim_referral",
+        purpose="victim_protection",
+        crime="human_trafficking",
+        cats=["person_victim"],
+    )
+    book.receipt(referral, by=NGO, status="rejected", code="commitment_mismatch")
+    book.send(purpose="detect")
+    book.notify("suspend")
+    book.send()
+    book.notify("resume")
+    book.send()
+    return book
+
+
+@cache
+def told() -> tuple[Logbook, Export]:
+    """The story and its export, made once; copy the dictionary before editing it."""
+    book = story()
+    return book, book.export()
