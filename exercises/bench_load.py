@@ -11,11 +11,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from agencies.profiles import Plan, PlannedOfficer
 from exchange.http import new_nonce, sign_request
 from exchange.protocol import message
 from exchange.protocol.content import content_from, write_content
 from exchange.protocol.vocabulary import Category, CrimeArea, Handling, MessageType, Purpose, Urgency
-from exercises.federation import Federation, Plan
+from exercises.federation import Federation
 from exercises.load import write_request
 from keys.encoding import digest, read_json
 from keys.keystore import Identity
@@ -25,6 +26,7 @@ from keys.signing import parse_statement
 SAMPLE: Final = Path(__file__).parent / "samples" / "spontaneous_info.json"
 MAX_PARTIES: Final = 14
 """Agencies under one agreement: a day's 70 make five such rooms."""
+OFFICER: Final = PlannedOfficer("desk-1", "Desk 1", ("officer",))
 EXPIRES: Final = timedelta(days=7)
 
 
@@ -37,7 +39,8 @@ def found(agencies: int, now: datetime) -> Federation:
     """A federation of so many agencies, every fourteen under an agreement of their own."""
     roles = ("police", "border_guard", "fiu", "prosecutor")
     plans = [
-        Plan(f"agency-{n:02}.sim", f"Agency {n} (SIMULATION)", (roles[n % len(roles)],), "XN") for n in range(agencies)
+        Plan(f"agency-{n:02}.sim", f"Agency {n} (SIMULATION)", (roles[n % len(roles)],), "XN", "restricted", (OFFICER,))
+        for n in range(agencies)
     ]
     federation = Federation.found(plans, now, name="Bench (SIMULATION)")
     for first in range(0, agencies, MAX_PARTIES):

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from agencies.profiles import Plan
 from exchange.protocol.terms import write_notice, write_terms
 from keys.ceremony import RootPlan, enrol, federation_id, new_root
 from keys.encoding import b64u
@@ -39,17 +40,6 @@ THRESHOLD: Final = 2
 def new_passphrase() -> str:
     """Draw a passphrase nobody has to remember (256 bits)."""
     return b64u(new_content_key())
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What the enrolment authority is told of an agency."""
-
-    id: str
-    name: str
-    roles: tuple[str, ...]
-    territory: str
-    ceiling: str = "restricted"
 
 
 @dataclass(slots=True)
