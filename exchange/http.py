@@ -20,7 +20,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from exchange.protocol.errors import (
     AuthorityMismatch,
@@ -33,12 +33,9 @@ from exchange.protocol.errors import (
     RateLimited,
 )
 from keys.encoding import b64u, write_json
-from keys.errors import Refusal, SignatureInvalid, TooLarge
+from keys.errors import Refusal, SignatureInvalid
 from keys.sealing import SYSTEM_CHANCE
 from keys.signing import PublicKey, TransportSigner
-
-if TYPE_CHECKING:
-    from starlette.requests import Request
 
 SKEW: Final = 60
 """Seconds a proof's ``created`` may differ from the reader's clock, either way (HTTP-6)."""
@@ -406,21 +403,6 @@ class RateLimit:
             self._buckets[caller] = (tokens, now)
             raise RateLimited("too many calls in a short time", retry_after=int((needed - tokens) / self.rate) + 1)
         self._buckets[caller] = (tokens - cost, now)
-
-
-async def read_body(request: Request, limit: int) -> bytes:
-    """Read a request's body and stop at the first byte too many, whatever Content-Length says (HTTP-11)."""
-    stated = request.headers.get("content-length", "")
-    if stated.isdecimal() and int(stated) > limit:
-        raise TooLarge(f"{int(stated)} bytes where at most {limit} are allowed")
-    chunks: list[bytes] = []
-    held = 0
-    async for chunk in request.stream():
-        held += len(chunk)
-        if held > limit:
-            raise TooLarge(f"more than the {limit} bytes allowed")
-        chunks.append(chunk)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def check_authority(authority: str, allowed: frozenset[str] | None) -> str:

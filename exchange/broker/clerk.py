@@ -24,7 +24,18 @@ from typing import Any, Final, Protocol
 
 from sqlalchemy import Table
 
-from exchange.broker.store import MAIL, BooksDamaged, Earlier, HeadMoved, HeadRow, Reading, Store, Writing, locked
+from exchange.broker.store import (
+    ENTRY,
+    MAIL,
+    BooksDamaged,
+    Earlier,
+    HeadMoved,
+    HeadRow,
+    Reading,
+    Store,
+    Writing,
+    locked,
+)
 from exchange.protocol.errors import Overloaded
 from exchange.protocol.log import LogSigner, sign_checkpoint, tlog_proof
 from exchange.protocol.merkle import Tree, leaf_hash
@@ -67,7 +78,8 @@ class Page:
     """What one group is going to write, and what it may look at. Nothing of it exists before the commit."""
 
     __slots__ = (
-        "_decided", "changed", "earlier", "entries", "found", "now", "recipients", "rows", "size", "state", "view",
+        "_decided", "changed", "earlier", "entries", "found", "now", "outcomes", "recipients", "rows", "size", "state",
+        "view",
     )  # fmt: skip
 
     def __init__(
@@ -78,6 +90,7 @@ class Page:
         self.entries: list[bytes] = []
         self.rows: dict[Table, list[dict[str, Any]]] = {}
         self.recipients: set[str] = set()
+        self.outcomes: dict[tuple[str, str], int] = {}
         self.found: dict[Any, Any] = {}
         """What jobs of this very group wrote, for jobs after them that ask for the same."""
         self.changed = False
@@ -107,6 +120,10 @@ class Page:
         """Put an entry, and what belongs to it, into somebody's mailbox."""
         self.add(MAIL, {"recipient": recipient, "seq": seq, "kind": kind, "wrap": wrap})
         self.recipients.add(recipient)
+
+    def count(self, outcome: str, code: str) -> None:
+        """Count a message by what was decided."""
+        self.outcomes[outcome, code] = self.outcomes.get((outcome, code), 0) + 1
 
     @property
     def millis(self) -> int:
@@ -187,11 +204,13 @@ class _Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What one commit did, for the meters: jobs, entries, seconds."""
+    """What one commit did, for the meters: jobs, entries, seconds, and messages by outcome and code."""
 
     jobs: int
     entries: int
     seconds: float
+    outcomes: dict[tuple[str, str], int]
+    log_size: int
 
 
 @dataclass
@@ -340,7 +359,8 @@ class Clerk:
         # Committed. Only now does anybody hear of it, this process's own memory included.
         self._books = known = new
         answers = [refusals.get(place) or job.answer(known) for place, job in enumerate(jobs)]
-        self.told(Group(len(jobs), len(page.entries), time.perf_counter() - started), page.recipients)
+        seconds = time.perf_counter() - started
+        self.told(Group(len(jobs), len(page.entries), seconds, page.outcomes, known.head.size), page.recipients)
         return answers
 
     def _page(self, view: Writing, known: Books, jobs: Sequence[Job]) -> Page:
@@ -353,6 +373,7 @@ class Clerk:
         if not page.entries and not page.rows and not page.changed:
             return known
         old, head = known.head, known.head
+        page.rows[ENTRY] = [{"seq": seq, "data": entry} for seq, entry in enumerate(page.entries, old.size)]
         view.add(page.rows)
         tree = known.tree
         if page.entries:

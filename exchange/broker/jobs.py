@@ -80,6 +80,7 @@ class Submission:
                 "explanation": explained,
             },
         )
+        page.count(decision.outcome, decision.code)
         for recipient, wrap in admitted.deliveries:
             page.deliver(recipient, seq, "message", wrap)
         return Earlier(

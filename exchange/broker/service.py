@@ -321,7 +321,7 @@ def _item(row: Any, books: Books) -> str:
     if row.kind == "receipt":
         return f'{head}"batch":{row.jws},{proved}'
     if row.kind != "message":
-        return f"{head}{row.jws[1:-1]},{proved}"  # the members of the statement, next to those of the item
+        return f'{head}"statement":{row.jws},{proved}'
     if row.body is None or row.wrap is None:
         return f'{{"kind":"expired","seq":{row.seq},"msg":"{row.digest}",{proved}'
     sealed = f'"wrap":"{b64u(row.wrap)}","body":"{b64u(row.body)}"'
@@ -331,8 +331,9 @@ def _item(row: Any, books: Books) -> str:
 def _logged(row: Any, books: Books, view: Reading) -> str:
     """An agreement or notice with its place in the log, if it has one that this view knows (HTTP-39)."""
     if row.seq is None:
-        return str(row.jws)
+        return f'{{"statement":{row.jws}}}'
     if row.seq >= books.head.size:
         return ""
     (entry,) = view.entries(row.seq, row.seq + 1)
-    return f'{row.jws[:-1]},"seq":{row.seq},"entry":"{b64u(entry)}","proof":{books.proof_json(row.seq)}}}'
+    proved = f'"entry":"{b64u(entry)}","proof":{books.proof_json(row.seq)}'
+    return f'{{"statement":{row.jws},"seq":{row.seq},{proved}}}'
