@@ -104,25 +104,25 @@ def enrol_agency(
     role: Annotated[list[str], typer.Option(help="A role, such as police; may be given several times.")],
     territory: Annotated[str, typer.Option(help="A user-assigned ISO 3166 code, such as XN.")],
     ceiling: Annotated[str, typer.Option(help="The highest classification it may receive.")],
-    keys: Annotated[Path, typer.Option(dir_okay=False, help="Where its new key file is to be written.")],
+    keys: Annotated[Path, typer.Option(dir_okay=False, help="Its key file; made if it does not exist.")],
     days: Annotated[int, typer.Option(min=1, max=3650, help="How long its keys are valid.")] = 365,
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Enrol an agency: make its keys, sign its first record, add it to the directory."""
+    """Enrol an agency: make its keys, or take those of an existing key file, and sign its first record."""
     with _answering():
-        if keys.exists():
-            raise typer.BadParameter(f"`{keys}` exists already: keys are never overwritten")
         passphrase = read_passphrase(passphrase_file)
         with locked(folder):
             directory, now = _directory(folder), _now()
-            identity = Identity.generate(agency)
+            made_before = keys.exists()
+            identity = _own(keys, agency, directory, passphrase) if made_before else Identity.generate(agency)
             record = enrol(
                 directory.fed, identity.public, _enrolment(folder, passphrase), agency=agency, name=name, roles=role,
                 territory=territory, ceiling=ceiling, now=now, exp=now + timedelta(days=days),
             )  # fmt: skip
             directory = directory.with_record(record, now)
-            keys.parent.mkdir(parents=True, exist_ok=True)
-            identity.save(keys, passphrase)  # before the record: a record without its keys would be of no use
+            if not made_before:  # and before the record: a record without its keys would be of no use
+                keys.parent.mkdir(parents=True, exist_ok=True)
+                identity.save(keys, passphrase)
             replace_file(folder / TRUST, directory.to_bytes(), 0o644)
         typer.echo(directory.agency(agency).digest)
 

@@ -168,19 +168,20 @@ def _read(path: Path, kind: str, passphrase: str) -> tuple[str, dict[str, Any]]:
     data = read_private(path)
     try:
         outer = read_json(data, limit=MAX_FILE)
-        raw_header, sealed = outer["header"], unb64u(outer["sealed"])
+        raw_header, sealed = outer.pop("header"), unb64u(outer.pop("sealed"))
         header = read_json(unb64u(raw_header), limit=4096)
         kdf, cipher = header["kdf"], header["cipher"]
-        salt, nonce, n, label = unb64u(kdf["salt"]), unb64u(cipher["nonce"]), kdf["n"], header["label"]
+        salt, nonce, n = unb64u(kdf["salt"]), unb64u(cipher["nonce"]), kdf["n"]
+        found, label = str(header["kind"])[:20], str(header["label"])
         suite = (header["v"], header["typ"], kdf["name"], kdf["r"], kdf["p"], cipher["name"])
     except (Refusal, KeyError, TypeError, AttributeError):
         raise KeystoreRefused("the file is not an ix/1 key file") from None
-    if suite != ("ix/1", "keystore", "scrypt", SCRYPT_R, SCRYPT_P, "AES-256-GCM") or len(nonce) != 12:
+    if suite != ("ix/1", "keystore", "scrypt", SCRYPT_R, SCRYPT_P, "AES-256-GCM") or len(nonce) != 12 or outer:
         raise KeystoreRefused("the key file is encrypted in another way than ix/1 allows")
     if type(n) is not int or not SCRYPT_N <= n <= MAX_SCRYPT_N or n & (n - 1) or len(salt) < 16:
         raise KeystoreRefused("the key file's scrypt cost is outside what is allowed")
-    if header["kind"] != kind:
-        raise KeystoreRefused(f"the key file holds `{str(header['kind'])[:20]}` keys, not `{kind}` keys")
+    if found != kind:
+        raise KeystoreRefused(f"the key file holds `{found}` keys, not `{kind}` keys")
     try:
         plain = AESGCM(_stretch(passphrase, salt, n)).decrypt(nonce, sealed, raw_header.encode("ascii"))
     except InvalidTag:
@@ -235,12 +236,15 @@ def read_private(path: Path) -> bytes:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as wrong:
         raise KeystoreRefused(f"the key file `{path.name}` cannot be read: {wrong.strerror}") from None
-    with os.fdopen(handle, "rb") as file:
-        found = os.fstat(file.fileno())
+    try:
+        found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
             raise KeystoreRefused(f"`{path.name}` is not a file")
         if found.st_mode & 0o077:
             raise KeystoreRefused(f"others may read `{path.name}`: its mode must be 0600")
         if found.st_size > MAX_FILE:
             raise KeystoreRefused(f"`{path.name}` is too large for a key file")
-        return file.read(MAX_FILE + 1)
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            return file.read(MAX_FILE + 1)
+    finally:
+        os.close(handle)

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA44PublicKey
 
 from keys.encoding import b64u, digest, read_json, unb64u, write_json
-from keys.errors import MalformedEncoding, SignatureInvalid, WrongAlgorithm, WrongSignatureType
+from keys.errors import MalformedEncoding, SignatureInvalid, TooLarge, WrongAlgorithm, WrongSignatureType
 
 ED25519: Final = "Ed25519"
 ML_DSA_44: Final = "ML-DSA-44"
@@ -198,6 +198,7 @@ def _sign_pair(raw_payload: str, signer: Signer, typ: Typ) -> tuple[Signature, S
 
 MAX_STATEMENT: Final = 256 * 1024
 MAX_SIGNERS: Final = 64
+MAX_PROTECTED: Final = 512
 
 
 def parse_statement(data: bytes, *, limit: int = MAX_STATEMENT) -> Statement:
@@ -226,14 +227,16 @@ def _parse_signature(item: Any) -> Signature:
     if type(item) is not dict or set(item) != {"protected", "signature"}:
         raise MalformedEncoding("a signature has exactly the members `protected` and `signature`")
     protected, value = item["protected"], item["signature"]
-    if type(protected) is not str or type(value) is not str or len(protected) > 512:
+    if type(protected) is not str or type(value) is not str:
         raise MalformedEncoding("`protected` and `signature` are base64url strings")
+    if len(protected) > MAX_PROTECTED:
+        raise TooLarge(f"a protected header has at most {MAX_PROTECTED} characters")
     return Signature(protected, *_parse_protected(protected), unb64u(value))
 
 
 @lru_cache(maxsize=4096)  # a sender's protected header is the same in all its messages
 def _parse_protected(protected: str) -> tuple[str, str, str]:
-    header = read_json(unb64u(protected), limit=512)
+    header = read_json(unb64u(protected), limit=MAX_PROTECTED)
     if type(header) is not dict or set(header) != {"alg", "kid", "typ"}:
         raise MalformedEncoding("a protected header has exactly `alg`, `kid` and `typ`")
     if not all(type(v) is str for v in header.values()):

@@ -1,4 +1,4 @@
-"""Trust: who may sign what, when, and who no longer may (KEY-10 to KEY-29, `spec/keys.md`).
+"""Trust: who may sign what, when, and who no longer may (KEY-10 to KEY-26, `spec/keys.md`).
 
 A *federation root* is signed by a threshold of root keys; the digest of its first version is the
 federation's id, which everybody pins. It names the enrolment keys, the log and the broker. An *agency
