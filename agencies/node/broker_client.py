@@ -37,6 +37,10 @@ PASSING: Final = frozenset({"content_digest_mismatch", "media_type_unknown", "pa
 """Refusals about one call rather than about what it carried: the same bytes may pass in another call."""
 
 
+Http = httpx.Client
+"""A line to a service. Exercises give one that misbehaves."""
+
+
 def new_client(base_url: str, *, timeout: float = PATIENCE) -> httpx.Client:
     """Open connections to one service: the broker, or for the people's commands a node."""
     return httpx.Client(base_url=base_url, timeout=timeout, trust_env=False, follow_redirects=False)

@@ -18,6 +18,7 @@ from agencies.node.errors import AnswerMismatch, BrokerRefused, BrokerUnreachabl
 from agencies.node.ledger import LedgerAct
 from agencies.node.office import Office
 from agencies.node.watch import LogWatch
+from exchange.protocol.errors import MessageExpired
 from exchange.protocol.log import (
     DisclosureEntry,
     LogIdentity,
@@ -88,7 +89,7 @@ class Collecting:
         return Collected(
             tuple(opened.digest for _, opened, _ in haul.opened) if written else (),
             tuple((msg, code) for msg, _, code in haul.rejected) if written else (),
-            len(haul.receipts), haul.news, len(items) >= limit,
+            len(haul.receipts), haul.news, bool(items),
         )  # fmt: skip
 
     def post_receipts(self) -> int:
@@ -117,6 +118,8 @@ class Collecting:
                 self._take_receipt(item, haul)
             elif kind in ("agreement", "notice", "record"):
                 haul.news = True
+            elif kind == "expired":
+                self._take_expired(item, haul)
             else:
                 haul.oddities.append({"what": "a mailbox item of unknown kind"})
         return haul
@@ -147,6 +150,14 @@ class Collecting:
             "content": office.vault.lock(opened.content_bytes, f"inbox {opened.digest}"),
         }
         haul.opened.append((parcel, opened, row))
+
+    def _take_expired(self, item: Mapping[str, Any], haul: _Haul) -> None:
+        """A message that was not collected in time: the broker has dropped what was sealed."""
+        known = self._logged_name(item)
+        if known is None:
+            haul.oddities.append({"what": "an expired parcel that the log does not know", "item": item})
+        else:
+            haul.rejected.append((known, item["seq"] if type(item["seq"]) is int else -1, MessageExpired.code))
 
     def _open(self, parcel: Parcel, seen: set[str], now: datetime) -> Opened:
         trust = self._office.trust

@@ -299,7 +299,12 @@ class Node:
     def refresh(self) -> None:
         """Fetch directory and agreements from the broker; neither ever goes back."""
         self.office.trust.refresh_directory(self.office.broker)
-        self.office.trust.refresh_agreements(self.office.broker)
+        self._refresh_agreements()
+
+    def _refresh_agreements(self) -> None:
+        wrong = self.office.trust.refresh_agreements(self.office.broker)
+        if wrong:
+            self.office.keep_evidence("agreements", wrong=wrong)
 
     def agreements(self) -> list[dict[str, Any]]:
         """The agreements this agency is a party to, complete and proposed, and how each stands now."""
@@ -316,7 +321,7 @@ class Node:
     def sign_agreement(self, agreement: str, officer: Officer) -> dict[str, Any]:
         """Add this agency's signature to a proposal."""
         officer.must_be(OfficerRole.RELEASE_OFFICER)
-        self.office.trust.refresh_agreements(self.office.broker)
+        self._refresh_agreements()
         proposal = self.office.trust.proposals.get(agreement)
         if proposal is None:
             raise NotHere("no agreement of that digest waits for signatures")
@@ -336,7 +341,7 @@ class Node:
         try:
             answer = self.office.broker.offer_agreement(statement)
         finally:
-            self.office.trust.refresh_agreements(self.office.broker)
+            self._refresh_agreements()
         return dict(answer)
 
     def _standing(self, agreement: Agreement, now: datetime) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from exchange.protocol.agreement import Agreement, Notice, read_agreement, read_
 from exchange.protocol.log import AgreementEntry, NoticeEntry, parse_entry, verify_tlog_proof
 from exchange.protocol.policy import PolicyBook
 from keys.encoding import instant, stamp, unb64u, write_json
+from keys.errors import Refusal
 from keys.signing import parse_statement
 from keys.trust import Directory, LogIdentity
 
@@ -38,7 +39,9 @@ class TrustView:
         self.directory = directory.advance(kept.jws, clock()) if kept else directory
         self.proposals: Mapping[str, Agreement] = {}
         self._items = {name: self._read(row.kind, row.jws, instant(row.at)) for name, row in rows.items()}
-        self.book = self._bound(self._items)
+        items = self._items.values()
+        agreements = [item for item in items if isinstance(item, Agreement)]
+        self.book = PolicyBook.build(agreements, [item for item in items if isinstance(item, Notice)])
 
     @property
     def log(self) -> LogIdentity:
@@ -55,35 +58,51 @@ class TrustView:
             with self._store.writing() as books:
                 books.put("signed", [{"digest": "directory", "kind": "directory", "jws": data, "at": ""}])
 
-    def refresh_agreements(self, broker: BrokerClient) -> None:
-        """Learn agreements and notices that the broker has and this node has not."""
+    def refresh_agreements(self, broker: BrokerClient) -> list[str]:
+        """Learn agreements and notices the broker has and this node has not; says what could not be believed."""
         answer = broker.agreements()
-        listed = [("agreement", item) for item in answer["agreements"]] + [("notice", i) for i in answer["notices"]]
+        if type(answer) is not dict or not all(type(answer.get(m)) is list for m in ("agreements", "notices")):
+            raise AnswerMismatch("the answer has not the members `agreements` and `notices`")
         with self._guard:
-            found, proposals = dict(self._items), {}
+            found: list[Item] = []
+            wrong: list[str] = []
+            listed = [("agreement", v) for v in answer["agreements"]] + [("notice", v) for v in answer["notices"]]
             for kind, value in listed:
-                item = self._take(kind, value)
-                if isinstance(item, Agreement) and item.missing:
-                    proposals[item.digest] = item
-                elif item.digest not in found:
-                    found[item.digest] = item
-            book = self._bound(found)  # before anything is kept: a set that does not fit together is refused
-            self._keep([item for name, item in found.items() if name not in self._items])
-            self._items, self.book, self.proposals = found, book, proposals
+                try:
+                    found.append(self._take(kind, value))
+                except Refusal as refusal:
+                    wrong.append(f"{kind}: {refusal.code}: {refusal.sentence}")
+            self.proposals = {i.digest: i for i in found if isinstance(i, Agreement) and i.missing}
+            new = [i for i in found if i.digest not in self._items and i.digest not in self.proposals]
+            book, fitting = self.book, []
+            for item in sorted(new, key=_in_order):
+                try:
+                    book = book.admit(item)
+                    fitting.append(item)
+                except Refusal as refusal:
+                    wrong.append(f"{item.digest}: {refusal.code}: {refusal.sentence}")
+            self._keep(fitting)
+            self._items = {**self._items, **{item.digest: item for item in fitting}}
+            self.book = book
+            return wrong
 
     def _take(self, kind: str, value: Any) -> Item:
         """Read one listed statement; what is known already is not verified again."""
-        jws, at = _statement(kind, value, self.log, self._clock())
-        known = self._items.get(parse_statement(jws).digest)
-        return known or self._read(kind, jws, at)
+        statement = value.get("statement") if type(value) is dict else None
+        if type(statement) is not dict:
+            raise AnswerMismatch("an item of the agreements is a `statement` with its entry and proof")
+        jws = write_json(statement)
+        name = parse_statement(jws).digest
+        if (known := self._items.get(name)) is not None:
+            return known
+        at = _log_time(name, value, self.log)
+        item = self._read(kind, jws, at or self._clock())
+        if at is None and not (isinstance(item, Agreement) and item.missing):
+            raise AnswerMismatch("what counts has a place in the log, and this comes without one")
+        return item
 
     def _read(self, kind: str, jws: bytes, at: datetime) -> Item:
         return read_agreement(jws, self.directory, at) if kind == "agreement" else read_notice(jws, self.directory, at)
-
-    def _bound(self, items: Mapping[str, Item]) -> PolicyBook:
-        found = list(items.values())
-        agreements = [item for item in found if isinstance(item, Agreement)]
-        return PolicyBook.build(agreements, [item for item in found if isinstance(item, Notice)])
 
     def _keep(self, items: list[Item]) -> None:
         rows = [
@@ -99,21 +118,23 @@ class TrustView:
             books.put("signed", rows)
 
 
-def _statement(kind: str, value: Any, log: LogIdentity, now: datetime) -> tuple[bytes, datetime]:
-    """The statement inside a listed item, and when the log took it: its entry's time if that is proved, else now."""
-    members = value if type(value) is dict else {}
-    if "payload" in members:
-        return write_json(members), now
+def _in_order(item: Item) -> tuple[datetime, bool, int]:
+    """Log order: what replaces comes after what it replaces, a notice after its agreement."""
+    return item.at, isinstance(item, Notice), item.terms.version if isinstance(item, Agreement) else 0
+
+
+def _log_time(name: str, value: Mapping[str, Any], log: LogIdentity) -> datetime | None:
+    """When the log took a listed statement, proved; none if it is said to wait for signatures still."""
+    if "entry" not in value:
+        return None
     try:
-        jws = write_json(members["statement"])
-        if members.get("entry") is None:
-            return jws, now
-        entry_bytes = unb64u(members["entry"])
-        verify_tlog_proof(members["proof"], entry_bytes, log)
-        entry = parse_entry(entry_bytes)
-    except KeyError:
-        raise AnswerMismatch("an item of the agreements is not a statement with its entry and proof") from None
-    named = entry.agr if isinstance(entry, AgreementEntry) else getattr(entry, "notice", None)
-    if not isinstance(entry, AgreementEntry | NoticeEntry) or named != parse_statement(jws).digest:
-        raise AnswerMismatch(f"the log entry is not this {kind}'s")
-    return jws, entry.at
+        entry_bytes = unb64u(value["entry"])
+        verify_tlog_proof(value["proof"], entry_bytes, log)
+    except (KeyError, TypeError):
+        raise AnswerMismatch("an item of the agreements has an entry and no proof") from None
+    entry = parse_entry(entry_bytes)
+    if isinstance(entry, AgreementEntry | NoticeEntry):
+        named = entry.agr if isinstance(entry, AgreementEntry) else entry.notice
+        if named == name:
+            return entry.at
+    raise AnswerMismatch("the log entry beside a statement is about another one")

@@ -1,0 +1,161 @@
+"""``ix send`` and ``ix inbox``: what an officer does, from a terminal (CLI).
+
+Both talk to a running node with the officer's bearer token. A token comes from ``IX_TOKEN`` or a file;
+without one the officer signs in with a passphrase, and out again when the command is done. Exit codes: 0
+done; 1 refused or denied, with one sentence on standard error; 2 the command was misused.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from keys.commands import read_passphrase
+
+app = typer.Typer(name="parties", no_args_is_help=True, rich_markup_mode=None)
+
+Node = Annotated[str, typer.Option("--node", envvar="IX_NODE", help="The node's address.")]
+Who = Annotated[str, typer.Option("--officer", envvar="IX_OFFICER", help="Sign in as this officer.")]
+PassphraseFile = Annotated[
+    Path | None,
+    typer.Option("--passphrase-file", envvar="IX_OFFICER_PASSPHRASE_FILE", dir_okay=False, help="The officer's."),
+]
+TokenFile = Annotated[
+    Path | None, typer.Option("--token-file", envvar="IX_TOKEN_FILE", dir_okay=False, help="A file with a token.")
+]
+Code = Annotated[str, typer.Option("--code", help="The justification's code, such as case_assigned.")]
+Reason = Annotated[str, typer.Option("--why", help="The justification, in a sentence of at least 20 characters.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the node's whole answer.")]
+HERE: Final = "http://127.0.0.1:8401"
+
+
+@app.command("send", epilog="Example: ix send draft.json --officer np-duty-1 --why 'the harbour case needs the route'")
+def send(
+    draft: Annotated[Path, typer.Argument(help="The draft: JSON, or `-` for standard input.", allow_dash=True)],
+    why: Reason,
+    code: Code = "case_assigned",
+    node: Node = HERE,
+    officer: Who = "",
+    passphrase_file: PassphraseFile = None,
+    token_file: TokenFile = None,
+    check: Annotated[bool, typer.Option("--check", help="Only say what would happen; nothing leaves.")] = False,
+    ruling: Annotated[bool, typer.Option("--ruling", help="Submit it even if it is denied here.")] = False,
+    key: Annotated[str | None, typer.Option(help="Name this request: sent twice, it discloses once.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send one draft, or ask what would happen to it."""
+    text = typer.get_text_stream("stdin").read() if str(draft) == "-" else draft.read_text(encoding="utf-8")
+    asked: dict[str, Any] = {"draft": _parsed(text)}
+    with _signed_in(node, officer, passphrase_file, token_file) as call:
+        if check:
+            found = call("POST", "/v1/messages/check", asked)
+            _tell(found, as_json, f"{found['outcome']}: {found['code']}", found.get("recipients", []))
+            raise typer.Exit(0 if found["outcome"] == "permit" else 1)
+        asked |= {"justification": {"code": code, "text": why}}
+        asked |= {"ruling": True} if ruling else {}
+        asked |= {"key": key} if key else {}
+        found = call("POST", "/v1/messages", asked)
+    recipients = (found["reasons"] or {}).get("recipients", [])
+    _tell(found, as_json, f"{found['state']}: {found['msg'] or found['ref']}", recipients)
+    raise typer.Exit(0 if found["state"] in ("sent", "pending", "pending_release") else 1)
+
+
+@app.command("inbox", epilog="Example: ix inbox --officer np-duty-1 --open DIGEST --why 'assigned to me this morning'")
+def inbox(
+    node: Node = HERE,
+    officer: Who = "",
+    passphrase_file: PassphraseFile = None,
+    token_file: TokenFile = None,
+    collect: Annotated[bool, typer.Option("--collect", help="Look into the mailbox first.")] = False,
+    open_: Annotated[str | None, typer.Option("--open", help="Open this message; needs --why.")] = None,
+    why: Reason = "",
+    code: Code = "case_assigned",
+    as_json: AsJson = False,
+) -> None:
+    """List what came in, or open one message."""
+    with _signed_in(node, officer, passphrase_file, token_file) as call:
+        if open_:
+            reason = {"justification": {"code": code, "text": why}}
+            found = call("POST", f"/v1/messages/{open_}/open", reason)
+            typer.echo(json.dumps(found["content"], ensure_ascii=False, indent=2))
+            return
+        if collect:
+            call("POST", "/v1/collect", None)
+        found = call("GET", "/v1/inbox", None)
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
+        return
+    for one in found["messages"]:
+        state = "erased" if one["erased"] else "opened" if one["opened"] else "new"
+        typer.echo(f"{one['msg']}  {state:6}  {one['received']}  {one['from']}  {one['type']}  {one['urgency']}")
+    for one in found["rejected"]:
+        typer.echo(f"{one['msg']}  rejected: {one['code']}")
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as wrong:
+        raise typer.BadParameter(f"the draft is not JSON: {wrong}") from None
+
+
+def _tell(found: dict[str, Any], as_json: bool, line: str, recipients: list[dict[str, Any]]) -> None:
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
+        return
+    typer.echo(line)
+    for one in recipients:
+        under = f" under {', '.join(one['clauses'])}" if one.get("clauses") else ""
+        typer.echo(f"  {one['id']}: {one['code']}{under}", err=True)
+        for near in one.get("nearest", []):
+            typer.echo(f"    nearest {near['clause']}: {near['sentence']}", err=True)
+
+
+class _Call:
+    """Calls one node in one officer's name."""
+
+    def __init__(self, line: Any, token: str) -> None:
+        self._line, self._headers = line, {"Authorization": f"Bearer {token}"} if token else {}
+
+    def __call__(self, method: str, path: str, body: Any) -> Any:
+        answer = self._line.request(method, path, json=body, headers=self._headers)
+        found = answer.json()
+        if answer.status_code != 200:
+            _refuse(f"{found.get('code', answer.status_code)}: {found.get('detail', '')}")
+        return found
+
+
+def _refuse(sentence: str) -> None:
+    typer.echo(sentence, err=True)
+    raise typer.Exit(1)
+
+
+@contextmanager
+def _signed_in(node: str, officer: str, passphrase_file: Path | None, token_file: Path | None) -> Iterator[_Call]:
+    """Call a node with the token there is, or with one for as long as the command runs."""
+    import httpx
+
+    from agencies.node.broker_client import new_client
+
+    token = token_file.read_text(encoding="ascii").strip() if token_file else os.environ.get("IX_TOKEN", "")
+    if not token and not officer:
+        raise typer.BadParameter("say who you are: --officer, or a token in IX_TOKEN or --token-file")
+    try:
+        with new_client(node) as line:
+            if token:
+                yield _Call(line, token)
+                return
+            told = {"officer": officer, "passphrase": read_passphrase(passphrase_file)}
+            call = _Call(line, _Call(line, "")("POST", "/v1/sign-in", told)["token"])
+            try:
+                yield call
+            finally:
+                call("POST", "/v1/sign-out", None)
+    except httpx.HTTPError as wrong:
+        _refuse(f"the node at `{node}` does not answer: {type(wrong).__name__}")
