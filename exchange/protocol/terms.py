@@ -92,10 +92,14 @@ def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
-def _printable(value: str) -> str:
-    if not value.isprintable() or value != value.strip():
-        raise ValueError("only printable characters, and no space at either end")
+def _visible(value: str) -> str:
+    if _UNSEEN.search(value) or value != value.strip(" "):
+        raise ValueError("no control or invisible characters, and no space at either end")
     return value
+
+
+# Control characters, line and paragraph separators, and what reorders or hides text: a title is for people (AGR-4).
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
 
 _T = TypeVar("_T")
@@ -104,7 +108,7 @@ Instant = Annotated[datetime, BeforeValidator(_instant)]
 AgencyId = Annotated[str, AfterValidator(_agency)]
 PartyName = Annotated[str, AfterValidator(_party)]
 Digest = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$")]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_printable)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_visible)]
 _Any = Literal["any"]
 
 
