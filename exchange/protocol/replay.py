@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Hashable, Sequence
 from datetime import datetime
 
-from exchange.protocol.agreement import read_agreement, read_notice
+from exchange.protocol.agreement import Agreement, Notice, read_agreement, read_notice
 from exchange.protocol.audit_report import Denied, Disclosed, Told
 from exchange.protocol.decision import Decision, decide
 from exchange.protocol.entry import (
@@ -255,7 +255,7 @@ class Replay:
                 evidence = {"logged": entry.agr, "exported": agreement.digest, "parties": " ".join(terms.parties)}
                 self._found("agreement_refused", "the signed agreement is not the one the entry names", index, evidence)
             if agreement.digest == entry.agr:
-                self.book = self.book.admit(agreement)
+                self._admit(index, "agreement_refused", agreement)
         except Refusal as refusal:
             self._found("agreement_refused", refusal.sentence, index, {"agr": entry.agr})
 
@@ -269,9 +269,16 @@ class Replay:
             if said != (entry.notice, entry.agr, entry.by, entry.act):
                 self._found("notice_refused", "the signed notice does not say what the entry says", index)
             if notice.digest == entry.notice:
-                self.book = self.book.admit(notice)
+                self._admit(index, "notice_refused", notice)
         except Refusal as refusal:
             self._found("notice_refused", refusal.sentence, index, {"notice": entry.notice})
+
+    def _admit(self, index: int, code: str, item: Agreement | Notice) -> None:
+        try:
+            self.book = self.book.admit(item)
+        except Refusal as refusal:
+            if self._rules_known:  # else what it does not fit with may be what is missing
+                self._found(code, refusal.sentence, index, {"statement": item.digest})
 
     def _statement(self, kind: str, digest: str, index: int) -> bytes | None:
         path = statement_path(kind, digest)
@@ -292,7 +299,7 @@ class Replay:
             evidence = {"logged": entry.record, "directory": known}
             self._found("record_refused", "the directory has another record of that version", index, evidence)
             return
-        if entry.version != self._records[entry.agency] + 1:
+        if self._rules_known and entry.version != self._records[entry.agency] + 1:
             self._found("record_refused", "the record was logged out of order", index, {"record": entry.record})
         self._records[entry.agency] = self._reach(entry.agency, entry.version, logged)
         self._parties.pop(entry.agency, None)

@@ -33,7 +33,7 @@ from exchange.protocol.terms import write_notice, write_terms
 from exchange.protocol.vocabulary import ReceiptStatus
 from keys.encoding import b64u, digest, stamp, write_json
 from keys.sealing import new_message_id
-from keys.signing import Statement, Typ, cosign, sign
+from keys.signing import Statement, Typ, cosign, parse_statement, sign
 from keys.trust import Directory
 from tests.vectors.stage import NGO, NORTH, NOW, SOUTH, Repeatable, Stage, seed, stage
 
@@ -269,8 +269,6 @@ class Logbook:
 
 
 def _payload(data: bytes) -> bytes:
-    from keys.signing import parse_statement
-
     return parse_statement(data).payload
 
 
