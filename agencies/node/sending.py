@@ -9,7 +9,7 @@ the agreements known here deny does not leave at all, unless the officer asks fo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -26,11 +26,26 @@ from agencies.node.errors import (
 )
 from agencies.node.ledger import LedgerAct, Why
 from agencies.node.office import Office
+from agencies.node.outbox import (
+    BLANK,
+    LIMIT,
+    Letter,
+    Row,
+    Sent,
+    Wanted,
+    loads,
+    lock_act,
+    request_digest,
+    request_key,
+    summary,
+    unlock_act,
+    written,
+)
 from agencies.node.profile import Officer, OfficerRole
 from exchange.protocol.log import DenialEntry, DisclosureEntry, parse_entry, verify_tlog_proof
 from exchange.protocol.message import Draft, Envelope, Manifest, compose, parse
-from exchange.protocol.vocabulary import Act, Justification
-from keys.encoding import b64u, digest, read_json, stamp, write_json
+from exchange.protocol.vocabulary import Act
+from keys.encoding import read_json, stamp, write_json
 from keys.errors import Refusal
 from keys.sealing import new_message_id
 
@@ -38,70 +53,8 @@ LEASE: Final = timedelta(seconds=60)
 """How long a first attempt has a row to itself before a retry may pick it up."""
 FIRST_PAUSE: Final = timedelta(seconds=2)
 LONGEST_PAUSE: Final = timedelta(minutes=15)
-MAX_BATCH_BYTES: Final = 15 * 1024 * 1024
-_LIMIT: Final = 1024 * 1024
 
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """One thing to send. ``key`` makes asking twice safe; ``ruling`` submits even what is denied here."""
-
-    draft: OfficerDraft
-    key: str | None = None
-    ruling: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """What became of one request to send, so far.
-
-    ``state`` is ``pending`` (committed, no proved answer yet), ``pending_release``, ``sent``, ``denied``
-    (by the broker, proved), ``stopped`` (denied here, nothing left), ``withheld`` (a release officer said
-    no) or ``refused`` (the broker would not judge it; ``problem`` says why).
-    """
-
-    ref: str
-    state: str
-    officer: str
-    made: str
-    to: tuple[str, ...]
-    summary: dict[str, Any]
-    msg: str | None
-    code: str | None
-    reasons: dict[str, Any] | None
-    index: int | None
-    entry: bytes | None
-    proof: str | None
-    problem: str | None
-    attempts: int
-    released_by: str | None
-
-    @classmethod
-    def of(cls, row: Any) -> Sent:
-        """Read an outbox row."""
-        reasons = read_json(row.reasons.encode(), limit=_LIMIT) if row.reasons else None
-        return cls(
-            row.ref, row.state, row.officer, row.made, tuple(row.recipients.split(" ")),
-            read_json(row.summary.encode(), limit=_LIMIT), row.msg, row.code, reasons, row.seq, row.entry,
-            row.proof, row.problem, row.attempts, row.released_by,
-        )  # fmt: skip
-
-    def to_json(self) -> dict[str, Any]:
-        """The members as an officer's desk sees them."""
-        members = {name: getattr(self, name) for name in ("ref", "state", "officer", "made", "msg", "code", "reasons")}
-        members |= {"to": list(self.to), "index": self.index, "entry": b64u(self.entry) if self.entry else None}
-        members |= {"proof": self.proof, "problem": self.problem, "attempts": self.attempts}
-        return {**self.summary, **members, "released_by": self.released_by}
-
-
-@dataclass(frozen=True, slots=True)
-class _Letter:
-    """A composed message on its way: its outbox row's number, bytes, and what the ledger will say of it."""
-
-    ref: str
-    envelope: Envelope
-    act: LedgerAct
-    attempts: int = 0
+__all__ = ["Sending", "Sent", "Wanted", "prove"]
 
 
 class Sending:
@@ -122,7 +75,7 @@ class Sending:
         outcomes: dict[int, Sent | Refusal] = {}
         rows: list[dict[str, Any]] = []
         acts: list[LedgerAct] = []
-        letters: list[_Letter] = []
+        letters: list[Letter] = []
         earlier = self._earlier(wanted, officer)
         for place, one in enumerate(wanted[:MAX_BATCH]):
             try:
@@ -133,11 +86,11 @@ class Sending:
             except Refusal as refusal:
                 outcomes[place] = refusal
                 continue
-            rows.append({**_BLANK, **row})
+            rows.append({**BLANK, **row})
             acts += [act] if act else []
             letters += [letter] if letter else []
-            outcomes[place] = Sent.of(_Row(rows[-1]))
-            earlier[row["request_key"]] = _Row(rows[-1])
+            outcomes[place] = Sent.of(Row(rows[-1]))
+            earlier[row["request_key"]] = Row(rows[-1])
         with office.store.writing() as books:
             books.add("outbox", rows)
             office.record(books, now, *acts)
@@ -157,7 +110,7 @@ class Sending:
         office = self._office
         with office.store.reading() as books:
             rows = books.due(stamp(office.clock()), MAX_BATCH)
-        letters = [_Letter(r.ref, parse(r.envelope), self._act(r), r.attempts) for r in rows]
+        letters = [Letter(r.ref, parse(r.envelope), unlock_act(office.vault, r, office.me), r.attempts) for r in rows]
         return sum(one.state != "pending" for one in self._submit(letters).values())
 
     # -- the second officer --
@@ -169,7 +122,7 @@ class Sending:
         row = self._row(ref)
         if row.state != "pending_release":
             raise NotWaiting("this message does not wait for a release")
-        act = replace(self._act(row), officer=officer.id, why=why)
+        act = replace(unlock_act(office.vault, row, office.me), officer=officer.id, why=why)
         if officer.id == row.officer:
             office.record_alone(replace(act, act=Act.ATTEMPT_DENIED, outcome="release_refused"))
             raise ReleaseRefused("who wrote a message may not release it")
@@ -180,7 +133,8 @@ class Sending:
         if not seen.decision.permitted and not row.ruling:
             denied = replace(act, act=Act.ATTEMPT_DENIED, outcome=seen.decision.code, reasons=seen.reasons)
             return self._close(row, "stopped", denied, now, seen)
-        letter = self._compose(ref, seen, row.officer, replace(self._act(row), released_by=officer.id), now)
+        wrote = replace(unlock_act(office.vault, row, office.me), released_by=officer.id)
+        letter = self._compose(ref, seen, row.officer, wrote, now)
         with office.store.writing() as books:
             moved = books.move(row.n, "pending_release", self._ready(letter, now) | {"released_by": officer.id})
         if not moved:
@@ -190,7 +144,7 @@ class Sending:
     # -- before the commit --
 
     def _earlier(self, wanted: Sequence[Wanted], officer: Officer) -> dict[str | None, Any]:
-        keys = {_request_key(one, officer) for one in wanted} - {None}
+        keys = {request_key(one, officer) for one in wanted} - {None}
         if not keys:
             return {}
         with self._office.store.reading() as books:
@@ -198,16 +152,16 @@ class Sending:
         return {row.request_key: row for row in found if row}
 
     def _again(self, one: Wanted, officer: Officer, earlier: dict[str | None, Any]) -> Sent | None:
-        row = earlier.get(_request_key(one, officer)) if one.key is not None else None
+        row = earlier.get(request_key(one, officer)) if one.key is not None else None
         if row is None:
             return None
-        if row.request_digest != _request_digest(one):
+        if row.request_digest != request_digest(one):
             raise RequestKeyReused("this request key was used before, for another draft")
         return Sent.of(row)
 
     def _prepare(
         self, one: Wanted, officer: Officer, why: Why, now: datetime
-    ) -> tuple[dict[str, Any], LedgerAct | None, _Letter | None]:
+    ) -> tuple[dict[str, Any], LedgerAct | None, Letter | None]:
         """Decide about one draft: its outbox row, the ledger's act if it stops here, the letter if it goes."""
         office = self._office
         seen = forecast(office, one.draft, now)
@@ -219,21 +173,21 @@ class Sending:
         )  # fmt: skip
         row: dict[str, Any] = {
             "ref": ref,
-            "request_key": _request_key(one, officer),
-            "request_digest": _request_digest(one) if one.key is not None else None,
+            "request_key": request_key(one, officer),
+            "request_digest": request_digest(one) if one.key is not None else None,
             "officer": officer.id,
             "made": stamp(now),
             "ruling": one.ruling,
             "recipients": " ".join(draft.to),
-            "summary": write_json(_summary(seen, now)).decode(),
+            "summary": write_json(summary(seen, now)).decode(),
             "case_name": case_name,
         }
         if not seen.decision.permitted and not one.ruling:
-            row |= {"state": "stopped", "code": seen.decision.code, "reasons": _written(seen.decision.to_json())}
+            row |= {"state": "stopped", "code": seen.decision.code, "reasons": written(seen.decision.to_json())}
             reasons = seen.reasons
             return row, replace(act, act=Act.ATTEMPT_DENIED, outcome=seen.decision.code, reasons=reasons), None
         row["content"] = office.vault.lock(draft.content_bytes, f"outbox content {ref}")
-        row["act"] = self._lock_act(ref, act)
+        row["act"] = lock_act(office.vault, ref, act)
         if seen.waits:
             waiting = write_json({**draft.to_json(), "content": {}})
             row |= {"state": "pending_release", "draft": office.vault.lock(waiting, f"outbox draft {ref}")}
@@ -241,7 +195,7 @@ class Sending:
         letter = self._compose(ref, seen, officer.id, act, now)
         return row | self._ready(letter, now), None, letter
 
-    def _compose(self, ref: str, seen: Forecast, officer_id: str, act: LedgerAct, now: datetime) -> _Letter:
+    def _compose(self, ref: str, seen: Forecast, officer_id: str, act: LedgerAct, now: datetime) -> Letter:
         office, draft = self._office, seen.draft
         directory = office.trust.directory
         envelope = parse(
@@ -266,24 +220,24 @@ class Sending:
                 office.identity.signer,
             )
         )
-        return _Letter(ref, envelope, replace(act, message=envelope.digest))
+        return Letter(ref, envelope, replace(act, message=envelope.digest))
 
-    def _ready(self, letter: _Letter, now: datetime) -> dict[str, Any]:
+    def _ready(self, letter: Letter, now: datetime) -> dict[str, Any]:
         return {
             "state": "pending",
             "msg": letter.envelope.digest,
             "envelope": letter.envelope.raw,
-            "act": self._lock_act(letter.ref, letter.act),
+            "act": lock_act(self._office.vault, letter.ref, letter.act),
             "due": stamp(now + LEASE),
             "draft": None,
         }
 
     # -- after the commit --
 
-    def _submit(self, letters: Sequence[_Letter]) -> dict[str, Sent]:
+    def _submit(self, letters: Sequence[Letter]) -> dict[str, Sent]:
         """Submit committed letters and settle those whose answers are proved; by ref, what is known now."""
         settled: dict[str, Sent] = {}
-        for some in _loads(letters):
+        for some in loads(letters):
             try:
                 answers = self._office.broker.submit_batch([letter.envelope.raw for letter in some])
             except (BrokerUnreachable, BrokerRefused) as refusal:
@@ -293,7 +247,7 @@ class Sending:
         return settled
 
     def _settle(
-        self, letters: Sequence[_Letter], answers: Sequence[Answer | BrokerRefused | BrokerUnreachable]
+        self, letters: Sequence[Letter], answers: Sequence[Answer | BrokerRefused | BrokerUnreachable]
     ) -> dict[str, Sent]:
         office, now = self._office, self._office.clock()
         found = [self._judge(letter, answer, now) for letter, answer in zip(letters, answers, strict=True)]
@@ -308,7 +262,7 @@ class Sending:
         return {row.ref: Sent.of(row) for row in rows if row}
 
     def _judge(
-        self, letter: _Letter, answer: Answer | BrokerRefused | BrokerUnreachable, now: datetime
+        self, letter: Letter, answer: Answer | BrokerRefused | BrokerUnreachable, now: datetime
     ) -> tuple[dict[str, Any], LedgerAct | None]:
         """What to write about one letter: the outbox row's new values, and the ledger's act if it is settled."""
         office = self._office
@@ -324,7 +278,7 @@ class Sending:
             office.keep_evidence("answer_unproved", msg=letter.envelope.digest, code=refusal.code, **said)
             return self._later(letter, f"{refusal.code}: {refusal.sentence}", now), None
         values = {"code": answer.code, "seq": index, "entry": answer.entry, "proof": answer.proof, "due": None}
-        values |= {"problem": None, "reasons": _written(answer.explanation)}
+        values |= {"problem": None, "reasons": written(answer.explanation)}
         if isinstance(entry, DisclosureEntry):
             clauses = tuple(dict.fromkeys(clause for one in entry.to for clause in one.clauses))
             return values | {"state": "sent"}, replace(letter.act, clauses=clauses, index=index)
@@ -332,7 +286,7 @@ class Sending:
         act = replace(letter.act, act=Act.ATTEMPT_DENIED, clauses=clauses, outcome=entry.code, index=index)
         return values | {"state": "denied"}, act
 
-    def _later(self, letter: _Letter, problem: str, now: datetime) -> dict[str, Any]:
+    def _later(self, letter: Letter, problem: str, now: datetime) -> dict[str, Any]:
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(letter.attempts, 16))
         jitter = 0.5 + int.from_bytes(self._office.chance(2), "big") / 2**17  # half to all of the pause
         return {"attempts": letter.attempts + 1, "due": stamp(now + pause * jitter), "problem": problem[:500]}
@@ -348,7 +302,7 @@ class Sending:
 
     def _close(self, row: Any, state: str, act: LedgerAct, now: datetime, seen: Forecast | None = None) -> Sent:
         values = {"state": state, "code": act.outcome, "draft": None, "content": None, "act": None}
-        values |= {"released_by": act.officer, "reasons": _written(seen.decision.to_json()) if seen else None}
+        values |= {"released_by": act.officer, "reasons": written(seen.decision.to_json()) if seen else None}
         with self._office.store.writing() as books:
             if not books.move(row.n, "pending_release", values):
                 raise NotWaiting("somebody else has just released or withheld this message")
@@ -357,40 +311,9 @@ class Sending:
 
     def _waiting_draft(self, row: Any) -> OfficerDraft:
         office = self._office
-        members = read_json(office.vault.unlock(row.draft, f"outbox draft {row.ref}"), limit=_LIMIT)
-        content = read_json(office.vault.unlock(row.content, f"outbox content {row.ref}"), limit=_LIMIT)
+        members = read_json(office.vault.unlock(row.draft, f"outbox draft {row.ref}"), limit=LIMIT)
+        content = read_json(office.vault.unlock(row.content, f"outbox content {row.ref}"), limit=LIMIT)
         return read_draft({**members, "content": content})
-
-    def _lock_act(self, ref: str, act: LedgerAct) -> bytes:
-        members = {
-            "officer": act.officer, "code": act.why.code if act.why else None, "why": act.why.text if act.why else "",
-            "purpose": act.purpose, "agr": act.agreement, "case": act.case, "msg": act.message,
-            "to": act.recipients, "cats": act.categories, "released_by": act.released_by,
-        }  # fmt: skip
-        return self._office.vault.lock(write_json(members), f"outbox act {ref}")
-
-    def _act(self, row: Any) -> LedgerAct:
-        members = read_json(self._office.vault.unlock(row.act, f"outbox act {row.ref}"), limit=_LIMIT)
-        return LedgerAct(
-            Act.DISCLOSE, members["officer"], Why(Justification(members["code"]), members["why"]), members["purpose"],
-            members["agr"], case=members["case"], message=members["msg"], sender=self._office.me,
-            recipients=tuple(members["to"]), categories=tuple(members["cats"]), released_by=members["released_by"],
-        )  # fmt: skip
-
-
-_BLANK: Final[dict[str, Any]] = dict.fromkeys(
-    (
-        "request_key", "request_digest", "act", "draft", "content", "msg", "envelope", "due", "problem", "code",
-        "reasons", "seq", "entry", "proof", "released_by",
-    )
-) | {"attempts": 0, "ruling": False}  # fmt: skip
-
-
-class _Row:
-    """A row as it was just written, with the attributes of one read back."""
-
-    def __init__(self, values: dict[str, Any]) -> None:
-        self.__dict__.update(values)
 
 
 _OUTCOME: Final = {DisclosureEntry: "permit", DenialEntry: "deny"}
@@ -420,44 +343,3 @@ def _signed(manifest: Manifest, name: str) -> tuple[Any, ...]:
         manifest.purpose, manifest.crime, manifest.class_, list(manifest.handling), list(manifest.cats),
         manifest.urgency,
     )  # fmt: skip
-
-
-def _summary(seen: Forecast, now: datetime) -> dict[str, Any]:
-    draft = seen.draft
-    return {
-        "type": str(seen.case.type),
-        "purpose": str(draft.purpose),
-        "crime": str(draft.crime),
-        "class": str(draft.class_),
-        "handling": sorted(str(code) for code in draft.handling),
-        "urgency": str(draft.urgency),
-        "cats": list(seen.categories),
-        "agr": seen.decision.agreement,
-        "re": draft.re,
-        "exp": stamp(now + draft.life),
-    }
-
-
-def _written(value: Any) -> str | None:
-    return None if value is None else write_json(value).decode()
-
-
-def _request_key(one: Wanted, officer: Officer) -> str | None:
-    return None if one.key is None else f"{officer.id} {one.key}"
-
-
-def _request_digest(one: Wanted) -> str:
-    return digest(write_json({"draft": one.draft.to_json(), "ruling": one.ruling}))
-
-
-def _loads(letters: Sequence[_Letter]) -> list[list[_Letter]]:
-    """Split letters into calls the broker takes: at most 100, and at most so many bytes."""
-    loads: list[list[_Letter]] = []
-    held = MAX_BATCH_BYTES
-    for letter in letters:
-        held += len(letter.envelope.raw) + 1
-        if held > MAX_BATCH_BYTES or len(loads[-1]) == MAX_BATCH:
-            loads.append([])
-            held = len(letter.envelope.raw) + 1
-        loads[-1].append(letter)
-    return loads
