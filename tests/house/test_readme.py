@@ -1,7 +1,8 @@
-"""The program printed in the README really checks a log, with nothing but Python's standard library."""
+"""The programs printed in the README and in the tour really do what is said of them."""
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -18,11 +19,15 @@ REPOSITORY = Path(__file__).resolve().parent.parent.parent
 ENTRIES = tuple(f'{{"v":"ix/1","n":{n}}}'.encode() for n in range(600))
 
 
+def printed_in(document: str) -> str:
+    (found,) = re.findall(r"^```python\n(.*?)^```", (REPOSITORY / document).read_text(), re.MULTILINE | re.DOTALL)
+    return str(found)
+
+
 @pytest.fixture
 def program(tmp_path: Path) -> Path:
-    (found,) = re.findall(r"^```python\n(.*?)^```", (REPOSITORY / "README.md").read_text(), re.MULTILINE | re.DOTALL)
     path = tmp_path / "check.py"
-    path.write_text(found)
+    path.write_text(printed_in("README.md"))
     return path
 
 
@@ -55,3 +60,11 @@ def test_the_program_in_the_readme_notices_one_altered_byte(program: Path, log: 
     data[1000] ^= 1
     path.write_bytes(data)
     assert check(program, log).returncode != 0
+
+
+def test_the_program_in_the_tour_sends_a_message_through_a_whole_exchange(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", printed_in("docs/tour.md")],
+        cwd=REPOSITORY, env={**os.environ, "TMPDIR": str(tmp_path)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
