@@ -389,7 +389,7 @@ _ADAPTER: Final[TypeAdapter[CaseMessage]] = TypeAdapter(CaseMessage)
 
 
 def parse_content(data: bytes) -> CaseMessage:
-    """Read a content strictly (CNT-1 to CNT-49); every refusal is ``ContentMalformed`` and names no value."""
+    """Read a content strictly (CNT-1 to CNT-43); every refusal is ``ContentMalformed`` and names no value."""
     try:
         value = read_json(data, limit=MAX_CONTENT)
     except (MalformedEncoding, TooLarge) as error:

@@ -1,4 +1,4 @@
-"""What a case message can describe: eight kinds of entity and how they stand to each other (CNT-20 to CNT-39).
+"""What a case message can describe: eight kinds of entity and how they stand to each other (CNT-20 to CNT-31).
 
 Every entity and relationship is somebody's *assertion*: it says whether it is a fact or an assessment,
 and carries a 4x4 evaluation, X4 when nobody evaluated it. Values are frozen; nothing here is looked up.

@@ -35,6 +35,7 @@ from exchange.protocol.errors import (
     SuiteUnknown,
 )
 from exchange.protocol.log import DisclosureEntry, parse_entry, verify_tlog_proof
+from exchange.protocol.synthetic import where
 from exchange.protocol.vocabulary import (
     Category,
     Classification,
@@ -274,7 +275,7 @@ def parse_manifest(payload: bytes) -> Manifest:
         manifest = Manifest.model_validate(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        member = ".".join(str(part) for part in first["loc"]) or "(whole)"
+        member = where(first["loc"])
         raise EnvelopeMalformed(f"manifest member `{member}` is not as MSG-3 says: {first['type']}") from None
     if manifest.sig != ALGORITHMS:
         raise SuiteUnknown("the manifest must declare exactly the signatures Ed25519 and ML-DSA-44")
@@ -367,12 +368,14 @@ class Parcel:
         }
 
     @classmethod
-    def from_json(cls, item: Mapping[str, Any]) -> Parcel:
+    def from_json(cls, item: Any) -> Parcel:
         """Read a mailbox item of kind ``message`` strictly; nothing is verified."""
         wanted = {"kind": str, "seq": int, "payload": str, "signatures": list, "wrap": str, "body": str}
         wanted |= {"entry": str, "proof": str}
-        if item.keys() != wanted.keys() or any(type(item[name]) is not kind for name, kind in wanted.items()):
-            raise EnvelopeMalformed("a parcel has exactly the members of HTTP-22, each of its type")
+        if type(item) is not dict or item.keys() != wanted.keys() or item["kind"] != "message":
+            raise EnvelopeMalformed("a parcel has exactly the members of MSG-18, and `kind` is `message`")
+        if any(type(item[name]) is not kind for name, kind in wanted.items()):
+            raise EnvelopeMalformed("a parcel has exactly the members of MSG-18, each of its type")
         statement = statement_from(item["payload"], item["signatures"])
         wrap, body, entry = unb64u(item["wrap"]), unb64u(item["body"]), unb64u(item["entry"])
         return cls(item["seq"], statement, wrap, body, entry, item["proof"])
