@@ -4,11 +4,9 @@
 the folders from which a real broker and real nodes start, each with its own keys and passphrase:
 
     federation.json      names and addresses, for people and for the demo
-    trust.json           the directory: roots and records
-    authority/           root and enrolment keys (in earnest: in a safe, on paper, in two buildings)
+    federation/          root and enrolment keys (in earnest: in a safe, in two buildings), trust.json
     broker/              broker.json, keys.json, trust.json
-    nodes/<agency>/      node.json, keys.json, trust.json, profile.json
-    agreements/          each signed by all its parties
+    nodes/<agency>/      node.json, keys.json, trust.json, profile.json, officers/
 
 Every passphrase is random, and lies in a file of its own with mode 0600 next to what it opens. That is fit
 for a simulation and for nothing else.
@@ -19,13 +17,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 
+from agencies.node.profile import MIN_COST, new_officer, new_profile
 from agencies.profiles import Plan
 from exchange.protocol.terms import write_notice, write_terms
 from keys.ceremony import RootPlan, enrol, federation_id, new_root
-from keys.encoding import b64u
-from keys.keystore import Authority, BrokerKeys, Identity
+from keys.encoding import b64u, write_json
+from keys.keystore import Authority, BrokerKeys, Identity, replace_file
 from keys.sealing import new_content_key
 from keys.signing import Signer, Typ, cosign, sign
 from keys.trust import Directory
@@ -35,6 +35,8 @@ BROKER: Final = "broker.ix.sim"
 ORIGIN: Final = "ix.sim/log"
 ROOT_SIGNERS: Final = 3
 THRESHOLD: Final = 2
+OFFICER_COST: Final = MIN_COST
+"""Random passphrases of 256 bits need no slow hash; the least that a profile accepts."""
 
 
 def new_passphrase() -> str:
@@ -110,3 +112,64 @@ def enrol_agency(fed: str, plan: Plan, identity: Identity, authority: Signer, no
         ceiling=plan.ceiling,
         now=now,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where everybody listens: ``broker`` and each node as host:port."""
+
+    broker: str
+    nodes: Mapping[str, str]
+
+
+def settle_on_disk(federation: Federation, home: Path, at: Addresses, **node_settings: Any) -> None:
+    """Write the homes of the broker and of every node, keys encrypted, passphrases in 0600 files beside them."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _settle_authority(federation, home / "federation")
+    _settle_broker(federation, home / "broker", at.broker)
+    for agency, address in at.nodes.items():
+        _settle_node(federation, home / "nodes" / agency, agency, address, at.broker, node_settings)
+    agencies = [
+        {"id": agency, "name": federation.plans[agency].name, "url": f"http://{address}"}
+        for agency, address in at.nodes.items()
+    ]
+    about = {"simulation": True, "fed": federation.fed, "broker": f"http://{at.broker}", "agencies": agencies}
+    replace_file(home / "federation.json", write_json(about), 0o644)
+
+
+def _settle_authority(federation: Federation, folder: Path) -> None:
+    """The folder ``ix keys`` works on, so that keys can be rotated and revoked with it later."""
+    passphrase = _passphrase(folder)
+    for number, signer in enumerate(federation.root.signers, 1):
+        Authority(f"root-{number}", (signer,)).save(folder / f"root-{number}.keys", passphrase)
+    federation.enrolment.save(folder / "enrolment.keys", passphrase)
+    replace_file(folder / "federation.id", f"{federation.fed}\n".encode(), 0o644)
+    replace_file(folder / "trust.json", federation.directory.to_bytes(), 0o644)
+
+
+def _settle_broker(federation: Federation, folder: Path, address: str) -> None:
+    federation.broker.save(folder / "keys.json", _passphrase(folder))
+    replace_file(folder / "trust.json", federation.directory.to_bytes(), 0o644)
+    settings = {"fed": federation.fed, "authorities": [address], "listen": address, "rate": 5000, "burst": 20_000}
+    replace_file(folder / "broker.json", write_json(settings), 0o644)
+
+
+def _settle_node(
+    federation: Federation, folder: Path, agency: str, address: str, broker: str, more: Mapping[str, Any]
+) -> None:
+    federation.identities[agency].save(folder / "keys.json", _passphrase(folder))
+    replace_file(folder / "trust.json", federation.directory.to_bytes(), 0o644)
+    officers = []
+    for planned in federation.plans[agency].officers:
+        passphrase = _passphrase(folder / "officers", f"{planned.id}.passphrase")
+        officers.append(new_officer(planned.id, passphrase, planned.roles, display=planned.display, cost=OFFICER_COST))
+    replace_file(folder / "profile.json", new_profile(agency, officers).to_bytes())
+    settings = {"agency": agency, "fed": federation.fed, "broker": f"http://{broker}", "listen": address, **more}
+    replace_file(folder / "node.json", write_json(settings), 0o644)
+
+
+def _passphrase(folder: Path, name: str = "passphrase") -> str:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    drawn = new_passphrase()
+    replace_file(folder / name, f"{drawn}\n".encode())
+    return drawn

@@ -26,16 +26,17 @@ from typing import Any, Final, Self
 from agencies.node.broker_client import BrokerClient
 from agencies.node.draft import OfficerDraft, read_draft
 from agencies.node.ledger import justify
+from agencies.node.outbox import Sent
 from agencies.node.profile import Officer, OfficerRole
-from agencies.node.sending import Sent
 from agencies.node.service import Node
 from agencies.node.store import Store
 from agencies.profiles import Plan, load_plans, load_terms
 from exchange.broker.app import create_app
 from exchange.broker.settings import Settings
 from exchange.protocol.audit import AuditReport, Finding, verify_export
+from exchange.protocol.log import LogSigner
 from exercises.export import export_log, reader
-from exercises.federation import BROKER, Federation
+from exercises.federation import BROKER, ORIGIN, Federation
 from exercises.wire import Wire
 from keys.ceremony import revoke, rotate
 from keys.encoding import read_json
@@ -217,7 +218,7 @@ class World:
             database=self.broker_database,
             fed=self.federation.fed,
             trust=self.federation.directory.to_bytes(),
-            log=keys.log,
+            log=LogSigner(ORIGIN, keys.log),
             transport=keys.transport,
             authorities=frozenset({BROKER_HOST}),
             rate=100_000,
