@@ -261,7 +261,8 @@ def _engine(path: Path, begin: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        if begin:
+            connection.exec_driver_sql(begin)
 
     return engine
 
@@ -271,9 +272,9 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._engines = [_engine(path, "BEGIN IMMEDIATE"), _engine(path, "BEGIN"), _engine(path, "BEGIN")]
-        self._writer, self._reader, tiles = (engine.connect() for engine in self._engines)
-        self._tiles = tiles.execution_options(isolation_level="AUTOCOMMIT")
+        # Tiles are read outside any transaction: SQLAlchemy would begin one, and keep its view for ever.
+        self._engines = [_engine(path, "BEGIN IMMEDIATE"), _engine(path, "BEGIN"), _engine(path, "")]
+        self._writer, self._reader, self._tiles = (engine.connect() for engine in self._engines)
 
     def close(self) -> None:
         """Let go of the file."""
