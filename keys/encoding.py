@@ -108,6 +108,9 @@ def _no_number(_: str) -> NoReturn:
 _DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_float=_no_number, parse_constant=_no_number)
 
 
+_HALF = re.compile("[\ud800-\udfff]")
+
+
 def _check(value: Any, escapes: bool) -> None:
     """Refuse what the scanner lets through: depth, huge integers, and surrogates written as escapes."""
     level: list[Any] = [value]
@@ -125,7 +128,7 @@ def _check(value: Any, escapes: bool) -> None:
                 below.extend(item)
             elif kind is int and not -MAX_INTEGER <= item <= MAX_INTEGER:
                 raise MalformedEncoding("an integer is beyond 2^53 - 1")
-            elif escapes and kind is str and any("\ud800" <= c <= "\udfff" for c in item):
+            elif escapes and kind is str and not item.isascii() and _HALF.search(item):
                 raise MalformedEncoding("a string holds half a surrogate pair")
         level = below
     raise TooLarge(f"nested deeper than {MAX_DEPTH} levels")
