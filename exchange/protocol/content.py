@@ -13,7 +13,15 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 
 from exchange.protocol import entities as ent
 from exchange.protocol import vocabulary as voc
@@ -264,11 +272,21 @@ ANSWERS: Final = frozenset(
 """Types that mean nothing without the message they are about; their manifest has ``re`` (CNT-7)."""
 
 
+def _marked(simulation: bool) -> bool:
+    if not simulation:
+        raise fault("must be true: only simulated cases travel here (CNT-2)")
+    return simulation
+
+
+# Not Literal[True], which Python would let 1 stand for.
+Simulation = Annotated[bool, AfterValidator(_marked), WithJsonSchema({"const": True})]
+
+
 class CaseMessage(Part):
     """One case message: a case, what is known of it, and the one block that its type asks for (CNT-6)."""
 
     v: Literal["ix-case/1"]
-    simulation: Literal[True]
+    simulation: Simulation
     type: MessageType
     case: Case
     as_of: Day

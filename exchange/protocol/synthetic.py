@@ -48,6 +48,8 @@ def refuse_real(value: Any, data: bytes) -> None:
     A few searches over the whole JSON clear most contents at once; only the others are looked at string
     by string. The searches are allowed to suspect too much, never too little.
     """
+    if type(value) is not dict:
+        raise ContentMalformed("the content is not a JSON object")
     if _worth_a_look(data):
         _walk(value, ())
 
@@ -81,7 +83,7 @@ def _broken(text: str) -> str | None:
     if "SIM-" in text or "+999" in text:
         text = _OURS.sub(" ", text)
     if "+" in text and _PHONE.search(text):
-        return "could hold a real telephone number; only +999 numbers are fictional"
+        return "could hold a real telephone number; only +999 and 4 to 11 digits is fictional"
     if len(text) > 8 and _LONG_NUMBER.search(text):
         return "could hold a real number of nine digits or more; write it as SIM-..."
     if "<<" in text:
