@@ -59,6 +59,7 @@ PLAINTEXT_HEADER: Final = 36
 """32 bytes of commitment key and a 4-byte length stand before the content."""
 
 _HPKE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+_ANY_X25519 = X25519PrivateKey.from_private_bytes(bytes(31) + b"\x40")
 _COBBLESTONE = b"c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\x00"
 
 Chance = Callable[[int], bytes]
@@ -84,6 +85,8 @@ class SealingKey:
             self._key = MLKEM768X25519PublicKey(
                 MLKEM768PublicKey.from_public_bytes(raw[:1184]), X25519PublicKey.from_public_bytes(raw[1184:])
             )
+            # A low-order X25519 part adds no secret, and wrapping for it would fail (RFC 7748 section 6.1).
+            _ANY_X25519.exchange(X25519PublicKey.from_public_bytes(raw[1184:]))
         except ValueError:
             raise MalformedEncoding("these bytes are not an MLKEM768-X25519 public key") from None
         self.raw, self.kid = raw, sealing_kid(raw)

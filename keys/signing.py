@@ -31,6 +31,12 @@ ALGORITHMS: Final = (ED25519, ML_DSA_44)
 """The two signatures of every statement, in the order they are written (KEY-3)."""
 
 
+_P = 2**255 - 19
+_Y8 = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
+_LOW_ORDER_Y = frozenset({0, 1, _P - 1, _Y8, _P - _Y8})
+"""The y coordinates of the eight points of low order on edwards25519."""
+
+
 class Typ(StrEnum):
     """What a signature is for; one made for one purpose is refused for every other (KEY-5)."""
 
@@ -61,6 +67,8 @@ class PublicKey:
         self.alg, self.raw = alg, raw
         try:
             if alg == ED25519:
+                if int.from_bytes(raw, "little") % 2**255 % _P in _LOW_ORDER_Y:
+                    raise MalformedEncoding("an Ed25519 key of low order verifies what nobody signed")
                 self.kid, self._verify = ed25519_kid(raw), Ed25519PublicKey.from_public_bytes(raw).verify
             elif alg == ML_DSA_44:
                 self.kid, self._verify = mldsa_kid(raw), MLDSA44PublicKey.from_public_bytes(raw).verify

@@ -114,6 +114,18 @@ def test_a_public_key_of_another_length_is_refused(alg: str, length: int) -> Non
         PublicKey(alg, bytes(length))
 
 
+P = 2**255 - 19
+Y8 = bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05")  # a point of order 8
+
+
+@pytest.mark.spec("KEY-1")
+@pytest.mark.parametrize("y", [0, 1, P - 1, P, P + 1, int.from_bytes(Y8, "little"), P - int.from_bytes(Y8, "little")])
+def test_an_ed25519_key_of_low_order_is_refused(y: int) -> None:
+    for sign_bit in (0, 1 << 255):
+        with pytest.raises(MalformedEncoding, match="low order"):
+            PublicKey(ED25519, (y | sign_bit).to_bytes(32, "little"))
+
+
 def test_a_public_key_of_another_algorithm_is_refused() -> None:
     with pytest.raises(WrongAlgorithm):
         PublicKey("ES256", bytes(32))
