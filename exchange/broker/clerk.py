@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from binascii import b2a_base64
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -32,12 +33,13 @@ from exchange.broker.store import (
     HeadMoved,
     HeadRow,
     Reading,
+    Row,
     Store,
     Writing,
     locked,
 )
 from exchange.protocol.errors import Overloaded
-from exchange.protocol.log import LogSigner, sign_checkpoint, tlog_proof
+from exchange.protocol.log import PROOF_HEADER, LogSigner, sign_checkpoint, tlog_proof
 from exchange.protocol.merkle import Tree, leaf_hash
 from exchange.protocol.policy import PolicyBook
 from keys.trust import Directory
@@ -88,7 +90,7 @@ class Page:
         self.view, self.state, self.now, self.earlier = view, state, now, earlier
         self.size = head.size
         self.entries: list[bytes] = []
-        self.rows: dict[Table, list[dict[str, Any]]] = {}
+        self.rows: dict[Table, list[Row]] = {}
         self.recipients: set[str] = set()
         self.outcomes: dict[tuple[str, str], int] = {}
         self.found: dict[Any, Any] = {}
@@ -109,8 +111,8 @@ class Page:
         (entry,) = self.view.entries(seq, seq + 1)
         return entry
 
-    def add(self, table: Table, row: dict[str, Any]) -> None:
-        """Add a row to a table."""
+    def add(self, table: Table, *row: Any) -> None:
+        """Add a row to a table: every column, in the table's order."""
         rows = self.rows.get(table)
         if rows is None:
             rows = self.rows[table] = []
@@ -118,17 +120,12 @@ class Page:
 
     def deliver(self, recipient: str, seq: int, kind: str, wrap: bytes | None = None) -> None:
         """Put an entry, and what belongs to it, into somebody's mailbox."""
-        self.add(MAIL, {"recipient": recipient, "seq": seq, "kind": kind, "wrap": wrap})
+        self.add(MAIL, recipient, seq, kind, wrap)
         self.recipients.add(recipient)
 
     def count(self, outcome: str, code: str) -> None:
         """Count a message by what was decided."""
         self.outcomes[outcome, code] = self.outcomes.get((outcome, code), 0) + 1
-
-    @property
-    def millis(self) -> int:
-        """The log time as the tables keep it."""
-        return _millis(self.now)
 
     def deciding(self) -> datetime:
         """The log time of a decision."""
@@ -192,8 +189,9 @@ class Books:
         A proof holds base64, digits, line ends and the log's origin, which settings keep free of anything
         else that JSON would escape.
         """
-        head = tlog_proof(seq, self.tree.inclusion(seq, self.head.size), "")
-        return '"' + head.replace("\n", "\\n") + self._note + '"'
+        path = b"".join([b2a_base64(item) for item in self.tree.inclusion(seq, self.head.size)])
+        hashes = path.decode("ascii").replace("\n", "\\n")
+        return f'"{PROOF_HEADER}\\nindex {seq}\\n{hashes}\\n{self._note}"'
 
 
 @dataclass(slots=True)
@@ -364,7 +362,7 @@ class Clerk:
         return answers
 
     def _page(self, view: Writing, known: Books, jobs: Sequence[Job]) -> Page:
-        now = max(_to_millis_exactly(self.clock()), from_millis(known.head.ts))
+        now = max(_whole_millis(self.clock()), from_millis(known.head.ts))
         keys = [job.key for job in jobs if job.key is not None]
         return Page(view, known.head, known.state, now, known.decided, view.earlier(keys) if keys else {})
 
@@ -373,7 +371,7 @@ class Clerk:
         if not page.entries and not page.rows and not page.changed:
             return known
         old, head = known.head, known.head
-        page.rows[ENTRY] = [{"seq": seq, "data": entry} for seq, entry in enumerate(page.entries, old.size)]
+        page.rows[ENTRY] = list(enumerate(page.entries, old.size))
         view.add(page.rows)
         tree = known.tree
         if page.entries:
@@ -381,7 +379,7 @@ class Clerk:
             view.widen([(tile.level, tile.index, tile.hashes) for tile in tiles])
             root = tree.root()
             checkpoint = sign_checkpoint(tree.size, root, self.log, page.now)
-            head = HeadRow(tree.size, root, checkpoint, _millis(page.now), page.state.version)
+            head = HeadRow(tree.size, root, checkpoint, to_millis(page.now), page.state.version)
         else:
             head = HeadRow(old.size, old.root, old.checkpoint, old.ts, page.state.version)
         view.move_head(old, head)
@@ -416,7 +414,8 @@ def _tree(view: Reading, head: HeadRow, known: Books | None, store: Store) -> Tr
     return tree
 
 
-def _millis(at: datetime) -> int:
+def to_millis(at: datetime) -> int:
+    """An instant as the tables keep it."""
     return (at - _EPOCH) // _TICK
 
 
@@ -425,8 +424,8 @@ def from_millis(millis: int) -> datetime:
     return _EPOCH + millis * _TICK
 
 
-def _to_millis_exactly(at: datetime) -> datetime:
-    return from_millis(_millis(at))
+def _whole_millis(at: datetime) -> datetime:
+    return from_millis(to_millis(at))
 
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -8,84 +8,75 @@ job twice writes once: the second finds what the first wrote, and answers from t
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
-from exchange.broker.clerk import Books, Page
+from exchange.broker.clerk import Books, Page, to_millis
 from exchange.broker.store import AGREEMENT, BATCH, MESSAGE, NOTICE, RECEIPT, TRUST, Earlier
 from exchange.http import problem_bytes
 from exchange.protocol import admission
 from exchange.protocol.agreement import Agreement, join_signatures, read_agreement, read_notice
-from exchange.protocol.errors import AgreementNotTheirs, ReceiptNotTheirs, SenderMismatch
+from exchange.protocol.errors import (
+    AgreementNotTheirs,
+    MessageExpired,
+    MessageFromTheFuture,
+    ReceiptNotTheirs,
+    SenderMismatch,
+)
 from exchange.protocol.log import agreement_entry, notice_entry, receipt_entry, record_entry
 from exchange.protocol.message import Envelope
 from exchange.protocol.receipt import ReceiptBatch, ReceiptItem
-from keys.encoding import b64u, digest, write_json
-from keys.errors import RecordRefused, Refusal
-from keys.signing import ALGORITHMS, Statement, parse_statement, signatures_json
+from keys.encoding import b64u, write_json
+from keys.errors import KeyNotValid, RecordRefused, Refusal
+from keys.signing import ALGORITHMS, Statement, parse_statement
 from keys.trust import AgencyRecord, Directory
+
+_NOT_ANY_MORE: Final = (KeyNotValid, MessageExpired, MessageFromTheFuture)
+"""Refusals that may have come true since the same message was judged."""
 
 
 @dataclass(slots=True)
 class Submission:
-    """One envelope. ``refusal`` is what arrival had against it; bytes judged before are answered all the same."""
+    """One envelope. ``refusal`` is what arrival had against it; a message judged before is answered all the same."""
 
     envelope: Envelope
     refusal: Refusal | None = None
-    key: str | None = None
-    _name: str = ""
+    key: str = ""
     _found: Earlier | None = None
 
     def __post_init__(self) -> None:
         manifest = self.envelope.manifest
         self.key = f"{manifest.from_} {manifest.id}"
-        self._name = digest(self.envelope.raw)
 
     def write(self, page: Page) -> None:
         """Judge and write, or find what was written before (ADM-8)."""
-        key = str(self.key)
-        earlier = page.earlier.get(key) or page.found.get(key)
-        if earlier is not None and earlier.envelope == self._name:
+        earlier = page.earlier.get(self.key) or page.found.get(self.key)
+        refusal = self.refusal
+        if earlier is not None and (refusal is None or isinstance(refusal, _NOT_ANY_MORE)):
+            admission.check_repetition(self.envelope.digest, earlier.digest)
             self._found = earlier
             return
-        if self.refusal is not None:
-            raise self.refusal
-        if earlier is not None:
-            admission.check_repetition(self._name, earlier.envelope)
+        if refusal is not None:
+            raise refusal
         at = page.deciding()
         admission.verify_at_log_time(self.envelope, page.state.directory, at)
-        self._found = page.found[key] = self._put(
-            page, admission.admit(self.envelope, page.state.directory, page.state.book, at)
-        )
+        admitted = admission.admit(self.envelope, page.state.directory, page.state.book, at)
+        self._found = page.found[self.key] = self._put(page, admitted)
 
     def _put(self, page: Page, admitted: admission.Admission) -> Earlier:
         envelope, decision = self.envelope, admitted.decision
-        manifest = envelope.manifest
+        manifest, statement = envelope.manifest, envelope.statement
         seq = page.append(admitted.entry)
         explanation = admitted.explanation
         explained = None if explanation is None else write_json(explanation).decode()
         page.add(
-            MESSAGE,
-            {
-                "seq": seq,
-                "key": self.key,
-                "envelope": self._name,
-                "digest": envelope.digest,
-                "sender": manifest.from_,
-                "outcome": decision.outcome,
-                "code": decision.code,
-                "payload": envelope.statement.raw_payload,
-                "signatures": write_json(signatures_json(envelope.statement.pairs)).decode(),
-                "body": envelope.body if admitted.permitted else None,
-                "expires": int(manifest.expires_at.timestamp() * 1000),
-                "explanation": explained,
-            },
-        )
+            MESSAGE, seq, self.key, envelope.digest, manifest.from_, decision.outcome, decision.code,
+            statement.raw_payload, _signatures(statement), envelope.body if admitted.permitted else None,
+            to_millis(manifest.expires_at), explained,
+        )  # fmt: skip
         page.count(decision.outcome, decision.code)
         for recipient, wrap in admitted.deliveries:
             page.deliver(recipient, seq, "message", wrap)
-        return Earlier(
-            str(self.key), seq, self._name, envelope.digest, decision.outcome, decision.code, explained, admitted.entry
-        )
+        return Earlier(self.key, seq, envelope.digest, decision.outcome, decision.code, explained, admitted.entry)
 
     def answer(self, books: Books) -> bytes:
         """The answer's JSON, one line (HTTP-31)."""
@@ -96,6 +87,12 @@ class Submission:
             f'{{"outcome":"{found.outcome}","code":"{found.code}","msg":"{found.digest}","entry":"{b64u(found.entry)}",'
             f'"proof":{books.proof_json(found.seq)},"explanation":{found.explanation or "null"}}}'
         ).encode()
+
+
+def _signatures(statement: Statement) -> str:
+    """The ``signatures`` member, as ``signatures_json`` has it; every part of it is base64url."""
+    pair = statement.pairs[0]
+    return "[" + ",".join([f'{{"protected":"{s.protected}","signature":"{b64u(s.value)}"}}' for s in pair]) + "]"
 
 
 @dataclass(slots=True)
@@ -127,12 +124,11 @@ class Receipts:
             else:
                 entry = receipt_entry(item.msg, batch.by, item.status, item.code, batch.digest, at)
                 seq = page.append(entry)
-                row = {"seq": seq, "msg": item.msg, "by": batch.by, "status": item.status.value, "batch": batch.digest}
-                page.add(RECEIPT, row)
+                page.add(RECEIPT, seq, item.msg, batch.by, item.status.value, batch.digest)
                 page.deliver(senders[item.msg], seq, "receipt")
                 page.found[fact] = (seq, entry)
                 self._results.append((item, seq, entry))
-        page.add(BATCH, {"digest": batch.digest, "jws": batch.statement.to_bytes().decode()})
+        page.add(BATCH, batch.digest, batch.statement.to_bytes().decode())
 
     def answer(self, books: Books) -> bytes:
         """One result per item, in order (HTTP-36)."""
@@ -188,17 +184,16 @@ class AgreementOffer:
         return _Offered(parse_statement(row.jws.encode()), row.seq, entry)
 
     def _put(self, page: Page, agreement: Agreement) -> _Offered:
-        terms = agreement.terms
-        row = {"digest": agreement.digest, "jws": agreement.statement.to_bytes().decode(), "seq": None, "ts": None}
-        row["parties"] = " ".join(terms.parties)
+        terms, name = agreement.terms, agreement.digest
+        jws, parties = agreement.statement.to_bytes().decode(), " ".join(agreement.terms.parties)
         if agreement.missing:
-            page.add(AGREEMENT, row)
+            page.add(AGREEMENT, name, jws, parties, None, None)
             return _Offered(agreement.statement, None, b"")
         at = page.changing()
         book = page.state.book.admit(replace(agreement, at=at))
-        entry = agreement_entry(agreement.digest, terms.parties, terms.replaces, at)
+        entry = agreement_entry(name, terms.parties, terms.replaces, at)
         seq = page.append(entry)
-        page.add(AGREEMENT, {**row, "seq": seq, "ts": page.millis})
+        page.add(AGREEMENT, name, jws, parties, seq, to_millis(at))
         page.change(book=book)
         for party in terms.parties:
             page.deliver(party, seq, "agreement")
@@ -244,7 +239,7 @@ class NoticeGiven:
         self._entry = notice_entry(terms.agr, terms.by, terms.act.value, name, at)
         self._seq = page.append(self._entry)
         jws = self.statement.to_bytes().decode()
-        page.add(NOTICE, {"seq": self._seq, "digest": name, "agr": terms.agr, "jws": jws, "ts": page.millis})
+        page.add(NOTICE, self._seq, name, terms.agr, jws, to_millis(at))
         page.change(book=book)
         agreement = book.get(terms.agr)
         for party in agreement.terms.parties if agreement else ():
@@ -290,9 +285,7 @@ def file_record(page: Page, record: AgencyRecord) -> tuple[int, bytes]:
     """Log a record and keep it; returns its index and entry."""
     entry = record_entry(record.agency, record.version, record.digest, page.changing())
     seq = page.append(entry)
-    page.add(
-        TRUST, {"kind": "record", "digest": record.digest, "jws": record.statement.to_bytes().decode(), "seq": seq}
-    )
+    page.add(TRUST, None, "record", record.digest, record.statement.to_bytes().decode(), seq)
     page.found[record.digest] = seq
     return seq, entry
 
@@ -319,7 +312,7 @@ class TrustTakenUp:
                 if isinstance(item, AgencyRecord) and item.digest not in known:
                     file_record(page, item)
                 else:
-                    page.add(TRUST, {"kind": kind, "digest": item.digest, "jws": jws, "seq": None})
+                    page.add(TRUST, None, kind, item.digest, jws, None)
         if news:
             page.change(directory=merged)
 

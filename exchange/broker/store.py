@@ -37,6 +37,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import registry
@@ -98,9 +99,8 @@ class Message(_Row, table=True):
     seq: int = _seq()
     key: str = Field(unique=True)
     """Sender and message id, in one column that grows with time for each sender."""
-    envelope: str
-    """Digest of the envelope's exact bytes, by which asking twice is recognised."""
     digest: str = Field(unique=True)
+    """Digest of the manifest, which names the message and by which asking twice is recognised."""
     sender: str
     outcome: str
     code: str
@@ -172,8 +172,6 @@ HEAD, ENTRY, TILE, MESSAGE, BATCH, RECEIPT, AGREEMENT, NOTICE, TRUST, MAIL = (
     _Row.metadata.tables[name]
     for name in ("head", "entry", "tile", "message", "batch", "receipt", "agreement", "notice", "trust", "mail")
 )
-_IN_ORDER: Final = (ENTRY, MESSAGE, BATCH, RECEIPT, NOTICE, TRUST, MAIL)
-"""Tables rows are only added to, those that are referred to first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +191,6 @@ class Earlier:
 
     key: str
     seq: int
-    envelope: str
     digest: str
     outcome: str
     code: str
@@ -320,7 +317,6 @@ _SELECT_EARLIER = (
     select(
         MESSAGE.c.key,
         MESSAGE.c.seq,
-        MESSAGE.c.envelope,
         MESSAGE.c.digest,
         MESSAGE.c.outcome,
         MESSAGE.c.code,
@@ -437,6 +433,10 @@ class Reading:
         """One notice's row."""
         return self._connection.execute(select(NOTICE).where(NOTICE.c.digest == digest)).one_or_none()
 
+    def batches(self) -> Iterator[Any]:
+        """Every signed batch of receipts, for an export."""
+        return iter(self._connection.execute(select(BATCH)))
+
     def trust(self) -> Sequence[Any]:
         """Every root and record, in the order they were taken up."""
         return self._connection.execute(select(TRUST).order_by(TRUST.c.n)).all()
@@ -453,22 +453,38 @@ class Reading:
 
 # --- writing -------------------------------------------------------------------------------------
 
+Row = tuple[Any, ...]
+
+
+def _adding(table: Table, key: str = "", *replaced: str) -> str:
+    """The statement that adds a row, or replaces some columns of the one that has its key, or leaves that one be."""
+    statement = upsert(table)
+    columns = [column.name for column in table.columns]
+    if replaced:
+        changed = {name: statement.excluded[name] for name in replaced}
+        statement = statement.on_conflict_do_update(index_elements=[key], set_=changed)
+    elif key:
+        statement = statement.on_conflict_do_nothing(index_elements=[key])
+    return str(statement.values({name: bindparam(name) for name in columns}).compile(dialect=sqlite.dialect()))
+
+
+_INSERTS: Final[Mapping[Table, str]] = {
+    ENTRY: _adding(ENTRY),
+    MESSAGE: _adding(MESSAGE),
+    BATCH: _adding(BATCH, "digest"),  # a batch sent again, with other items to log this time
+    RECEIPT: _adding(RECEIPT),
+    AGREEMENT: _adding(AGREEMENT, "digest", "jws", "seq", "ts"),  # more signatures, or the last one
+    NOTICE: _adding(NOTICE),
+    TRUST: _adding(TRUST, "digest", "jws"),  # a record signed again by a newer enrolment key
+    MAIL: _adding(MAIL),
+}
+_IN_ORDER: Final = tuple(_INSERTS)
+"""Tables rows are added to, those that are referred to first."""
+
 _UPSERT_TILE = upsert(TILE)
 _UPSERT_TILE = _UPSERT_TILE.on_conflict_do_update(
     index_elements=["level", "number"], set_={"hashes": _UPSERT_TILE.excluded.hashes}
 )
-_UPSERT_AGREEMENT = upsert(AGREEMENT)
-_UPSERT_AGREEMENT = _UPSERT_AGREEMENT.on_conflict_do_update(
-    index_elements=["digest"],
-    set_={name: _UPSERT_AGREEMENT.excluded[name] for name in ("jws", "seq", "ts")},
-)
-_UPSERT_TRUST = upsert(TRUST)
-_UPSERT_TRUST = _UPSERT_TRUST.on_conflict_do_update(index_elements=["digest"], set_={"jws": _UPSERT_TRUST.excluded.jws})
-_INSERTS: Final[Mapping[Table, Any]] = {
-    **{table: insert(table) for table in _IN_ORDER},
-    BATCH: upsert(BATCH).on_conflict_do_nothing(),  # a batch sent again, with other items to log this time
-    TRUST: _UPSERT_TRUST,  # a record signed again by a newer enrolment key
-}
 _MOVE_HEAD = (
     update(HEAD)
     .where(HEAD.c.one == 1, HEAD.c.size == bindparam("old_size"), HEAD.c.root == bindparam("old_root"))
@@ -481,13 +497,15 @@ class Writing(Reading):
 
     __slots__ = ()
 
-    def add(self, rows: Mapping[Table, list[dict[str, Any]]]) -> None:
-        """Add the rows of every table, one statement a table, those that others refer to first."""
+    def add(self, rows: Mapping[Table, list[Row]]) -> None:
+        """Add the rows of every table, one statement a table, those that others refer to first.
+
+        A row is a tuple of all the table's columns in their order. The statements are Core's, compiled once;
+        handing them over as text spares Core its work on every row, half of what writing a message costs.
+        """
         for table in _IN_ORDER:
             if rows.get(table):
-                self._connection.execute(_INSERTS[table], rows[table])
-        if rows.get(AGREEMENT):
-            self._connection.execute(_UPSERT_AGREEMENT, rows[AGREEMENT])
+                self._connection.exec_driver_sql(_INSERTS[table], rows[table])
 
     def widen(self, tiles: Iterable[tuple[int, int, bytes]]) -> None:
         """Store tiles that are new or wider than before."""

@@ -83,9 +83,9 @@ def verify_at_log_time(envelope: Envelope, directory: Directory, at: datetime) -
     verify_times(manifest, at)
 
 
-def check_repetition(envelope_digest: str, earlier_digest: str) -> None:
-    """Step 8: an id that was used before names the same bytes, or is refused."""
-    if envelope_digest != earlier_digest:
+def check_repetition(digest: str, earlier: str) -> None:
+    """Step 8: an id that its sender used before names the same manifest bytes, or is refused."""
+    if digest != earlier:
         raise MessageIdReused("this message id was used before, for other bytes: make a new message")
 
 
