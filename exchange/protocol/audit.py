@@ -58,7 +58,7 @@ def verify_export(read: Read, *, fed: str, now: datetime) -> AuditReport:
     checkpoint, size, findings = _checkpoint(note, directory)
     tree = audit_tree(read, size, checkpoint.root if checkpoint else None)
     replay = Replay(read, directory, [*findings, *tree.findings])
-    replay.run(tree.entries, tree.doubtful)
+    replay.run(tree.entries, tree.doubtful, whole=checkpoint is not None)
     ordered = tuple(sorted(replay.findings, key=lambda f: -1 if f.index is None else f.index))
     disclosures, denials = tuple(replay.disclosures.values()), tuple(replay.denials)
     return AuditReport(fed, directory.root.name, checkpoint, ordered, disclosures, denials, dict(replay.counts))

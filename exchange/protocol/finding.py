@@ -31,6 +31,7 @@ SEVERITIES: Final[Mapping[str, str]] = {
     "agreement_refused": "error",
     "notice_refused": "error",
     "record_refused": "error",
+    "record_not_logged": "error",
     "not_in_ledger": "error",
     "not_collected": "note",
     "not_in_log": "error",

@@ -59,19 +59,18 @@ class Replay:
         self._parties: dict[str, Party] = {}
         self._latest: datetime | None = None
 
-    def run(self, entries: Sequence[bytes | None], doubtful: set[int]) -> None:
-        """Judge every entry that is the one that was signed."""
+    def run(self, entries: Sequence[bytes | None], doubtful: set[int], *, whole: bool) -> None:
+        """Judge every entry that is the one that was signed; ``whole`` says that there are no more of them."""
         parsed = [self._parse(index, data, index in doubtful) for index, data in enumerate(entries)]
-        logged = {entry.record for entry in parsed if isinstance(entry, RecordEntry)}
-        for record in self.directory.agencies():
-            self._records[record.agency] = self._reach(record.agency, 0, logged)
         for index, entry in enumerate(parsed):
             if entry is None or index in doubtful:
                 self._set_aside(entry)
             else:
                 self.counts[entry.typ] += 1
                 self._check_clock(index, entry)
-                self._judge(index, entry, logged)
+                self._judge(index, entry)
+        if whole:
+            self._check_records()
 
     def _parse(self, index: int, data: bytes | None, doubtful: bool) -> LogEntry | None:
         if data is None:
@@ -96,7 +95,7 @@ class Replay:
             self._found("clock_backwards", "the entry is dated before the one in front of it", index, evidence)
         self._latest = max(entry.at, self._latest or entry.at)
 
-    def _judge(self, index: int, entry: LogEntry, logged: set[str]) -> None:
+    def _judge(self, index: int, entry: LogEntry) -> None:
         if isinstance(entry, DisclosureEntry):
             self._judge_disclosure(index, entry)
         elif isinstance(entry, DenialEntry):
@@ -109,7 +108,7 @@ class Replay:
         elif isinstance(entry, NoticeEntry):
             self._judge_notice(index, entry)
         else:
-            self._judge_record(index, entry, logged)
+            self._judge_record(index, entry)
 
     def _found(self, code: str, sentence: str, index: int, evidence: dict[str, str] | None = None) -> None:
         self.findings.append(Finding(code, sentence, index, evidence or {}))
@@ -288,7 +287,7 @@ class Replay:
             self._rules_known = False
         return data
 
-    def _judge_record(self, index: int, entry: RecordEntry, logged: set[str]) -> None:
+    def _judge_record(self, index: int, entry: RecordEntry) -> None:
         try:
             history = self.directory.history(entry.agency)
         except AgencyUnknown as refusal:
@@ -299,14 +298,14 @@ class Replay:
             evidence = {"logged": entry.record, "directory": known}
             self._found("record_refused", "the directory has another record of that version", index, evidence)
             return
-        if self._rules_known and entry.version != self._records[entry.agency] + 1:
+        if self._rules_known and entry.version != self._records.get(entry.agency, 0) + 1:
             self._found("record_refused", "the record was logged out of order", index, {"record": entry.record})
-        self._records[entry.agency] = self._reach(entry.agency, entry.version, logged)
+        self._records[entry.agency] = entry.version
         self._parties.pop(entry.agency, None)
 
-    def _reach(self, agency: str, version: int, logged: set[str]) -> int:
-        """The version that counts from here: versions without an entry of their own count with the one before."""
-        history = self.directory.history(agency)
-        while version < len(history) and history[version].digest not in logged:
-            version += 1
-        return version
+    def _check_records(self) -> None:
+        """Every record of the directory must be in the log, or its keys and roles came from nowhere."""
+        for record in self.directory.agencies() if self._rules_known else ():
+            if record.version != self._records.get(record.agency, 0):
+                sentence = f"the directory has version {record.version} of `{record.agency}`; the log has not"
+                self.findings.append(Finding("record_not_logged", sentence, None, {"record": record.digest}))

@@ -1,0 +1,337 @@
+"""``ix audit``: export a log, and verify an export with no server running (`spec/log.md`, LOG-50 to LOG-52).
+
+``export`` copies what an auditor needs into a folder and believes none of it; ``verify`` believes nothing
+but the federation id it is given. Over HTTP a log shows checkpoint, tiles and entries to anybody, and
+nothing else: the directory and the signed statements then come from whoever has them (``--trust``,
+``--statements``). From a broker's home folder everything is exported; the books are only read.
+
+Exit codes: 0 clean, or exported; 1 ``verify`` found something wrong; 2 the command was misused; 3 what was
+named cannot be read.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from exchange.protocol.audit import CHECKPOINT, TRUST, AuditReport, statement_path, verify_export
+from exchange.protocol.log import bundle, unverified_checkpoint
+from exchange.protocol.merkle import HASH, WIDTH, bundles, entries_path, tile_path, tiles
+from keys.encoding import instant, stamp
+from keys.errors import Refusal
+
+app = typer.Typer(
+    name="audit",
+    help="Check the log: export it, and verify an export with no server running.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+FOUND: Final = 1
+UNREADABLE: Final = 3
+STATEMENTS: Final = ("agreements", "notices", "receipts")
+TIMEOUT: Final = 30.0
+MAX_ANSWER: Final = 4 * 1024 * 1024
+"""More than the largest tile or bundle; a log that answers with more is not read further."""
+
+_DIGEST = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
+_SHOWN: Final = {"no": "red", "note": "yellow", "yes": "green"}
+
+File = tuple[str, bytes]
+"""A file of an export: its path inside it, and what it holds."""
+
+
+class Unreadable(Exception):
+    """What was named does not exist, does not answer, or is no log (exit code 3)."""
+
+
+# --- export -------------------------------------------------------------------------------------------
+
+
+@app.command("export", epilog="Example: ix audit export --from broker-home --out evidence")
+def export(
+    source: Annotated[str, typer.Option("--from", help="A broker's home folder, or the URL of a broker.")],
+    out: Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="A new or empty folder.")],
+    trust: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="The federation's trust.json; for a URL.")
+    ] = None,
+    statements: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="A folder with `agreements` and `notices`; for a URL."),
+    ] = None,
+) -> None:
+    """Copy checkpoint, tiles, entries, directory and signed statements into a folder, as an auditor needs them.
+
+    Nothing is verified here: that is what `ix audit verify` is for, later and elsewhere.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise typer.BadParameter(f"`{out}` is not empty: an export goes into a folder of its own")
+    with _reading():
+        if source.startswith(("http://", "https://")):
+            files: Iterable[File] = _from_url(source.rstrip("/"))
+        else:
+            files = _from_home(Path(source))
+        count = _write(out, files)
+        count += _write(out, _given(trust, statements))
+    typer.echo(f"{count} files in `{out}`; check them with: ix audit verify {out} --federation ID")
+
+
+def _write(out: Path, files: Iterable[File]) -> int:
+    count = 0
+    for name, data in files:
+        path = out / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        count += 1
+    return count
+
+
+def _given(trust: Path | None, statements: Path | None) -> Iterator[File]:
+    if trust is not None:
+        yield TRUST, trust.read_bytes()
+    for kind in STATEMENTS if statements is not None else ():
+        for path in sorted((statements / kind).glob("*.json")):  # type: ignore[operator]  # not None in this loop
+            yield f"{kind}/{path.name}", path.read_bytes()
+
+
+def _size(checkpoint: bytes) -> int:
+    try:
+        return unverified_checkpoint(checkpoint.decode("utf-8", errors="replace"))[1]
+    except Refusal as refusal:
+        raise Unreadable(f"the checkpoint says no size: {refusal.sentence}") from None
+
+
+def _from_url(url: str) -> Iterator[File]:
+    """What a broker shows everybody, under the checkpoint of the moment; the log may grow meanwhile."""
+    checkpoint = _get(f"{url}/log/{CHECKPOINT}")
+    yield CHECKPOINT, checkpoint
+    size = _size(checkpoint)
+    for level, n, width in tiles(size):
+        yield from _either(url, tile_path(level, n, width), tile_path(level, n), width, lambda d, w: d[: w * HASH])
+    for n, width in bundles(size):
+        yield from _either(url, entries_path(n, width), entries_path(n), width, _first)
+
+
+def _either(url: str, path: str, full: str, width: int, cut: Callable[[bytes, int], bytes]) -> Iterator[File]:
+    """A partial tile, or as much of the full one if the log has outgrown the partial one (tlog-tiles)."""
+    try:
+        yield path, _get(f"{url}/log/{path}")
+    except Unreadable:
+        if path == full:
+            raise
+        yield path, cut(_get(f"{url}/log/{full}"), width)
+
+
+def _first(data: bytes, width: int) -> bytes:
+    at = 0
+    for _ in range(width):
+        at += 2 + int.from_bytes(data[at : at + 2], "big")
+    return data[:at]
+
+
+def _get(url: str) -> bytes:
+    request = urllib.request.Request(url, headers={"Accept-Encoding": "identity"})  # noqa: S310  # http or https only
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
+            data: bytes = answer.read(MAX_ANSWER + 1)
+    except (urllib.error.URLError, OSError, ValueError) as wrong:
+        raise Unreadable(f"`{url}` cannot be read: {getattr(wrong, 'reason', wrong)}") from None
+    if len(data) > MAX_ANSWER:
+        raise Unreadable(f"`{url}` answers with more than {MAX_ANSWER} bytes")
+    return data
+
+
+def _from_home(home: Path) -> Iterator[File]:
+    """Everything, as the books have it in one instant, right or wrong; auditing comes later."""
+    from exchange.broker.store import Store
+
+    database = home / "broker.db"
+    if not database.is_file():
+        raise Unreadable(f"`{home}` is no broker's home: it has no `broker.db`")
+    store = Store(database)
+    try:
+        with store.reading() as view:
+            yield from _from_books(view)
+    except (AttributeError, TypeError, struct.error):  # somebody put something else where bytes or texts were
+        raise Unreadable(f"the books in `{database}` hold values of another kind than a broker writes") from None
+    finally:
+        store.close()
+
+
+def _from_books(view: Any) -> Iterator[File]:
+    head = view.head()
+    yield CHECKPOINT, head.checkpoint.encode()
+    size = _size(head.checkpoint.encode())
+    rows = {kind: ",".join(r.jws for r in view.trust() if r.kind == kind) for kind in ("root", "record")}
+    yield TRUST, f'{{"roots":[{rows["root"]}],"records":[{rows["record"]}]}}'.encode()
+    for level, n, width in tiles(size):
+        yield tile_path(level, n, width), view.tile(level, n)[: width * HASH]
+    for n, width in bundles(size):
+        entries = view.entries(n * WIDTH, n * WIDTH + width)
+        yield entries_path(n, width), bundle(entries) if entries else b""
+    logged = (row for row in view.agreements() if row.seq is not None)
+    for kind, statements in (("agreements", logged), ("notices", view.notices()), ("receipts", view.batches())):
+        for row in statements:
+            if _DIGEST.fullmatch(row.digest):  # it becomes a file's name
+                yield statement_path(kind, row.digest), row.jws.encode()
+
+
+# --- verify -------------------------------------------------------------------------------------------
+
+
+@app.command("verify", epilog="Example: ix audit verify evidence --federation $FED")
+def verify(
+    folder: Annotated[Path, typer.Argument(help="The exported folder.")],
+    federation: Annotated[
+        str, typer.Option("--federation", "--fed", envvar="IX_FED", help="The pinned id of the federation.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
+    at: Annotated[str, typer.Option(help="Judge the root's expiry as of 2026-11-21T16:20:00Z; else now.")] = "",
+    rows: Annotated[int, typer.Option(min=0, help="Rows shown of each table; 0 shows all.")] = 50,
+) -> None:
+    """Verify every entry of an export, and say who disclosed what to whom under which clause."""
+    if not _DIGEST.fullmatch(federation):
+        raise typer.BadParameter("a federation id is the 43 characters that `ix keys init` printed")
+    now = _instant(at)
+    with _reading():
+        if not folder.is_dir():
+            raise Unreadable(f"there is no folder `{folder}`")
+        report = verify_export(_reader(folder), fed=federation, now=now)
+    if as_json:
+        typer.echo(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
+    else:
+        _show(report, Console(), rows)
+    if not report.clean:
+        raise typer.Exit(FOUND)
+
+
+def _instant(at: str) -> datetime:
+    try:
+        return instant(at) if at else datetime.now(UTC)
+    except Refusal as refusal:
+        raise typer.BadParameter(refusal.sentence) from None
+
+
+def _reader(folder: Path) -> Callable[[str], bytes | None]:
+    def read(path: str) -> bytes | None:
+        try:
+            return (folder / path).read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+
+    return read
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """What cannot be read is one sentence on standard error and exit code 3."""
+    from sqlite3 import DatabaseError
+
+    try:
+        yield
+    except (Unreadable, Refusal) as wrong:
+        said = str(wrong)
+    except OSError as wrong:
+        said = f"`{wrong.filename}`: {wrong.strerror}"
+    except Exception as wrong:
+        if not isinstance(wrong.__cause__ or wrong, DatabaseError) and type(wrong).__name__ != "BooksDamaged":
+            raise
+        said = f"the broker's books cannot be read: {wrong.__cause__ or wrong}"
+    else:
+        return
+    typer.echo(said, err=True)
+    raise typer.Exit(UNREADABLE)
+
+
+def _show(report: AuditReport, console: Console, rows: int) -> None:
+    console.print(_summary(report))
+    if report.findings:
+        console.print(_findings(report, rows))
+    if report.disclosures:
+        console.print(_disclosures(report, rows))
+    if report.denials:
+        console.print(_denials(report, rows))
+    console.print(_verdict(report))
+
+
+def _summary(report: AuditReport) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_row("federation", Text(f"{report.name or 'not believed'}  {report.fed}"))
+    head = report.checkpoint
+    if head is None:
+        table.add_row("log", Text("no checkpoint to believe", style="red"))
+    else:
+        table.add_row("log", Text(f"{head.origin}, {head.size} entries, signed {stamp(head.at)} by both its keys"))
+    table.add_row("counts", Text(", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in report.counts.items())))
+    return table
+
+
+def _verdict(report: AuditReport) -> Text:
+    if report.clean:
+        return Text("clean: every entry is the one that was signed, and every decision follows from the agreements")
+    wrong = sum(finding.severity == "error" for finding in report.findings)
+    return Text(f"{wrong} finding{'s' if wrong != 1 else ''}: this log is not to be relied on", style="bold red")
+
+
+def _findings(report: AuditReport, rows: int) -> Table:
+    table = _table("what is wrong", "entry", "code", "what", "evidence")
+    for finding in _some(report.findings, rows):
+        evidence = "\n".join(f"{name}: {value}" for name, value in finding.evidence.items())
+        index = "" if finding.index is None else str(finding.index)
+        style = _SHOWN["no" if finding.severity == "error" else "note"]
+        table.add_row(index, Text(finding.code, style=style), Text(finding.sentence), Text(evidence))
+    return _with_rest(table, report.findings, rows)
+
+
+def _disclosures(report: AuditReport, rows: int) -> Table:
+    table = _table("who disclosed what to whom", "entry", "when", "from", "to", "what", "under", "receipts")
+    for one in _some(report.disclosures, rows):
+        entry = one.entry
+        what = f"{entry.type.value} for {entry.purpose.value}\n{', '.join(entry.cats) or 'no categories'}"
+        under = "\n".join(f"{one.agreement} {', '.join(to.clauses)}" for to in one.told)
+        to = "\n".join(to.agency for to in one.told)
+        receipts = "\n".join(", ".join(to.receipts) or "none" for to in one.told)
+        cells = (str(one.index), entry.ts.removesuffix("Z").replace("T", " "), entry.from_, to, what, under, receipts)
+        table.add_row(*map(Text, cells))
+    return _with_rest(table, report.disclosures, rows)
+
+
+def _denials(report: AuditReport, rows: int) -> Table:
+    table = _table("what was denied", "entry", "when", "from", "to", "what", "why")
+    for one in _some(report.denials, rows):
+        entry = one.entry
+        why = "\n".join(f"{to.code}{f', nearest {to.nearest}' if to.nearest else ''}" for to in entry.to)
+        what = f"{entry.type.value} for {entry.purpose.value}\n{', '.join(entry.cats) or 'no categories'}"
+        when = entry.ts.removesuffix("Z").replace("T", " ")
+        table.add_row(*map(Text, (str(one.index), when, entry.from_, "\n".join(to.id for to in entry.to), what, why)))
+    return _with_rest(table, report.denials, rows)
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for column in columns:
+        table.add_column(column, justify="right" if column == "entry" else "left", overflow="fold")
+    return table
+
+
+def _some(items: Any, rows: int) -> Any:
+    return items[:rows] if rows else items
+
+
+def _with_rest(table: Table, items: Any, rows: int) -> Table:
+    if rows and len(items) > rows:
+        table.caption = f"{len(items) - rows} more: --rows 0 shows all, --json gives everything"
+    return table
