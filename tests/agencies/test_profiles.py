@@ -1,4 +1,4 @@
-"""The simulated agencies are sound data: known codes, invented posts instead of names, agreements that can be signed."""
+"""The simulated agencies are sound data: known codes, posts instead of names, agreements that can be signed."""
 
 from __future__ import annotations
 
