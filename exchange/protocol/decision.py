@@ -137,7 +137,8 @@ def _one(
     if forbidden:
         rows = [forbids.rows[place] for place in places(forbidden)]
         misses, ids = forbidding(request, recipient, rows), tuple([clause.id for _, clause in rows])
-        return RecipientDecision(recipient.id, "deny", FORBIDDEN, misses[0].sentence, ids, None, misses)
+        sentence = f"clause {ids[0]} of `{rows[0][0].terms.id}` forbids telling `{recipient.id}` this"
+        return RecipientDecision(recipient.id, "deny", FORBIDDEN, sentence, ids, None, misses)
     if named is None or not named.has(request.discloser.id) or not named.has(recipient.id):
         return _out_of_reach(request, recipient, named, book, period, now)
     table = period.permits(named)

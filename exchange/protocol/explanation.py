@@ -8,13 +8,13 @@ agreements between the two are shown only if they come nearer than any of the ag
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
 
 from exchange.protocol.agreement import Agreement
-from exchange.protocol.matching import MEMBERS, Party, PermitTable, Request
-from exchange.protocol.terms import Clause, Permit
+from exchange.protocol.matching import MEMBERS, Party, PermitTable, Request, by_misses
+from exchange.protocol.terms import ANY, AgreementTerms, Clause, Forbid, Permit
 
 NEAREST: Final = 2
 """How many clauses of the named agreement, and how many of others, an explanation shows at most."""
@@ -36,13 +36,46 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """A clause near to a denied request; ``missed`` is empty if the clause would permit it as it is."""
+    """A clause near to a denied request, or one that forbids it; worded when somebody asks.
 
+    ``members`` are the conditions a permit missed, by name: none, if it would permit the request as it is.
+    """
+
+    request: Request = field(repr=False)
+    recipient: Party = field(repr=False)
+    terms: AgreementTerms = field(repr=False, compare=False)
+    rule: Clause = field(repr=False)
     agreement: str
-    title: str
-    clause: str
-    missed: tuple[Condition, ...]
-    sentence: str
+    members: tuple[str, ...]
+
+    @property
+    def clause(self) -> str:
+        """The clause's id."""
+        return self.rule.id
+
+    @property
+    def title(self) -> str:
+        """The agreement's title."""
+        return self.terms.title
+
+    @property
+    def missed(self) -> tuple[Condition, ...]:
+        """Each missed condition: what the request has, what the clause wants, what to do about it."""
+        if isinstance(self.rule, Forbid):
+            return (_say_forbidden(self.request, self.recipient, self.rule),)
+        return tuple([_SAY[member](self.request, self.recipient, self.rule) for member in self.members])
+
+    @property
+    def sentence(self) -> str:
+        """The whole of it in one sentence."""
+        where = f"clause {self.clause} of `{self.terms.id}` version {self.terms.version}"
+        missed = self.missed
+        if isinstance(self.rule, Forbid):
+            what = _codes(missed[0].have) if missed[0].member == "cats" else "this"
+            return f"{where} forbids telling `{self.recipient.id}` {what}: {missed[0].sentence}"
+        if not missed:
+            return f"{where} would permit this: name that agreement (`{self.agreement}`) instead"
+        return f"{where} would permit this if: " + "; ".join(condition.sentence for condition in missed)
 
     def to_json(self) -> dict[str, Any]:
         """The members as they are written in an explanation."""
@@ -58,9 +91,9 @@ class Miss:
 def nearest(request: Request, recipient: Party, table: PermitTable) -> tuple[Miss, ...]:
     """The clauses of ``table`` that came nearest to permitting this, those with the fewest misses first."""
     met = table.met(request, request.discloser.names, recipient.names)
-    named = table.of(request.agreement)
-    own = list(islice(table.by_misses(met, named), NEAREST))
-    others = islice(table.by_misses(met, table.all & ~named), NEAREST)
+    digits, named = table.count_misses(met), table.of(request.agreement)
+    own = list(islice(by_misses(digits, named), NEAREST))
+    others = islice(by_misses(digits, table.all & ~named), NEAREST)
     nearer = [found for found in others if not own or found[0] < own[0][0]]
     # Nearer clauses of other agreements come first because they miss less; both lists are sorted already.
     return tuple([_miss(request, recipient, table, met, place) for _, place in [*nearer, *own]])
@@ -68,29 +101,21 @@ def nearest(request: Request, recipient: Party, table: PermitTable) -> tuple[Mis
 
 def _miss(request: Request, recipient: Party, table: PermitTable, met: Sequence[int], place: int) -> Miss:
     agreement, clause = table.rows[place]
-    short = [member for member, mask in zip(MEMBERS, met, strict=True) if not mask >> place & 1]
-    missed = tuple([_SAY[member](request, recipient, clause) for member in short])
-    where = f"clause {clause.id} of `{agreement.terms.id}` version {agreement.terms.version}"
-    if missed:
-        sentence = f"{where} would permit this if: " + "; ".join(condition.sentence for condition in missed)
-    else:
-        sentence = f"{where} would permit this: name that agreement (`{agreement.digest}`) instead"
-    return Miss(agreement.digest, agreement.terms.title, clause.id, missed, sentence)
+    members = tuple([member for member, mask in zip(MEMBERS, met, strict=True) if not mask >> place & 1])
+    return Miss(request, recipient, agreement.terms, clause, agreement.digest, members)
 
 
-def forbidding(request: Request, recipient: Party, rows: Iterable[tuple[Agreement, Clause]]) -> tuple[Miss, ...]:
+def forbidding(request: Request, recipient: Party, rows: Iterable[tuple[Agreement, Forbid]]) -> tuple[Miss, ...]:
     """The clauses that forbid this, each with what would have to go."""
-    misses = []
-    for agreement, clause in rows:
-        listed = {str(code) for code in clause.cats}
-        hit = tuple(sorted(request.cats & listed)) if "any" not in listed else ()
-        what = f"{_codes(hit)} to" if hit else f"{_codes([request.type])} for {_codes([request.purpose])} to"
-        remedy = f"leave out {_codes(hit)}, or this recipient" if hit else "leave out this recipient"
-        condition = Condition("cats" if hit else "to", hit or (recipient.id,), (), remedy)
-        where = f"clause {clause.id} of `{agreement.terms.id}` version {agreement.terms.version}"
-        sentence = f"{where} forbids telling {what} `{recipient.id}`: {remedy}"
-        misses.append(Miss(agreement.digest, agreement.terms.title, clause.id, (condition,), sentence))
-    return tuple(misses)
+    return tuple([Miss(request, recipient, a.terms, clause, a.digest, ()) for a, clause in rows])
+
+
+def _say_forbidden(request: Request, recipient: Party, clause: Forbid) -> Condition:
+    listed = {str(code) for code in clause.cats}
+    hit = tuple(sorted(request.cats & listed)) if ANY not in listed else ()
+    if hit:
+        return Condition("cats", hit, (), f"leave out {_codes(hit)}, or this recipient")
+    return Condition("to", (recipient.id,), (), "leave out this recipient")
 
 
 def _codes(codes: Iterable[str], joint: str = "and") -> str:

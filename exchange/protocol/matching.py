@@ -187,22 +187,26 @@ class PermitTable:
         """The clauses of one agreement."""
         return self._agreement.get(agreement, 0)
 
-    def by_misses(self, met: Sequence[int], among: int) -> Iterator[tuple[int, int]]:
-        """Walk the clauses in ``among`` as (misses, place), fewest misses first, then in table order.
-
-        Counting is done for all clauses at once: four masks hold the bits of every clause's count.
-        """
+    def count_misses(self, met: Sequence[int]) -> list[int]:
+        """Count for all clauses at once how many conditions each misses; the answer is four masks of binary digits."""
         digits = [0, 0, 0, 0]
         for mask in met:
             carry = self.all & ~mask
             for power, digit in enumerate(digits):
                 digits[power], carry = digit ^ carry, digit & carry
-        for count in range(len(met) + 1):
-            group = among
-            for power, digit in enumerate(digits):
-                group &= digit if count >> power & 1 else ~digit
-            for place in places(group):
-                yield count, place
+                if not carry:
+                    break
+        return digits
+
+
+def by_misses(digits: Sequence[int], among: int) -> Iterator[tuple[int, int]]:
+    """Walk the clauses in ``among`` as (misses, place), fewest misses first, then in table order."""
+    for count in range(len(MEMBERS) + 1 if among else 0):
+        group = among
+        for power, digit in enumerate(digits):
+            group &= digit if count >> power & 1 else ~digit
+        for place in places(group):
+            yield count, place
 
 
 def places(mask: int) -> Iterator[int]:
