@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
@@ -34,7 +35,7 @@ from keys.members import (
 )
 from keys.root import FederationRoot
 from keys.sealing import HPKE_ALG
-from keys.signing import ED25519, MAX_STATEMENT, ML_DSA_44, PublicKey, Statement, Typ, verify_pair
+from keys.signing import ED25519, MAX_STATEMENT, ML_DSA_44, PublicKey, PublicPair, Statement, Typ, verify_pair
 
 MAX_KEYS: Final = 256
 
@@ -131,22 +132,28 @@ class _RecordMembers(Strict):
 
 def verify_record(statement: Statement, root: FederationRoot, now: datetime) -> AgencyRecord:
     """Check the enrolment signature, then the record by itself; ``append`` checks it against its past."""
+    record = _read_signed(statement, root.enrolment, root.fed, root.broker.id)
+    if record.issued > now + SKEW:
+        raise RecordRefused(f"the record says it was issued at {stamp(record.issued)}, which is yet to come")
+    return record
+
+
+@lru_cache(maxsize=2048)  # a node reads the whole directory again whenever one record is new; a refusal is not kept
+def _read_signed(statement: Statement, enrolment: tuple[PublicPair, ...], fed: str, broker: str) -> AgencyRecord:
     if len(statement.pairs) != 1:
         raise RecordRefused("a record is signed by exactly one enrolment key pair")
     pair = statement.pairs[0]
-    signer = pair_of(pair[0].kid, pair[1].kid, root.enrolment)
+    signer = pair_of(pair[0].kid, pair[1].kid, enrolment)
     if signer is None:
         raise KeyUnknown("the record is not signed by an enrolment key of the newest root")
     verify_pair(statement.raw_payload, pair, only(signer), Typ.RECORD)
     members = read_members(_RecordMembers, read_json(statement.payload, limit=MAX_STATEMENT), RecordRefused)
-    if members.fed != root.fed:
+    if members.fed != fed:
         raise RecordRefused("the record belongs to another federation")
-    if members.agency == root.broker.id:
+    if members.agency == broker:
         raise RecordRefused("the broker's id is no agency's")
     if len(set(members.roles)) != len(members.roles):
         raise RecordRefused("a role is listed twice")
-    if members.issued > now + SKEW:
-        raise RecordRefused(f"the record says it was issued at {stamp(members.issued)}, which is yet to come")
     return AgencyRecord(
         agency=members.agency,
         name=members.name,
