@@ -58,6 +58,9 @@ STATUS: Final[Mapping[str, int]] = {
     "wrong_algorithm": 400,
     "wrong_typ": 400,
     "receipt_malformed": 400,
+    "agreement_malformed": 400,
+    "notice_malformed": 400,
+    "audit_impossible": 400,
     "content_digest_mismatch": 400,
     "too_large": 413,
     # Nobody proved to be calling.
@@ -78,6 +81,7 @@ STATUS: Final[Mapping[str, int]] = {
     "not_addressed": 403,
     "receipt_not_theirs": 403,
     "agreement_not_theirs": 403,
+    "signer_not_party": 403,
     "keystore_refused": 403,
     # Well-formed and signed, but not acceptable as it stands.
     "federation_mismatch": 422,
@@ -85,6 +89,10 @@ STATUS: Final[Mapping[str, int]] = {
     "message_expired": 422,
     "message_time": 422,
     "misdeclared": 422,
+    "agreement_refused": 422,
+    "notice_refused": 422,
+    "signatures_missing": 422,
+    "signed_twice": 422,
     "unsealing_failed": 422,
     "key_commitment_mismatch": 422,
     "body_damaged": 422,

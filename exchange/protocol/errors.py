@@ -273,3 +273,15 @@ class AuditImpossible(Refusal):
     """What was given is no export of a log: it lacks the files an audit begins with (LOG-50)."""
 
     code = "audit_impossible"
+
+
+class NothingThere(Refusal):
+    """A path that no call of ix/1 has (HTTP-1)."""
+
+    code = "not_found"
+
+
+class MethodNotAllowed(Refusal):
+    """A path that takes another method (HTTP-1)."""
+
+    code = "method_not_allowed"
