@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from keys.encoding import instant, unb64u
-from keys.errors import MalformedEncoding, RecordRefused, Refusal
+from keys.errors import MalformedEncoding, Refusal
 from keys.sealing import SealingKey
 from keys.signing import ED25519, KeyLookup, PublicKey, PublicPair
 
@@ -51,23 +51,22 @@ def _time(value: Any) -> datetime:
     return instant(value)
 
 
-def agency_id(value: Any) -> str:
-    """Return an agency's id if it is well formed; ``RecordRefused`` otherwise (KEY-13)."""
-    if type(value) is not str or len(value) > MAX_AGENCY_ID or not AGENCY_ID.fullmatch(value):
-        raise RecordRefused("an agency id is lower-case labels that end in `.sim`, at most 40 characters")
+def _agency_id(value: Any) -> Any:
+    if type(value) is str and (len(value) > MAX_AGENCY_ID or not AGENCY_ID.fullmatch(value)):
+        raise ValueError("an agency id is lower-case labels that end in `.sim`, at most 40 characters")
     return value
 
 
 def _printable(value: Any) -> Any:
     if type(value) is str and not value.isprintable():
-        raise MalformedEncoding("a name holds characters that do not print")
+        raise ValueError("a text holds characters that do not print")
     return value
 
 
 Raw = Annotated[bytes, BeforeValidator(_bytes)]
 Instant = Annotated[datetime, BeforeValidator(_time)]
 Digest = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{43}$")]
-Id = Annotated[str, BeforeValidator(agency_id)]
+Id = Annotated[str, BeforeValidator(_agency_id)]
 Text = Annotated[str, BeforeValidator(_printable), StringConstraints(min_length=1, max_length=120)]
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 Territory = Annotated[str, StringConstraints(pattern=r"^(AA|Q[M-Z]|X[A-Z]|ZZ)$")]
@@ -88,7 +87,8 @@ def read_members(model: type[_M], value: Any, refusal: type[Refusal]) -> _M:
     except ValidationError as wrong:
         first = wrong.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])[:80]
-        raise refusal(f"member `{place}`: {first['type']}") from None
+        said = first["msg"].removeprefix("Value error, ") if first["type"] == "value_error" else first["type"]
+        raise refusal(f"member `{place}`: {said}") from None
 
 
 def pair_of(ed25519_kid: str, mldsa44_kid: str, pairs: Iterable[PublicPair]) -> PublicPair | None:

@@ -177,9 +177,8 @@ def _copy(source: str, target: str) -> Callable[[Any], None]:
     ],
 )
 def test_a_root_of_another_shape_is_refused(federation: Any, change: Callable[[Any], Any]) -> None:
-    with pytest.raises((RootRefused, MalformedEncoding, Refusal)) as caught:
+    with pytest.raises((RootRefused, MalformedEncoding)):
         build(federation, federation.bend_root(change))
-    assert caught.value.code in {"root_refused", "malformed", "record_refused"}
 
 
 @pytest.mark.spec("KEY-23")
