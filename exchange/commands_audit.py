@@ -147,6 +147,9 @@ def _get(url: str) -> bytes:
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
             data: bytes = answer.read(MAX_ANSWER + 1)
+    except urllib.error.HTTPError as wrong:
+        wrong.close()  # an answer like any other, with a connection behind it
+        raise Unreadable(f"`{url}` cannot be read: the server answers {wrong.code}") from None
     except (urllib.error.URLError, OSError, ValueError) as wrong:
         raise Unreadable(f"`{url}` cannot be read: {getattr(wrong, 'reason', wrong)}") from None
     if len(data) > MAX_ANSWER:
