@@ -53,7 +53,7 @@ def test_every_call_is_documented(listed: Any, documents: tuple[str, ...]) -> No
     missing = []
     for method, path in found:
         words = [part for part in path.split("/") if part and "{" not in part]
-        if not all(f"/{word}" in text for word in words) or not re.search(rf"`{method} /", text):
+        if not all(re.search(rf"[/`]{re.escape(word)}\b", text) for word in words):
             missing.append(f"{method} {path}")
     assert missing == []
 
