@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from agencies.node.profile import MIN_COST, new_officer, new_profile
+from agencies.node.settings import write_home
 from agencies.profiles import Plan
 from exchange.protocol.terms import write_notice, write_terms
 from keys.ceremony import RootPlan, enrol, federation_id, new_root
@@ -150,22 +151,22 @@ def _settle_authority(federation: Federation, folder: Path) -> None:
 def _settle_broker(federation: Federation, folder: Path, address: str) -> None:
     federation.broker.save(folder / "keys.json", _passphrase(folder))
     replace_file(folder / "trust.json", federation.directory.to_bytes(), 0o644)
-    settings = {"fed": federation.fed, "authorities": [address], "listen": address, "rate": 5000, "burst": 20_000}
+    settings = {"fed": federation.fed, "authorities": [address], "listen": address}
     replace_file(folder / "broker.json", write_json(settings), 0o644)
 
 
 def _settle_node(
     federation: Federation, folder: Path, agency: str, address: str, broker: str, more: Mapping[str, Any]
 ) -> None:
-    federation.identities[agency].save(folder / "keys.json", _passphrase(folder))
-    replace_file(folder / "trust.json", federation.directory.to_bytes(), 0o644)
     officers = []
     for planned in federation.plans[agency].officers:
         passphrase = _passphrase(folder / "officers", f"{planned.id}.passphrase")
         officers.append(new_officer(planned.id, passphrase, planned.roles, display=planned.display, cost=OFFICER_COST))
-    replace_file(folder / "profile.json", new_profile(agency, officers).to_bytes())
-    settings = {"agency": agency, "fed": federation.fed, "broker": f"http://{broker}", "listen": address, **more}
-    replace_file(folder / "node.json", write_json(settings), 0o644)
+    trust, profile = federation.directory.to_bytes(), new_profile(agency, officers)
+    write_home(
+        folder, fed=federation.fed, broker=f"http://{broker}", trust=trust, profile=profile, listen=address, **more
+    )
+    federation.identities[agency].save(folder / "keys.json", _passphrase(folder))
 
 
 def _passphrase(folder: Path, name: str = "passphrase") -> str:

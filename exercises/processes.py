@@ -72,7 +72,7 @@ class Processes:
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONPATH": _here(), **(env or {})},
+                env={**here(), **(env or {})},
                 start_new_session=True,
             )
         child = self.children[name] = Child(name, process, log, url)
@@ -129,10 +129,11 @@ def free_ports(count: int) -> list[int]:
             held.close()
 
 
-def _here() -> str:
-    """Let the child import what we import, whether or not the project is installed."""
+def here() -> dict[str, str]:
+    """The environment in which a child imports what we import, whether or not the project is installed."""
     root = str(Path(__file__).resolve().parents[1])
-    return os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
+    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
+    return {**os.environ, "PYTHONPATH": path}
 
 
 def _signal(child: Child, number: signal.Signals) -> None:

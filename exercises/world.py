@@ -33,9 +33,9 @@ from agencies.node.store import Store
 from agencies.profiles import Plan, load_plans, load_terms
 from exchange.broker.app import create_app
 from exchange.broker.settings import Settings
+from exchange.commands_audit import export
 from exchange.protocol.audit import AuditReport, Finding, verify_export
 from exchange.protocol.log import LogSigner
-from exercises.export import export_log, reader
 from exercises.federation import BROKER, ORIGIN, Federation
 from exercises.wire import Wire
 from keys.ceremony import revoke, rotate
@@ -307,9 +307,13 @@ class World:
 
     def audit(self, name: str = "export") -> Audit:
         """Export the log, verify it as a stranger would, and hold every ledger against it."""
-        auditor = self.nodes[0].service.office.broker
-        folder = export_log(auditor, self.home / name)
-        report = verify_export(reader(folder), fed=self.federation.fed, now=self.clock())
+        folder = self.home / f"{name}-{len(self.wire.calls)}"
+        export(str(self.home), folder)
+
+        def read(path: str) -> bytes | None:
+            return (folder / path).read_bytes() if (folder / path).is_file() else None
+
+        report = verify_export(read, fed=self.federation.fed, now=self.clock())
         return Audit(report, {node.id: node.service.reconcile().findings for node in self.nodes})
 
     # -- the end --

@@ -1,0 +1,414 @@
+"""The story of the demo, in eight steps, each with what it must come to (`docs/tour.md` follows the second).
+
+A step plays its scene on the stage, checks that what happened is what the story says, and returns a
+``Scene``: what to tell, who saw what, and the facts as data. ``NotAsTold`` means that the exchange did
+something else; the demo then ends with a failure.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from exchange.protocol.log import parse_entry, verify_tlog_proof
+from exercises import theft
+from exercises.desk import until
+from exercises.script import BOAT, reply, request, victim
+from exercises.stage import CAST, REFERRAL, TASK_FORCE, Stage, agencies
+from keys.encoding import read_json, unb64u, write_json
+
+NORTH, SOUTH, BORDER, FIU, NGO, HUB = CAST
+"""The cast, by what they are called in the story."""
+
+
+class NotAsTold(AssertionError):
+    """The exchange did something other than the story says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What happened in one step: sentences for people, who sees what, facts for machines."""
+
+    said: tuple[str, ...]
+    sees: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the story."""
+
+    name: str
+    title: str
+    play: Callable[[Stage], Scene]
+
+
+def expect(truth: object, sentence: str) -> None:
+    """Go on if it is as told."""
+    if not truth:
+        raise NotAsTold(sentence)
+
+
+# 1
+
+
+def agree(stage: Stage) -> Scene:
+    """Agencies are enrolled; two agreements are signed by every party and come into force."""
+    signed = {}
+    for name in (TASK_FORCE, REFERRAL):
+        terms = stage.terms(name)
+        proposer, *others = terms["parties"]
+        answer = stage.desk(proposer, "release_officer").call("POST", "/v1/agreements", {"terms": terms})
+        agreement = answer["agr"]
+        expect(answer["state"] == "proposed", f"{name} should wait for the other signatures")
+        for party in others:
+            answer = stage.desk(party, "release_officer").call("POST", f"/v1/agreements/{agreement}/sign")
+        expect(answer["state"] == "complete", f"{name} should be complete once all have signed")
+        expect(set(answer["signed_by"]) == set(terms["parties"]), f"{name} should be signed by every party")
+        prove(stage, answer["entry"], answer["proof"])
+        for party in terms["parties"]:
+            _await_force(stage, party, agreement)
+        stage.agreements[name] = agreement
+        signed[name] = {"agreement": agreement, "signed_by": answer["signed_by"], "clauses": len(terms["clauses"])}
+    force, referral = signed[TASK_FORCE], signed[REFERRAL]
+    said = (
+        f"{len(CAST)} agencies are enrolled under one federation root, which 2 of 3 root keys signed:",
+        f"{agencies(stage, CAST)}.",
+        f"The task force agreement: {force['clauses']} clauses, signed by {len(force['signed_by'])} parties.",
+        f"The victim referral protocol: {referral['clauses']} clauses, signed by {len(referral['signed_by'])} parties.",
+        "Nothing passes that no clause of a signed agreement allows. Every signature is two: Ed25519 and ML-DSA-44.",
+    )
+    return Scene(said, facts={"enrolled": list(CAST), "fed": stage.federation.fed, "agreements": signed})
+
+
+def _await_force(stage: Stage, party: str, agreement: str) -> None:
+    desk = stage.desk(party, "release_officer")
+
+    def in_force() -> bool:
+        listed = desk.call("GET", "/v1/agreements")["agreements"]
+        return any(one["agr"] == agreement and one["state"] == "in_force" for one in listed)
+
+    until(in_force, f"{party} to know the agreement")
+
+
+# 2
+
+
+def ask(stage: Stage) -> Scene:
+    """An urgent request is allowed by a named clause, delivered, opened and answered."""
+    north, south = stage.desk(NORTH), stage.desk(SOUTH)
+    content, source = request()
+    draft = _draft(stage, TASK_FORCE, content, SOUTH)
+    forecast = north.check(draft)
+    expect(forecast["outcome"] == "permit", "the officer should be told beforehand that this may go")
+    sent = north.send(draft)
+    expect(sent["state"] == "sent", f"the request should be sent, not {sent['state']}")
+    entry = prove(stage, sent["entry"], sent["proof"], f"proofs/request-{sent['index']}.tlog-proof")
+    clause = entry.to[0].clauses[0]
+    expect(clause == "ask", f"clause `ask` should allow it, not `{clause}`")
+    south.await_message(sent["msg"])
+    expect(south.open(sent["msg"]) == content, "the recipient should open exactly what was sealed")
+    north.await_receipt(sent["msg"], SOUTH, "opened")
+
+    answered = south.send(_draft(stage, TASK_FORCE, reply(content), NORTH, re=sent["msg"]))
+    expect(answered["state"] == "sent", f"the answer should be sent, not {answered['state']}")
+    north.await_message(answered["msg"])
+    told = north.open(answered["msg"])
+    expect(told["answer"], "the answer should be readable")
+    south.await_receipt(answered["msg"], NORTH, "opened")
+    for desk, msg, by in ((north, sent["msg"], SOUTH), (south, answered["msg"], NORTH)):
+        _keep_receipts(stage, desk, msg, by)
+    _keep_entry_and_message(stage, north, sent)
+    stage.facts |= {"request": sent, "content": content}
+    body = _sealed_length(stage, sent["msg"])
+    said = (
+        f"Northern police ask Southern police, urgently, about the boat {BOAT}. Another boat may sail tonight.",
+        f"An answer is due within 8 hours. The content is {source}.",
+        "Their node asks the agreements first: clause `ask` allows it. Then it is sealed, signed, kept, and sent.",
+        f"Southern police open it and answer: {told['answer']['text']}",
+        "Both sides hold signed receipts, delivered and opened, each with a proof that the log has it.",
+    )
+    sees = {
+        "Northern police": "everything: they wrote it; two receipts",
+        "Southern police": "everything, once their node has made every check of the protocol",
+        "the broker": f"{NORTH} -> {SOUTH}, type info_request, u_direct, clause ask, {body} sealed bytes. No content",
+        "the log": f"entry {sent['index']}: digests and handling marks, for every party to check",
+        "everybody else": "nothing but that the log has grown",
+    }
+    facts = {"message": sent["msg"], "answer": answered["msg"], "clause": clause, "index": sent["index"]}
+    return Scene(said, sees, {**facts, "content": source, "receipts": {"north": "opened", "south": "opened"}})
+
+
+def _keep_receipts(stage: Stage, desk: Any, msg: str, by: str) -> None:
+    for status in ("delivered", "opened"):
+        receipt = desk.await_receipt(msg, by, status)
+        prove(stage, receipt["entry"], receipt["proof"])
+        stage.keep_evidence(f"receipts/{receipt['index']}-{status}-by-{by}.json", receipt)
+
+
+def _keep_entry_and_message(stage: Stage, desk: Any, sent: dict[str, Any]) -> None:
+    exported = desk.export(sent["msg"])
+    stage.facts["envelope"] = write_json(exported["envelope"])
+    stage.keep_evidence("messages/request.envelope.json", stage.facts["envelope"])
+    stage.keep_evidence(f"proofs/request-{sent['index']}.entry.json", unb64u(sent["entry"]))
+
+
+def _sealed_length(stage: Stage, _: str) -> int:
+    return len(unb64u(read_json(stage.facts["envelope"], limit=1 << 20)["sealed"]["body"]))
+
+
+# 3
+
+
+def no_clause(stage: Stage) -> Scene:
+    """What no clause covers is denied, and the denial says which clause came nearest and what it missed."""
+    draft = _draft(stage, TASK_FORCE, stage.facts["content"], FIU)
+    denied = stage.desk(NORTH).send(draft, ruling=True)
+    expect(denied["state"] == "denied", f"the broker should deny it, not leave it {denied['state']}")
+    expect(denied["code"] == "no_clause", f"the reason should be `no_clause`, not `{denied['code']}`")
+    entry = prove(stage, denied["entry"], denied["proof"], f"proofs/denial-{denied['index']}.tlog-proof")
+    nearest = denied["reasons"]["recipients"][0]["nearest"]
+    missed = {near["clause"]: [condition["member"] for condition in near["missed"]] for near in nearest}
+    expect(missed.get("ask") == ["to"], f"clause `ask` should miss the recipient alone: {missed}")
+    expect(missed.get("ask-fiu") == ["cats"], f"clause `ask-fiu` should miss the categories alone: {missed}")
+    expect(entry.to[0].nearest in missed, "the log should name the nearest clause too")
+    said = (
+        "Northern police send the same request to the Financial Intelligence Unit. No clause covers that: denied.",
+        *(f"Near was clause `{near['clause']}` ({near['title']}): {near['sentence']}" for near in nearest[:2]),
+        f"The denial is a decision like any other, so it is logged: entry {denied['index']}.",
+    )
+    sees = {
+        "Northern police": "the code, the nearest clauses and exactly what each missed",
+        "the FIU": "nothing: nothing was delivered",
+        "the auditor": "who tried what, and why not; the decision can be made again from the log",
+    }
+    facts = {"message": denied["msg"], "code": denied["code"], "nearest": missed, "index": denied["index"]}
+    return Scene(said, sees, facts)
+
+
+# 4
+
+
+def protect(stage: Stage) -> Scene:
+    """Victim data is refused to one who may not have it, and delivered under its own clause to the NGO."""
+    south, content = stage.desk(SOUTH), victim()
+    facts = {"purpose": "victim_protection", "crime": "human_trafficking", "handling": ["H2", "H3"]}
+    refused = south.send(_draft(stage, TASK_FORCE, content, FIU, **facts), ruling=True)
+    expect((refused["state"], refused["code"]) == ("denied", "forbidden"), "victim data should be forbidden to the FIU")
+    entry = prove(stage, refused["entry"], refused["proof"], f"proofs/denial-{refused['index']}.tlog-proof")
+    forbidding = entry.to[0].nearest
+    expect(forbidding == "no-victims", f"clause `no-victims` should forbid it, not `{forbidding}`")
+
+    sent = south.send(_draft(stage, REFERRAL, content, NGO, **facts))
+    expect(sent["state"] == "sent", f"the referral should be sent, not {sent['state']}")
+    entry = prove(stage, sent["entry"], sent["proof"], f"proofs/referral-{sent['index']}.tlog-proof")
+    clause = entry.to[0].clauses[0]
+    expect(clause == "refer", f"clause `refer` should allow it, not `{clause}`")
+    ngo = stage.desk(NGO)
+    ngo.await_message(sent["msg"])
+    expect(ngo.open(sent["msg"]) == content, "the NGO should read the referral")
+    _keep_receipts(stage, south, sent["msg"], NGO)
+    expect(not stage.desk(FIU).inbox(), "the FIU should have received nothing at all")
+    stage.facts["referral"] = sent
+    said = (
+        "Southern police have found a young person who was exploited. They tell the FIU: forbidden.",
+        "Clause `no-victims` forbids it, and a clause that forbids beats every clause that permits.",
+        "They tell the harbour's victim support: allowed by clause `refer` of the referral protocol, and opened.",
+        "It must not be passed on (H2), and it is for care alone (H3).",
+    )
+    sees = {
+        "Victim support": f"needs: {', '.join(content['referral']['needs'])}; no name, anonymity was promised",
+        "the FIU": "nothing",
+        "the broker": "that a victim referral passed, and its categories; not who, where or what happened",
+    }
+    known = {"forbidden": forbidding, "denial": refused["msg"], "clause": clause, "message": sent["msg"]}
+    return Scene(said, sees, {**known, "index": sent["index"]})
+
+
+# 5
+
+
+def repeat(stage: Stage) -> Scene:
+    """The same bytes again get the first answer again, and disclose nothing twice."""
+    before = stage.caller(NORTH).checkpoint()
+    answer = stage.caller(NORTH).submit(stage.facts["envelope"])
+    first = stage.facts["request"]
+    expect(answer.entry == unb64u(first["entry"]), "the entry should be the first one")
+    index, _ = verify_tlog_proof(answer.proof, answer.entry, stage.federation.directory.root.log)
+    expect(index == first["index"], "it should stand where it stood")
+    size, grown = _size(before), _size(stage.caller(NORTH).checkpoint())
+    expect(size == grown, "the log should not have grown")
+    said = (
+        "The sender's line broke, say, and it sends the very same bytes again.",
+        f"It gets its first answer again: entry {index}. The log still has {size} entries, the recipient one message.",
+    )
+    return Scene(said, facts={"index": index, "log_size": size, "outcome": answer.outcome})
+
+
+def _size(checkpoint: str) -> int:
+    return int(checkpoint.splitlines()[1])
+
+
+# 6
+
+
+def attack(stage: Stage) -> Scene:
+    """An altered byte and a stolen envelope: every one refused, by name."""
+    url, envelope = f"http://{stage.broker_address}", stage.facts["envelope"]
+    keys, now = stage.federation.identities, stage.now
+    found = {
+        "a byte altered on the way": theft.altered_on_the_way(url, keys[NORTH], envelope, now()),
+        "a whole call recorded and made again": theft.replayed(url, keys[NORTH], envelope, now()),
+        "a manifest changed by someone at the sender's own line": theft.changed_manifest(
+            url, keys[NORTH], envelope, now()
+        ),
+        "a sealed body changed by the same": theft.changed_body(url, keys[NORTH], envelope, now()),
+        "a stolen envelope sent in the thief's own name": theft.stolen(url, keys[BORDER], envelope, now()),
+    }
+    wanted = ("content_digest_mismatch", "call_replayed", "signature_invalid", "seal_mismatch", "sender_mismatch")
+    for (what, (_, code)), want in zip(found.items(), wanted, strict=True):
+        expect(code == want, f"{what} should be refused as `{want}`, not `{code}`")
+    index, forged = _resigned(stage)
+    said = (
+        *(f"{what}: refused, `{code}` (HTTP {status})." for what, (status, code) in found.items()),
+        "And the thief signs the stolen manifest anew, as its own. That is a message like any other, so it is logged",
+        f"(entry {index}) and delivered. But the seal is bound to its true sender, and opens for nobody:",
+        f"`{forged}`, says the recipient's signed receipt.",
+    )
+    refusals = {what: code for what, (_, code) in found.items()}
+    return Scene(said, facts={"refused": refusals, "resigned": {"index": index, "rejected": forged}})
+
+
+def _resigned(stage: Stage) -> tuple[int, str]:
+    thief = stage.federation.identities[BORDER]
+    forged = theft.resigned(thief, stage.facts["envelope"], stage.now())
+    answer = stage.caller(BORDER).submit(forged)
+    expect(answer.outcome == "permit", "the agreement lets the border guard write to the police")
+    index, _ = verify_tlog_proof(answer.proof, answer.entry, stage.federation.directory.root.log)
+    south = stage.desk(SOUTH)
+    rejected = until(lambda: _rejected(south, answer.msg), "the police to reject the forgery")
+    expect(rejected == "unsealing_failed", f"it should fail to unseal, not `{rejected}`")
+    return index, rejected
+
+
+def _rejected(desk: Any, msg: str) -> str | None:
+    listed = desk.call("GET", "/v1/inbox")["rejected"]
+    return next((one["code"] for one in listed if one["msg"] == msg), None)
+
+
+# 7
+
+
+def audit(stage: Stage) -> Scene:
+    """Nobody runs any more; an auditor verifies every entry from files and the federation's id alone."""
+    stage.silence()
+    folder = stage.evidence / "export"
+    exported = stage.run("audit", "export", "--from", stage.home / "broker", "--out", folder)
+    expect(exported.returncode == 0, f"the log should be exported: {exported.stderr}")
+    verified = stage.run("audit", "verify", folder, "--fed", stage.federation.fed, "--json")
+    expect(verified.returncode == 0, f"the audit should be clean: {verified.stderr}{verified.stdout[-500:]}")
+    report = json.loads(verified.stdout)
+    stage.keep_evidence("audit.json", verified.stdout)
+    expect(report["clean"] and not report["findings"], "the audit should find nothing")
+    told = {d["msg"]: d for d in report["disclosures"]}
+    request, referral = told[stage.facts["request"]["msg"]], told[stage.facts["referral"]["msg"]]
+    expect(request["to"][0]["clauses"] == ["ask"], "the audit should know under which clause the request went")
+    expect(referral["to"][0]["id"] == NGO, "the audit should know who got the referral")
+    expect({d["code"] for d in report["denials"]} == {"no_clause", "forbidden"}, "both denials should be there")
+    said = (
+        "Every process has been ended. The auditor has a folder of files and the federation's id, and no one to ask.",
+        f"{report['log']['size']} entries, one signed root; every signature checked, every decision made again. Clean.",
+        *(_disclosed(one) for one in report["disclosures"]),
+        *(f"{d['from']} was not allowed to tell {d['to'][0]['id']} ({d['code']})." for d in report["denials"]),
+    )
+    sees = {"the auditor": "who disclosed what kind of thing to whom, when, why and under which clause; no content"}
+    counts = {"entries": report["log"]["size"], "counts": report["counts"]}
+    return Scene(said, sees, {**counts, "findings": [], "disclosures": len(told), "denials": len(report["denials"])})
+
+
+def _disclosed(one: dict[str, Any]) -> str:
+    to = one["to"][0]
+    receipts = ", ".join(to["receipts"]) or "no receipt"
+    return f"{one['from']} told {to['id']}: {one['type']}, clause {', '.join(to['clauses'])} ({receipts})."
+
+
+# 8
+
+
+def tamper(stage: Stage) -> Scene:
+    """The broker's own database is edited behind its back; the auditor names the entry."""
+    index, copy = stage.facts["referral"]["index"], stage.evidence / "tampered"
+    copy.mkdir()
+    for part in (stage.home / "broker").glob("broker.db*"):
+        shutil.copyfile(part, copy / part.name)
+    edited = rewrite(copy / "broker.db", index, NGO.encode(), HUB.encode())
+    expect(edited, "there should be something to edit")
+    exported = stage.run("audit", "export", "--from", copy, "--out", copy / "export")
+    expect(exported.returncode == 0, f"the edited log should be exported: {exported.stderr}")
+    verified = stage.run("audit", "verify", copy / "export", "--fed", stage.federation.fed, "--json")
+    expect(verified.returncode == 1, f"the audit should fail with 1, not {verified.returncode}: {verified.stderr}")
+    report = json.loads(verified.stdout)
+    stage.keep_evidence("tampered/audit.json", verified.stdout)
+    found = [finding for finding in report["findings"] if finding.get("index") == index]
+    expect(found, f"the audit should name entry {index}: {report['findings']}")
+    said = (
+        f"Somebody opens the broker's database and edits entry {index}: now the referral went to the hub.",
+        f"The auditor, with the same files and the same id, names the entry: {found[0]['sentence']}",
+    )
+    facts = {"edited": index, "named": sorted({finding["index"] for finding in found}), "code": found[0]["code"]}
+    return Scene(said, facts={**facts, "exit": verified.returncode})
+
+
+def rewrite(database: Path, index: int, old: bytes, new: bytes) -> bool:
+    """Edit one log entry in a broker's database, as somebody with the disk could; says whether it changed."""
+    with closing(sqlite3.connect(database)) as books:
+        (data,) = books.execute("SELECT data FROM entry WHERE seq = ?", (index,)).fetchone()
+        edited = bytes(data).replace(old, new)
+        books.execute("UPDATE entry SET data = ? WHERE seq = ?", (edited, index))
+        books.commit()
+    return edited != bytes(data)
+
+
+STEPS: Final = (
+    Step("agreement", "The agencies enrol, and agree", agree),
+    Step("urgent_request", "An urgent request is allowed, delivered, opened and answered", ask),
+    Step("no_clause", "What no clause covers is denied", no_clause),
+    Step("victim_data", "Victim data goes to those who help, and to nobody else", protect),
+    Step("same_bytes", "The same bytes again: the first answer again", repeat),
+    Step("attacks", "An altered byte, a stolen envelope", attack),
+    Step("audit", "An auditor, with no server running", audit),
+    Step("tampered", "The broker's database is edited behind its back", tamper),
+)
+
+
+# -- what steps share --
+
+
+def _draft(stage: Stage, agreement: str, content: dict[str, Any], to: str, **facts: Any) -> dict[str, Any]:
+    question = content.get("question")
+    said: dict[str, Any] = {
+        "to": [to],
+        "agr": stage.agreements[agreement],
+        "purpose": question["purpose"] if question else "investigate",
+        "crime": question["crime"] if question else "immigrant_smuggling",
+        "class": "restricted",
+        "handling": ["H3"] if "handling_text" in content else ["H0"],
+        "urgency": question["urgency"]["code"] if question else "none",
+        "content": content,
+    }
+    return said | facts
+
+
+def prove(stage: Stage, entry: str, proof: str, keep: str = "") -> Any:
+    """Verify with the federation root alone that the log has this entry; the entry, read."""
+    data = unb64u(entry)
+    verify_tlog_proof(proof, data, stage.federation.directory.root.log)
+    if keep:
+        stage.keep_evidence(keep, proof)
+    return parse_entry(data)

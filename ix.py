@@ -1,0 +1,44 @@
+"""The one command, ``ix``: every room's own small app, joined (`spec/cli.md`).
+
+Heavy imports stay inside the commands that need them, so that ``ix --help`` is quick.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from agencies.commands import app as parties
+from agencies.node.commands import app as node
+from exchange.broker.commands import app as broker
+from exchange.commands_agreement import app as agreement
+from exchange.commands_audit import app as audit
+from exchange.commands_offline import app as offline
+from exercises.commands import app as exercises
+from exercises.commands import federation
+from keys.commands import app as keys
+
+app = typer.Typer(
+    name="ix",
+    help="A simulated inter-agency exchange: sealed case messages, agreements that decide, a log anybody can check. "
+    "SIMULATION - synthetic data only.",
+    epilog="Start with: ix demo",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+for room in (exercises, parties, offline):  # rooms whose commands stand at the top, whatever they call themselves
+    app.registered_commands.extend(room.registered_commands)
+app.add_typer(keys, name="keys")
+app.add_typer(federation, name="federation")
+app.add_typer(agreement, name="agreement")
+app.add_typer(broker, name="broker")
+app.add_typer(node, name="node")
+app.add_typer(audit, name="audit")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()
