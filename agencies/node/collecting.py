@@ -109,7 +109,7 @@ class Collecting:
         answered = [name for item in items if (name := receipted_message(item))]
         with self._office.store.reading() as books:
             seen = books.received([name for name in names if name])
-            haul.sent_to = {msg: tuple(to.split(" ")) for msg, to in books.sent_to(answered)}
+            haul.sent_to = {row.msg: tuple(row.recipients.split(" ")) for row in books.outbox_of("msg", answered)}
         for item, name in zip(items, names, strict=True):
             kind = item.get("kind") if type(item) is dict else None
             if kind == "message":

@@ -144,12 +144,9 @@ class Sending:
     # -- before the commit --
 
     def _earlier(self, wanted: Sequence[Wanted], officer: Officer) -> dict[str | None, Any]:
-        keys = {request_key(one, officer) for one in wanted} - {None}
-        if not keys:
-            return {}
+        keys = [key for one in wanted if (key := request_key(one, officer)) is not None]
         with self._office.store.reading() as books:
-            found = [books.get("outbox", request_key=key) for key in keys]
-        return {row.request_key: row for row in found if row}
+            return {row.request_key: row for row in books.outbox_of("request_key", keys)}
 
     def _again(self, one: Wanted, officer: Officer, earlier: dict[str | None, Any]) -> Sent | None:
         row = earlier.get(request_key(one, officer)) if one.key is not None else None
@@ -251,15 +248,15 @@ class Sending:
     ) -> dict[str, Sent]:
         office, now = self._office, self._office.clock()
         found = [self._judge(letter, answer, now) for letter, answer in zip(letters, answers, strict=True)]
-        with office.store.writing() as books:
-            acts = [
-                act
-                for letter, (values, act) in zip(letters, found, strict=True)
-                if (row := books.get("outbox", ref=letter.ref)) and books.move(row.n, "pending", values) and act
-            ]
-            office.record(books, now, *acts)
-            rows = [books.get("outbox", ref=letter.ref) for letter in letters]
-        return {row.ref: Sent.of(row) for row in rows if row}
+        refs = [letter.ref for letter in letters]
+        with office.store.writing() as books:  # nobody else writes in here: a row read as pending stays so
+            pending = {row.ref: row.n for row in books.outbox_of("ref", refs) if row.state == "pending"}
+            mine = [(pending[one.ref], *made) for one, made in zip(letters, found, strict=True) if one.ref in pending]
+            for columns in {tuple(values) for _, values, _ in mine}:
+                books.settle([{"n": n, **values} for n, values, _ in mine if tuple(values) == columns])
+            office.record(books, now, *(act for _, _, act in mine if act))
+            rows = books.outbox_of("ref", refs)
+        return {row.ref: Sent.of(row) for row in rows}
 
     def _judge(
         self, letter: Letter, answer: Answer | BrokerRefused | BrokerUnreachable, now: datetime

@@ -71,6 +71,8 @@ class Node:
         self.collecting = Collecting(self.office, self.watch, self.refresh)
         with store.writing() as books:
             books.wake(stamp(clock()))
+        if trust.doubts:
+            self.office.keep_evidence("agreements", wrong=trust.doubts)
 
     # -- sending --
 

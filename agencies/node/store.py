@@ -314,27 +314,24 @@ class Books:
         """Make every pending row due: whoever was sending it when this node stopped is not any more."""
         self._c.execute(update(_OUTBOX).where(_OUTBOX.c.state == "pending").values(due=now))
 
-    def put_off(self, rows: Sequence[Values]) -> None:
-        """Note failed attempts on pending rows: ``n_``, ``attempts``, ``due``, ``problem``."""
+    def outbox_of(self, column: str, values: Sequence[str]) -> Sequence[Row[Any]]:
+        """Outbox rows whose ``ref``, ``msg`` or ``request_key`` is one of these."""
+        t = _OUTBOX
+        return self._c.execute(select(t).where(t.c[column].in_(values))).all() if values else []
+
+    def settle(self, rows: Sequence[Values]) -> None:
+        """Change many outbox rows at once, each by its ``n``; all of one call change the same columns."""
         if rows:
             t = _OUTBOX
-            later = update(t).where(t.c.n == bindparam("n_"), t.c.state == "pending")
-            self._c.execute(
-                later.values(attempts=bindparam("attempts_"), due=bindparam("due_"), problem=bindparam("problem_")),
-                [{f"{k.rstrip('_')}_": v for k, v in row.items()} for row in rows],
-            )
+            columns: dict[str, Any] = {name: bindparam(f"{name}_") for name in rows[0] if name != "n"}
+            changed = update(t).where(t.c.n == bindparam("n_")).values(columns)
+            self._c.execute(changed, [{f"{name}_": value for name, value in row.items()} for row in rows])
 
     # -- collecting --
 
     def received(self, names: Sequence[str]) -> set[str]:
         """Which of these message digests are in the inbox already."""
         return set(self._c.execute(select(_INBOX.c.msg).where(_INBOX.c.msg.in_(names))).scalars())
-
-    def sent_to(self, names: Sequence[str]) -> list[tuple[str, str]]:
-        """Which of these digests are messages of ours, and to whom they went (ids with spaces between)."""
-        t = _OUTBOX
-        found = self._c.execute(select(t.c.msg, t.c.recipients).where(t.c.msg.in_(names)))
-        return [(row.msg, row.recipients) for row in found]
 
     def mark_opened(self, msg: str, at: str) -> bool:
         """Note the first opening; false if it was opened before."""

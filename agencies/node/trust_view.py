@@ -31,6 +31,7 @@ class TrustView:
     """The directory and the policy book of one node, current and never older than they were."""
 
     def __init__(self, directory: Directory, store: Store, clock: Callable[[], datetime]) -> None:
+        """``doubts`` says what was taken in once and counts no more."""
         self._store, self._clock = store, clock
         self._guard = threading.Lock()
         with store.reading() as books:
@@ -38,10 +39,16 @@ class TrustView:
         kept = rows.pop("directory", None)
         self.directory = directory.advance(kept.jws, clock()) if kept else directory
         self.proposals: Mapping[str, Agreement] = {}
-        self._items = {name: self._read(row.kind, row.jws, instant(row.at)) for name, row in rows.items()}
-        items = self._items.values()
-        agreements = [item for item in items if isinstance(item, Agreement)]
-        self.book = PolicyBook.build(agreements, [item for item in items if isinstance(item, Notice)])
+        self._items: dict[str, Item] = {}
+        self.book = PolicyBook()
+        found: list[Item] = []
+        self.doubts: list[str] = []
+        for name, row in rows.items():
+            try:
+                found.append(self._read(row.kind, row.jws, instant(row.at)))
+            except Refusal as refusal:  # a key was revoked as of a time before it signed: it counts no more
+                self.doubts.append(f"{name}: {refusal.code}: {refusal.sentence}")
+        self.doubts += self._admit(found)
 
     @property
     def log(self) -> LogIdentity:
@@ -74,17 +81,29 @@ class TrustView:
                     wrong.append(f"{kind}: {refusal.code}: {refusal.sentence}")
             self.proposals = {i.digest: i for i in found if isinstance(i, Agreement) and i.missing}
             new = [i for i in found if i.digest not in self._items and i.digest not in self.proposals]
-            book, fitting = self.book, []
-            for item in sorted(new, key=_in_order):
-                try:
-                    book = book.admit(item)
-                    fitting.append(item)
-                except Refusal as refusal:
-                    wrong.append(f"{item.digest}: {refusal.code}: {refusal.sentence}")
-            self._keep(fitting)
-            self._items = {**self._items, **{item.digest: item for item in fitting}}
-            self.book = book
+            wrong += self._admit(new)
+            self._keep([item for item in new if item.digest in self._items])
             return wrong
+
+    def _admit(self, items: list[Item]) -> list[str]:
+        """Take items into the book in log order; says which do not fit into it, and why."""
+        if not self._items:  # all at once costs a thousandth of one after the other
+            try:
+                agreements = [item for item in items if isinstance(item, Agreement)]
+                self.book = PolicyBook.build(agreements, [item for item in items if isinstance(item, Notice)])
+                self._items = {item.digest: item for item in items}
+                return []
+            except Refusal:
+                self.book = PolicyBook()  # one of them does not fit; find out which
+        book, fitting, wrong = self.book, dict(self._items), []
+        for item in sorted(items, key=_in_order):
+            try:
+                book = book.admit(item)
+                fitting[item.digest] = item
+            except Refusal as refusal:
+                wrong.append(f"{item.digest}: {refusal.code}: {refusal.sentence}")
+        self._items, self.book = fitting, book
+        return wrong
 
     def _take(self, kind: str, value: Any) -> Item:
         """Read one listed statement; what is known already is not verified again."""
