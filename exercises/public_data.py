@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any, Final
 from xml.etree import ElementTree as ET
 
+from exchange.protocol.case_vocabulary import ControlMethod, Exploitation
 from exchange.protocol.content import attach
-from exchange.protocol.vocabulary import ControlMethod, Exploitation
 from keys.encoding import read_json, write_json
 
 SAMPLES: Final = Path(__file__).parent / "samples"

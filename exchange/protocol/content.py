@@ -13,263 +13,57 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    StringConstraints,
-    TypeAdapter,
-    ValidationError,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, WithJsonSchema, model_validator
 
-from exchange.protocol import entities as ent
+from exchange.protocol import case_vocabulary as terms
 from exchange.protocol import vocabulary as voc
-from exchange.protocol.entities import (
-    AnyEntity,
-    Asserted,
-    Day,
-    Id,
-    Language,
-    Line,
-    Necessity,
-    Part,
-    Person,
-    Relationship,
-    Text,
-    fault,
+from exchange.protocol.blocks import (
+    ANSWERS,
+    BLOCKS,
+    MAX_ATTACHMENT,
+    Answer,
+    Attachment,
+    Case,
+    Clarification,
+    Hit,
+    Inject,
+    Passage,
+    Question,
+    Referral,
+    RefusalBlock,
+    SafetyNotice,
+    Spontaneous,
+    Transfer,
+    attach,
 )
+from exchange.protocol.categories import ADULT, derive_categories, is_minor
+from exchange.protocol.entities import ENDS, AnyEntity, Day, Language, Part, Person, Relationship, Text, fault
 from exchange.protocol.errors import ContentMalformed
 from exchange.protocol.synthetic import refuse_real, where
 from exchange.protocol.vocabulary import Category, MessageType
-from keys.encoding import b64u, digest, read_json, unb64u, write_json
+from keys.encoding import digest, read_json, write_json
 from keys.errors import MalformedEncoding, TooLarge
+
+__all__ = [
+    "ANSWERS",
+    "BLOCKS",
+    "CONTENT_VERSION",
+    "MAX_ATTACHMENT",
+    "MAX_CONTENT",
+    "CaseMessage",
+    "attach",
+    "content_from",
+    "derive_categories",
+    "is_minor",
+    "parse_content",
+    "undeclared",
+    "write_content",
+]
 
 CONTENT_VERSION: Final = "ix-case/1"
 MAX_CONTENT: Final = 128 * 1024
-MAX_ATTACHMENT: Final = 64 * 1024
 MAX_ENTITIES: Final = 256
 MAX_RELATIONSHIPS: Final = 512
-ADULT: Final = 18
-
-AgencyId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)*\.sim$", max_length=40)]
-Reference = Annotated[str, StringConstraints(pattern=r"^[0-9A-Z][0-9A-Z/._-]{0,39}$")]
-InformationCode = Literal[
-    Category.SMUG_A_ROUTES,
-    Category.SMUG_B_GROUPS,
-    Category.SMUG_C_DOCUMENTS,
-    Category.SMUG_D_CONCEALMENT,
-    Category.SMUG_E_LEGISLATIVE,
-    Category.SMUG_F_TECHNICAL,
-    Category.TRAF_A_STATUS,
-    Category.TRAF_B_DOCUMENTS,
-    Category.TRAF_C_METHODS,
-]
-"""Categories a sender may declare for a passage of text, because no machine can read them off it."""
-
-
-class CaseLink(Part):
-    """Another case this one belongs with."""
-
-    reference: Reference
-    relation: Literal["same", "related", "parent", "child"]
-
-
-class Case(Part):
-    """Which case of the sender's this is; the reference means nothing to anybody else."""
-
-    reference: Reference
-    title: Line | None = None
-    links: Annotated[tuple[CaseLink, ...], Field(max_length=16)] = ()
-
-
-class Passage(Asserted):
-    """One passage of narrative, in its own language; ``about`` declares the information categories in it."""
-
-    text: Text
-    lang: Language
-    about: Annotated[tuple[InformationCode, ...], Field(max_length=9)] = ()
-
-
-class Contact(Part):
-    """Whom to answer: a desk of an agency, never a person (CNT-42)."""
-
-    agency: AgencyId
-    desk: voc.ContactRole
-
-
-class UrgencyClaim(Part):
-    """How soon an answer is needed; urgent only with a coded and a written reason (Directive 2023/977 art. 4)."""
-
-    code: Literal[voc.Urgency.U_DIRECT, voc.Urgency.U_INDIRECT, voc.Urgency.NORMAL]
-    reason: voc.UrgencyReason | None = None
-    text: Necessity | None = None
-
-    @model_validator(mode="after")
-    def _reasoned(self) -> Self:
-        urgent = self.code != voc.Urgency.NORMAL
-        if urgent != (self.reason is not None) or urgent != (self.text is not None):
-            raise fault("needs `reason` and `text` exactly when it is urgent")
-        return self
-
-
-class PersonLink(Part):
-    """Why a person named in a request has to do with its purpose."""
-
-    entity: Id
-    text: Text
-
-
-class Question(Part):
-    """The mandatory content of a request for information (Directive (EU) 2023/977 art. 4; CNT-40)."""
-
-    sought: Text
-    facts: Text
-    crime: voc.CrimeArea
-    purpose: voc.Purpose
-    grounds: Text
-    urgency: UrgencyClaim
-    links: Annotated[tuple[PersonLink, ...], Field(max_length=64)] = ()
-    restrictions: Text | None = None
-    contact: Contact
-
-
-class Answer(Part):
-    """The answer to the request the manifest names in ``re``."""
-
-    text: Text
-    outstanding: Text | None = None
-
-
-class RefusalBlock(Part):
-    """Why a request is not answered, as the requester may see it."""
-
-    ground: voc.RefusalGround
-    text: Text | None = None
-
-    @model_validator(mode="after")
-    def _neutral(self) -> Self:
-        if self.ground == voc.RefusalGround.CANNOT_RESPOND and self.text is not None:
-            raise fault("explains the neutral ground `cannot_respond`, which says nothing more by design")
-        return self
-
-
-class Point(Part):
-    """One member of a request that is unclear, or has been made clear."""
-
-    about: Literal["sought", "facts", "crime", "purpose", "grounds", "urgency", "links", "restrictions", "entities"]
-    text: Text
-
-
-Points = Annotated[tuple[Point, ...], Field(min_length=1, max_length=16)]
-
-
-class Clarification(Part):
-    """What is unclear in a request, or the sender's explanation of it."""
-
-    points: Points
-
-
-class Spontaneous(Part):
-    """Why information is sent unasked, and what the recipient may not do with it (Directive 2023/977 art. 7)."""
-
-    reason: Text
-    restrictions: Text | None = None
-    contact: Contact
-
-
-class Hit(Part):
-    """A match on an alert: where and when, and what was done."""
-
-    alert: Reference
-    on: Day
-    action: voc.AlertAction
-    place: Id
-    text: Text | None = None
-    contact: Contact
-
-
-class Referral(Part):
-    """A victim passed on to those who help: needs first, and who agreed to it."""
-
-    needs: Annotated[tuple[voc.Need, ...], Field(min_length=1, max_length=7)]
-    consent: voc.Consent
-    text: Text | None = None
-    contact: Contact
-
-
-class SafetyNotice(Part):
-    """A warning about somebody's safety, with what to do until when."""
-
-    level: voc.DangerLevel
-    advice: Text
-    until: Day
-    contact: Contact
-
-
-class Transfer(Part):
-    """Evidence handed over: who seized it, when, under which act."""
-
-    seized_on: Day
-    seized_by: AgencyId
-    authority: Text
-    contact: Contact
-
-
-class Inject(Part):
-    """A step of an exercise, marked as such."""
-
-    exercise: Reference
-    step: Annotated[int, Field(ge=1, le=9_999)]
-    text: Text
-
-
-class Attachment(Part):
-    """A small file inside the content; ``sha256`` is over its bytes, ``data`` is base64url."""
-
-    name: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]{0,79}$")]
-    media_type: Literal[
-        "text/plain",
-        "text/csv",
-        "application/json",
-        "application/ld+json",
-        "application/pdf",
-        "image/png",
-        "image/jpeg",
-    ]
-    sha256: Annotated[str, StringConstraints(min_length=43, max_length=43)]
-    data: Annotated[str, StringConstraints(max_length=MAX_ATTACHMENT * 4 // 3 + 4)]
-
-    def content(self) -> bytes:
-        """The file's bytes."""
-        return unb64u(self.data)
-
-
-BLOCKS: Final = {
-    MessageType.INFO_REQUEST: "question",
-    MessageType.INFO_REPLY: "answer",
-    MessageType.INFO_PARTIAL: "answer",
-    MessageType.INFO_REFUSAL: "refusal",
-    MessageType.CLARIFICATION_REQUEST: "clarification",
-    MessageType.CLARIFICATION: "clarification",
-    MessageType.SPONTANEOUS_INFO: "spontaneous",
-    MessageType.HIT_REPORT: "hit",
-    MessageType.VICTIM_REFERRAL: "referral",
-    MessageType.SAFETY_NOTICE: "notice",
-    MessageType.EVIDENCE_TRANSFER: "transfer",
-    MessageType.EXERCISE_INJECT: "inject",
-}
-"""The one block each type of message has, and must have (CNT-6)."""
-ANSWERS: Final = frozenset(
-    {
-        MessageType.INFO_REPLY,
-        MessageType.INFO_PARTIAL,
-        MessageType.INFO_REFUSAL,
-        MessageType.CLARIFICATION_REQUEST,
-        MessageType.CLARIFICATION,
-    }
-)
-"""Types that mean nothing without the message they are about; their manifest has ``re`` (CNT-7)."""
 
 
 def _marked(simulation: bool) -> bool:
@@ -342,7 +136,7 @@ def _check_graph(message: CaseMessage) -> None:
     if len(kinds) != len(message.entities):
         raise fault("uses an entity `id` twice")
     for edge in message.relationships:
-        sources, targets = ent.ENDS[edge.relation]
+        sources, targets = ENDS[edge.relation]
         if edge.from_ == edge.to or kinds.get(edge.from_) not in sources or kinds.get(edge.to) not in targets:
             raise fault("has a relationship whose ends are not two entities of the kinds CNT-31 allows")
 
@@ -431,11 +225,6 @@ def content_from(value: Any) -> CaseMessage:
     return parse_content(write_json(value))
 
 
-def attach(name: str, media_type: str, data: bytes) -> dict[str, str]:
-    """The JSON of an attachment for these bytes."""
-    return {"name": name, "media_type": media_type, "sha256": digest(data), "data": b64u(data)}
-
-
 def _check_attachments(message: CaseMessage) -> None:
     names = set()
     for number, attachment in enumerate(message.attachments):
@@ -470,7 +259,7 @@ _FICTIONAL: Final = "must be a code ISO 3166-1 leaves to users, such as XN: coun
 _HINTS: Final = dict.fromkeys(("number", "registration", "identifier"), _SYNTHETIC) | dict.fromkeys(
     ("country", "nationality", "issuer"), _FICTIONAL
 )
-_TAGS: Final = frozenset(str(kind) for kind in voc.EntityKind)
+_TAGS: Final = frozenset(str(kind) for kind in terms.EntityKind)
 
 
 def _explain(error: ValidationError) -> str:
@@ -486,87 +275,6 @@ def _explain(error: ValidationError) -> str:
     else:
         rule = _SENTENCES.get(kind, "is not of the type the schema gives")
     return f"`{where(loc)}` {rule}" if loc else f"the content {rule}"
-
-
-def derive_categories(message: CaseMessage) -> tuple[str, ...]:
-    """What a content carries, in ascending order, by the table of CNT-60; the manifest must declare the same."""
-    found: set[Category] = set()
-    for passage in message.narrative:
-        found.update(passage.about)
-    year = int(message.as_of[:4])
-    for entity in message.entities:
-        if type(entity) is Person:
-            found.update(_of_person(entity, year))
-        else:
-            found.update(_of_thing(entity))
-    for edge in message.relationships:
-        if edge.relation in _BY_RELATION:
-            found.add(_BY_RELATION[edge.relation])
-    if message.attachments:
-        found.add(Category.DATA_ATTACHMENT)
-    return tuple(sorted(str(code) for code in found))
-
-
-_BY_RELATION: Final = {
-    voc.Relation.ROUTE_TO: Category.SMUG_A_ROUTES,
-    voc.Relation.DEPARTS_FROM: Category.SMUG_A_ROUTES,
-    voc.Relation.ARRIVES_AT: Category.SMUG_A_ROUTES,
-    voc.Relation.CARRIED_BY: Category.SMUG_A_ROUTES,
-    voc.Relation.RECRUITS: Category.TRAF_C_METHODS,
-    voc.Relation.EXPLOITS: Category.TRAF_C_METHODS,
-}
-_BY_PERSON: Final = {category: Category(f"person_{category}") for category in voc.PersonCategory}
-
-
-def is_minor(person: Person, year: int) -> bool:
-    """Whether to treat somebody as a minor: said to be one, or possibly still one by the year of birth."""
-    if person.minor is not None:
-        return person.minor
-    return person.birth_year is not None and year - person.birth_year <= ADULT
-
-
-def _of_person(person: Person, year: int) -> Iterator[Category]:
-    yield _BY_PERSON[person.category]
-    if is_minor(person, year):
-        yield Category.DATA_MINOR
-    if person.conduct:
-        yield Category.DATA_CRIMINAL_CONDUCT
-    if person.crossing_status is not None:
-        yield Category.TRAF_A_STATUS
-    if person.special is not None:
-        yield Category.DATA_SPECIAL_CATEGORY
-    if person.protection_claim is not None:
-        yield Category.DATA_PROTECTION_CLAIM
-    if person.victimisation is not None:
-        yield Category.DATA_VICTIMISATION
-
-
-def _of_thing(entity: AnyEntity) -> Iterator[Category]:
-    match entity:
-        case ent.Organisation(organisation=voc.OrganisationKind.CRIMINAL_GROUP):
-            yield Category.SMUG_B_GROUPS
-        case ent.Transport():
-            yield Category.DATA_TRANSPORT
-            if entity.concealment is not None:
-                yield Category.SMUG_D_CONCEALMENT
-        case ent.Document():
-            yield Category.DATA_IDENTIFICATION
-            if entity.condition not in _SOUND:
-                yield Category.SMUG_C_DOCUMENTS
-        case ent.Communication():
-            yield Category.DATA_COMMUNICATIONS
-        case ent.Account():
-            yield Category.DATA_FINANCIAL
-        case ent.Event():
-            if entity.amount is not None:
-                yield Category.DATA_FINANCIAL
-            if entity.event == voc.EventKind.OFFENCE:
-                yield Category.DATA_CRIMINAL_CONDUCT
-        case _:
-            return
-
-
-_SOUND: Final = frozenset({voc.DocumentCondition.UNKNOWN, voc.DocumentCondition.GENUINE})
 
 
 def undeclared(

@@ -13,6 +13,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
+from exchange.protocol import case_vocabulary as terms
 from exchange.protocol import synthetic
 from exchange.protocol import vocabulary as voc
 
@@ -60,7 +61,7 @@ class Part(BaseModel):
 class Asserted(Part):
     """A statement somebody makes: fact or assessment, and how far it can be relied on."""
 
-    assertion: voc.Assertion
+    assertion: terms.Assertion
     evaluation: Evaluation = "X4"
 
 
@@ -89,7 +90,7 @@ class Name(Part):
 class Special(Part):
     """Special categories of data, only with the reason why they are strictly necessary (LED art. 10)."""
 
-    kinds: Annotated[tuple[voc.SpecialKind, ...], Field(min_length=1, max_length=8)]
+    kinds: Annotated[tuple[terms.SpecialKind, ...], Field(min_length=1, max_length=8)]
     text: Text | None = None
     necessity: Necessity
 
@@ -97,7 +98,7 @@ class Special(Part):
 class ProtectionClaim(Part):
     """A claim to international protection, only with the reason why it must be told."""
 
-    stage: voc.ClaimStage
+    stage: terms.ClaimStage
     country: Country | None = None
     necessity: Necessity
 
@@ -105,8 +106,8 @@ class ProtectionClaim(Part):
 class Victimisation(Part):
     """What was done to a victim: reason, damage, and how the victim was kept (LED art. 6, Europol Annex II)."""
 
-    exploitation: Annotated[tuple[voc.Exploitation, ...], Field(max_length=9)] = ()
-    methods: Annotated[tuple[voc.ControlMethod, ...], Field(max_length=16)] = ()
+    exploitation: Annotated[tuple[terms.Exploitation, ...], Field(max_length=9)] = ()
+    methods: Annotated[tuple[terms.ControlMethod, ...], Field(max_length=16)] = ()
     reason: Text | None = None
     damage: Text | None = None
 
@@ -120,9 +121,9 @@ class Person(Entity):
     birth_year: Year | None = None
     minor: bool | None = None
     nationality: Country | None = None
-    protection: Annotated[tuple[voc.ProtectionFlag, ...], Field(max_length=4)] = ()
+    protection: Annotated[tuple[terms.ProtectionFlag, ...], Field(max_length=4)] = ()
     conduct: Annotated[tuple[Text, ...], Field(max_length=16)] = ()
-    crossing_status: voc.CrossingStatus | None = None
+    crossing_status: terms.CrossingStatus | None = None
     special: Special | None = None
     protection_claim: ProtectionClaim | None = None
     victimisation: Victimisation | None = None
@@ -134,14 +135,14 @@ class Person(Entity):
         return self
 
 
-_NAMELESS: Final = frozenset({voc.ProtectionFlag.ANONYMITY_GUARANTEED, voc.ProtectionFlag.NEW_IDENTITY})
+_NAMELESS: Final = frozenset({terms.ProtectionFlag.ANONYMITY_GUARANTEED, terms.ProtectionFlag.NEW_IDENTITY})
 
 
 class Organisation(Entity):
     """A legal person, an authority or a criminal group."""
 
     kind: Literal["organisation"]
-    organisation: voc.OrganisationKind
+    organisation: terms.OrganisationKind
     name: Line | None = None
     country: Country | None = None
 
@@ -150,7 +151,7 @@ class Location(Entity):
     """A place; countries are fictional ones."""
 
     kind: Literal["location"]
-    place: voc.LocationKind
+    place: terms.LocationKind
     name: Line | None = None
     locality: Line | None = None
     country: Country | None = None
@@ -160,7 +161,7 @@ class Transport(Entity):
     """A means of transport; ``concealment`` says how people or goods are hidden in it."""
 
     kind: Literal["transport"]
-    means: voc.TransportKind
+    means: terms.TransportKind
     registration: Number | None = None
     country: Country | None = None
     name: Line | None = None
@@ -171,10 +172,10 @@ class Document(Entity):
     """A document that identifies somebody or lets them travel."""
 
     kind: Literal["document"]
-    document: voc.DocumentKind
+    document: terms.DocumentKind
     number: Number | None = None
     issuer: Country | None = None
-    condition: voc.DocumentCondition = voc.DocumentCondition.UNKNOWN
+    condition: terms.DocumentCondition = terms.DocumentCondition.UNKNOWN
     issued: Day | None = None
     expires: Day | None = None
 
@@ -183,7 +184,7 @@ class Communication(Entity):
     """A means of communication; its value is one that cannot reach anybody real (CNT-11 to CNT-13)."""
 
     kind: Literal["communication"]
-    medium: voc.CommunicationKind
+    medium: terms.CommunicationKind
     value: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     provider: Line | None = None
 
@@ -197,12 +198,12 @@ class Communication(Entity):
 VALUE_FORMS: Final = {
     medium: re.compile(form.replace("$", r"\Z"))
     for medium, form in {
-        voc.CommunicationKind.PHONE: synthetic.FICTIONAL_PHONE,
-        voc.CommunicationKind.EMAIL: r"^[0-9A-Za-z._-]{1,64}@[0-9a-z-]+(\.[0-9a-z-]+)*\.(example|sim)$",
-        voc.CommunicationKind.HANDLE: r"^sim_[0-9A-Za-z_.-]{1,59}$",
-        voc.CommunicationKind.DEVICE: synthetic.SYNTHETIC_NUMBER,
-        voc.CommunicationKind.IP: synthetic.DOCUMENTATION_NETS,
-        voc.CommunicationKind.URL: r"^https?://[0-9a-z-]+(\.[0-9a-z-]+)*\.(example|sim)(/[0-9A-Za-z._~/-]*)?$",
+        terms.CommunicationKind.PHONE: synthetic.FICTIONAL_PHONE,
+        terms.CommunicationKind.EMAIL: r"^[0-9A-Za-z._-]{1,64}@[0-9a-z-]+(\.[0-9a-z-]+)*\.(example|sim)$",
+        terms.CommunicationKind.HANDLE: r"^sim_[0-9A-Za-z_.-]{1,59}$",
+        terms.CommunicationKind.DEVICE: synthetic.SYNTHETIC_NUMBER,
+        terms.CommunicationKind.IP: synthetic.DOCUMENTATION_NETS,
+        terms.CommunicationKind.URL: r"^https?://[0-9a-z-]+(\.[0-9a-z-]+)*\.(example|sim)(/[0-9A-Za-z._~/-]*)?$",
     }.items()
 }
 """What a communication's value looks like, by medium."""
@@ -219,7 +220,7 @@ class Account(Entity):
     """Where money lies or moves."""
 
     kind: Literal["account"]
-    account: voc.AccountKind
+    account: terms.AccountKind
     identifier: Number | None = None
     institution: Line | None = None
     country: Country | None = None
@@ -230,7 +231,7 @@ class Event(Entity):
     """Something that happened, or is expected to, on a day or between two."""
 
     kind: Literal["event"]
-    event: voc.EventKind
+    event: terms.EventKind
     on: Day | None = None
     until: Day | None = None
     crime: voc.CrimeArea | None = None
@@ -250,7 +251,7 @@ class Relationship(Asserted):
 
     from_: Id = Field(alias="from")
     to: Id
-    relation: voc.Relation
+    relation: terms.Relation
     since: Day | None = None
     until: Day | None = None
     text: Text | None = None
@@ -261,27 +262,27 @@ _THINGS: Final = frozenset({"transport", "document", "communication", "account",
 _PLACES: Final = frozenset({"location"})
 _EVENTS: Final = frozenset({"event"})
 _PERSONS: Final = frozenset({"person"})
-_ALL: Final = frozenset(str(kind) for kind in voc.EntityKind)
+_ALL: Final = frozenset(str(kind) for kind in terms.EntityKind)
 
-ENDS: Final[dict[voc.Relation, tuple[frozenset[str], frozenset[str]]]] = {
-    voc.Relation.ASSOCIATE_OF: (_ACTORS, _ACTORS),
-    voc.Relation.FAMILY_OF: (_PERSONS, _PERSONS),
-    voc.Relation.MEMBER_OF: (_ACTORS, frozenset({"organisation"})),
-    voc.Relation.LEADS: (_PERSONS, frozenset({"organisation"})),
-    voc.Relation.RECRUITS: (_ACTORS, _PERSONS),
-    voc.Relation.EXPLOITS: (_ACTORS, _PERSONS),
-    voc.Relation.FACILITATES: (_ACTORS, _ACTORS | _EVENTS),
-    voc.Relation.OWNS: (_ACTORS, _THINGS),
-    voc.Relation.USES: (_ACTORS | _EVENTS, _THINGS),
-    voc.Relation.ISSUED_TO: (frozenset({"document", "account", "communication"}), _ACTORS),
-    voc.Relation.PAYS: (_ACTORS | {"account"}, _ACTORS | {"account"}),
-    voc.Relation.CONTACTS: (_ACTORS | {"communication"}, _ACTORS | {"communication"}),
-    voc.Relation.LOCATED_AT: (_ALL - _PLACES, _PLACES),
-    voc.Relation.PARTICIPATES_IN: (_ACTORS | {"transport"}, _EVENTS),
-    voc.Relation.ROUTE_TO: (_PLACES, _PLACES),
-    voc.Relation.DEPARTS_FROM: (_ACTORS | {"transport"}, _PLACES),
-    voc.Relation.ARRIVES_AT: (_ACTORS | {"transport"}, _PLACES),
-    voc.Relation.CARRIED_BY: (_PERSONS, frozenset({"transport"})),
-    voc.Relation.OCCURRED_AT: (_EVENTS, _PLACES),
+ENDS: Final[dict[terms.Relation, tuple[frozenset[str], frozenset[str]]]] = {
+    terms.Relation.ASSOCIATE_OF: (_ACTORS, _ACTORS),
+    terms.Relation.FAMILY_OF: (_PERSONS, _PERSONS),
+    terms.Relation.MEMBER_OF: (_ACTORS, frozenset({"organisation"})),
+    terms.Relation.LEADS: (_PERSONS, frozenset({"organisation"})),
+    terms.Relation.RECRUITS: (_ACTORS, _PERSONS),
+    terms.Relation.EXPLOITS: (_ACTORS, _PERSONS),
+    terms.Relation.FACILITATES: (_ACTORS, _ACTORS | _EVENTS),
+    terms.Relation.OWNS: (_ACTORS, _THINGS),
+    terms.Relation.USES: (_ACTORS | _EVENTS, _THINGS),
+    terms.Relation.ISSUED_TO: (frozenset({"document", "account", "communication"}), _ACTORS),
+    terms.Relation.PAYS: (_ACTORS | {"account"}, _ACTORS | {"account"}),
+    terms.Relation.CONTACTS: (_ACTORS | {"communication"}, _ACTORS | {"communication"}),
+    terms.Relation.LOCATED_AT: (_ALL - _PLACES, _PLACES),
+    terms.Relation.PARTICIPATES_IN: (_ACTORS | {"transport"}, _EVENTS),
+    terms.Relation.ROUTE_TO: (_PLACES, _PLACES),
+    terms.Relation.DEPARTS_FROM: (_ACTORS | {"transport"}, _PLACES),
+    terms.Relation.ARRIVES_AT: (_ACTORS | {"transport"}, _PLACES),
+    terms.Relation.CARRIED_BY: (_PERSONS, frozenset({"transport"})),
+    terms.Relation.OCCURRED_AT: (_EVENTS, _PLACES),
 }
 """Which kinds of entity may stand at each end of a relation (CNT-31)."""

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exchange.protocol.case_vocabulary import EntityKind, Relation
 from exchange.protocol.content import (
     BLOCKS,
     MAX_ATTACHMENT,
@@ -29,7 +30,7 @@ from exchange.protocol.content import (
 from exchange.protocol.entities import ENDS, Person
 from exchange.protocol.errors import ContentMalformed
 from exchange.protocol.schemas import published, write_schema
-from exchange.protocol.vocabulary import Category, EntityKind, MessageType, PersonCategory, Relation
+from exchange.protocol.vocabulary import Category, MessageType, PersonCategory
 from keys.encoding import b64u, digest, write_json
 
 REPOSITORY = Path(__file__).resolve().parents[3]

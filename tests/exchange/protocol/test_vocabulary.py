@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exchange.protocol import vocabulary
+from exchange.protocol import case_vocabulary, vocabulary
 from exchange.protocol.entities import Person
 from exchange.protocol.vocabulary import (
     DEADLINE_HOURS,
@@ -24,7 +24,7 @@ from exchange.protocol.vocabulary import (
 SPEC = Path(__file__).resolve().parents[3] / "spec" / "vocabulary.md"
 LISTS = {
     name: kind
-    for name, kind in vars(vocabulary).items()
+    for name, kind in [*vars(vocabulary).items(), *vars(case_vocabulary).items()]
     if isinstance(kind, type) and issubclass(kind, StrEnum) and kind is not StrEnum
 }
 
