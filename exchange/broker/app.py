@@ -75,7 +75,7 @@ def open_broker(settings: Settings, clock: Callable[[], datetime], meters: Meter
         check_books(store, log.identity)
         broker = Broker(
             store, log, trust, clock,
-            poll_seconds=settings.poll_seconds, max_queue=settings.max_queue, told=meters.committed,
+            poll_seconds=settings.poll_seconds, max_queue=settings.max_queue, meters=meters,
         )  # fmt: skip
         broker.open()
     except BaseException:

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from exchange.broker.clerk import Books, Clerk, Group, State, from_millis
 from exchange.broker.jobs import AgreementOffer, NoticeGiven, Receipts, RecordFiled, Submission, TrustTakenUp
+from exchange.broker.meters import Meters
 from exchange.broker.store import HeadRow, Reading, Store, prepare
 from exchange.http import problem_bytes
 from exchange.protocol import admission
@@ -51,9 +52,9 @@ class Broker:
         *,
         poll_seconds: float,
         max_queue: int,
-        told: Callable[[Group], None],
+        meters: Meters,
     ) -> None:
-        self._store, self._trust, self._clock, self._poll, self._tell = store, trust, clock, poll_seconds, told
+        self._store, self._trust, self._clock, self._poll, self._meters = store, trust, clock, poll_seconds, meters
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
         self._directory_bytes: tuple[int, bytes] = (-1, b"")
         self._closing = False
@@ -134,7 +135,7 @@ class Broker:
                 jobs.append(self._arrived(line, caller))
                 answers.append(None)
             except Refusal as refusal:
-                answers.append(problem_bytes(refusal))
+                answers.append(self._problem(refusal))
         written = iter(await self.clerk.submit_all(jobs) if jobs else ())
         return b"\n".join([self._line(next(written)) if a is None else a for a in answers]) + b"\n"
 
@@ -150,11 +151,15 @@ class Broker:
 
     def _line(self, answer: Any) -> bytes:
         if isinstance(answer, Refusal):
-            return problem_bytes(answer)
+            return self._problem(answer)
         if isinstance(answer, BaseException):
             raise answer
         line: bytes = answer
         return line
+
+    def _problem(self, refusal: Refusal) -> bytes:
+        self._meters.refused(refusal.code)
+        return problem_bytes(refusal)
 
     # -- mailboxes --
 
@@ -204,7 +209,7 @@ class Broker:
 
     def _committed(self, group: Group, recipients: set[str]) -> None:
         self._wake(recipients)
-        self._tell(group)
+        self._meters.committed(group)
 
     # -- receipts, agreements, records --
 
