@@ -1,4 +1,4 @@
-"""Receipts: what a recipient says, under its signature, became of its messages (RCT-1 to RCT-9).
+"""Receipts: what a recipient says, under its signature, became of its messages (RCT-1 to RCT-6).
 
 One signed batch carries up to 100 items, so that a pair of signatures is spent once for many messages.
 The log gets one entry per item, and each names the batch it came from. What a receipt says is the
