@@ -701,6 +701,19 @@ def test_a_recipient_checks_the_sealed_bytes_itself(on: Stage, honest: bytes) ->
     refused("seal_mismatch", lambda: opened(on, honest, body=parcel.body + b"\0"))
 
 
+@pytest.mark.spec("MSG-6", "MSG-15")
+@pytest.mark.parametrize("member", ["sha256", "len", "commit"])
+def test_each_member_of_the_body_is_checked_on_its_own(on: Stage, honest: bytes, member: str) -> None:
+    wrong = {"sha256": OTHER, "len": payload_of(honest)["body"]["len"] + 1, "commit": OTHER}[member]
+    changed = resigned(honest, on, put("body", member, to=wrong))
+    if member == "commit":
+        verify(parse(changed), on.directory, NOW)
+        refused("commitment_mismatch", lambda: opened(on, changed))
+        return
+    refused("seal_mismatch", lambda: verify(parse(changed), on.directory, NOW))
+    refused("seal_mismatch", lambda: opened(on, changed))
+
+
 RESIGNED = {
     # member: what a recipient says when its sender declares something else, and the log agrees with the sender
     "fed": "federation_mismatch",
