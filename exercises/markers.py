@@ -7,6 +7,7 @@ UTF-16, which is how careless software leaves it. Words must be long enough not 
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +18,12 @@ SHORTEST: Final = 8
 
 def words_of(content: Any) -> set[str]:
     """The strings of a content that are worth looking for: whole values that nobody but the parties knows."""
-    return {text for text in _strings(content) if len(text) >= SHORTEST and (" " in text or "-" in text)}
+    found = {text for text in _strings(content) if len(text) >= SHORTEST and (" " in text or "-" in text)}
+    return {text for text in found if not _DAY.fullmatch(text)}
+
+
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
+"""Days are everybody's."""
 
 
 def _strings(value: Any) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
+from exercises.public_data import Case, PublicDataUnfit, attachment_from_case_examples, case_from_htcds
 from keys.encoding import read_json
 
 SAMPLES: Final = Path(__file__).parent / "samples"
@@ -16,19 +17,27 @@ def sample(name: str) -> dict[str, Any]:
     return dict(read_json((SAMPLES / f"{name}.json").read_bytes(), limit=256 * 1024))
 
 
-def request() -> tuple[dict[str, Any], str]:
-    """The urgent request, and where its content comes from."""
-    return sample("smuggling_route_request"), "a synthetic case of this project"
+def request() -> dict[str, Any]:
+    """The urgent request."""
+    return sample("smuggling_route_request")
 
 
-def victim() -> dict[str, Any]:
-    """The referral of a victim to those who help."""
-    return sample("victim_referral")
+def victim() -> Case:
+    """The referral of a victim to those who help, shaped by public data where that is at hand."""
+    return case_from_htcds()
 
 
-def reply(asked: dict[str, Any]) -> dict[str, Any]:
-    """The answer to the urgent request: the boat's owner and berth."""
-    reference = asked["case"]["reference"]
+def reply(asked: dict[str, Any]) -> Case:
+    """The answer to the urgent request, the boat's owner and berth, with a public investigation attached."""
+    content = _reply(asked["case"]["reference"])
+    try:
+        attachment, source = attachment_from_case_examples()
+    except PublicDataUnfit as unfit:
+        return content, f"a synthetic case of this project, because {unfit}"
+    return {**content, "attachments": [attachment]}, source
+
+
+def _reply(reference: str) -> dict[str, Any]:
     return {
         "v": "ix-case/1",
         "simulation": True,

@@ -54,6 +54,8 @@ class Stage:
     agreements: dict[str, str] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     """What one step found out and a later one needs."""
+    secrets: set[str] = field(default_factory=set)
+    """Passages of the messages, to be looked for where they must not be."""
 
     def __post_init__(self) -> None:
         self.home, self.evidence = self.out / "homes", self.out / "evidence"

@@ -19,6 +19,7 @@ from typing import Any, Final
 from exchange.protocol.log import parse_entry, verify_tlog_proof
 from exercises import theft
 from exercises.desk import until
+from exercises.markers import search, words_of
 from exercises.script import BOAT, reply, request, victim
 from exercises.stage import CAST, REFERRAL, TASK_FORCE, Stage, agencies
 from keys.encoding import read_json, unb64u, write_json
@@ -102,8 +103,7 @@ def _await_force(stage: Stage, party: str, agreement: str) -> None:
 
 def ask(stage: Stage) -> Scene:
     """An urgent request is allowed by a named clause, delivered, opened and answered."""
-    north, south = stage.desk(NORTH), stage.desk(SOUTH)
-    content, source = request()
+    north, south, content = stage.desk(NORTH), stage.desk(SOUTH), request()
     draft = _draft(stage, TASK_FORCE, content, SOUTH)
     forecast = north.check(draft)
     expect(forecast["outcome"] == "permit", "the officer should be told beforehand that this may go")
@@ -116,22 +116,27 @@ def ask(stage: Stage) -> Scene:
     expect(south.open(sent["msg"]) == content, "the recipient should open exactly what was sealed")
     north.await_receipt(sent["msg"], SOUTH, "opened")
 
-    answered = south.send(_draft(stage, TASK_FORCE, reply(content), NORTH, re=sent["msg"]))
+    answer, source = reply(content)
+    answered = south.send(_draft(stage, TASK_FORCE, answer, NORTH, re=sent["msg"]))
     expect(answered["state"] == "sent", f"the answer should be sent, not {answered['state']}")
     north.await_message(answered["msg"])
     told = north.open(answered["msg"])
-    expect(told["answer"], "the answer should be readable")
+    expect(told == answer, "the answer should be read exactly as it was written")
     south.await_receipt(answered["msg"], NORTH, "opened")
     for desk, msg, by in ((north, sent["msg"], SOUTH), (south, answered["msg"], NORTH)):
         _keep_receipts(stage, desk, msg, by)
     _keep_entry_and_message(stage, north, sent)
     stage.facts |= {"request": sent, "content": content}
-    body = _sealed_length(stage, sent["msg"])
+    stage.secrets |= words_of(content) | words_of(answer)
+    body = len(unb64u(read_json(stage.facts["envelope"], limit=1 << 20)["sealed"]["body"]))
     said = (
         f"Northern police ask Southern police, urgently, about the boat {BOAT}. Another boat may sail tonight.",
-        f"An answer is due within 8 hours. The content is {source}.",
+        "An answer is due within 8 hours.",
         "Their node asks the agreements first: clause `ask` allows it. Then it is sealed, signed, kept, and sent.",
         f"Southern police open it and answer: {told['answer']['text']}",
+        f"What is attached to the answer is public data: {source}."
+        if "attachments" in answer
+        else f"Its content is {source}.",
         "Both sides hold signed receipts, delivered and opened, each with a proof that the log has it.",
     )
     sees = {
@@ -157,10 +162,6 @@ def _keep_entry_and_message(stage: Stage, desk: Any, sent: dict[str, Any]) -> No
     stage.facts["envelope"] = write_json(exported["envelope"])
     stage.keep_evidence("messages/request.envelope.json", stage.facts["envelope"])
     stage.keep_evidence(f"proofs/request-{sent['index']}.entry.json", unb64u(sent["entry"]))
-
-
-def _sealed_length(stage: Stage, _: str) -> int:
-    return len(unb64u(read_json(stage.facts["envelope"], limit=1 << 20)["sealed"]["body"]))
 
 
 # 3
@@ -197,7 +198,9 @@ def no_clause(stage: Stage) -> Scene:
 
 def protect(stage: Stage) -> Scene:
     """Victim data is refused to one who may not have it, and delivered under its own clause to the NGO."""
-    south, content = stage.desk(SOUTH), victim()
+    south = stage.desk(SOUTH)
+    content, source = victim()
+    stage.secrets |= words_of(content)
     facts = {"purpose": "victim_protection", "crime": "human_trafficking", "handling": ["H2", "H3"]}
     refused = south.send(_draft(stage, TASK_FORCE, content, FIU, **facts), ruling=True)
     expect((refused["state"], refused["code"]) == ("denied", "forbidden"), "victim data should be forbidden to the FIU")
@@ -221,6 +224,7 @@ def protect(stage: Stage) -> Scene:
         "Clause `no-victims` forbids it, and a clause that forbids beats every clause that permits.",
         "They tell the harbour's victim support: allowed by clause `refer` of the referral protocol, and opened.",
         "It must not be passed on (H2), and it is for care alone (H3).",
+        f"Its content is {source}.",
     )
     sees = {
         "Victim support": f"needs: {', '.join(content['referral']['needs'])}; no name, anonymity was promised",
@@ -228,7 +232,7 @@ def protect(stage: Stage) -> Scene:
         "the broker": "that a victim referral passed, and its categories; not who, where or what happened",
     }
     known = {"forbidden": forbidding, "denial": refused["msg"], "clause": clause, "message": sent["msg"]}
-    return Scene(said, sees, {**known, "index": sent["index"]})
+    return Scene(said, sees, {**known, "index": sent["index"], "content": source})
 
 
 # 5
@@ -326,10 +330,17 @@ def audit(stage: Stage) -> Scene:
         f"{report['log']['size']} entries, one signed root; every signature checked, every decision made again. Clean.",
         *(_disclosed(one) for one in report["disclosures"]),
         *(f"{d['from']} was not allowed to tell {d['to'][0]['id']} ({d['code']})." for d in report["denials"]),
+        f"{len(stage.secrets)} passages of the messages were looked for in all the broker's files: none is there.",
     )
+    found = search(stage.home / "broker", stage.secrets) + search(folder, stage.secrets)
+    expect(not found, f"no word of any message should lie in what the broker keeps: {found[:3]}")
     sees = {"the auditor": "who disclosed what kind of thing to whom, when, why and under which clause; no content"}
     counts = {"entries": report["log"]["size"], "counts": report["counts"]}
-    return Scene(said, sees, {**counts, "findings": [], "disclosures": len(told), "denials": len(report["denials"])})
+    return Scene(
+        said,
+        sees,
+        {**counts, "findings": [], "disclosures": len(told), "denials": len(report["denials"]), "plaintext_found": 0},
+    )
 
 
 def _disclosed(one: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -52,6 +53,7 @@ SAMPLES: Final = Path(__file__).parent / "samples"
 MAX_ROUNDS: Final = 40
 TASK_FORCE: Final = "smuggling-task-force"
 REFERRAL: Final = "victim-referral"
+_plans, _terms = cache(load_plans), cache(load_terms)
 
 
 class Clock:
@@ -169,7 +171,7 @@ class World:
     ) -> None:
         self.home, self.seed, self.clock = home, seed, Clock(start)
         wanted = set(agencies) if agencies is not None else None
-        plans = [plan for plan in load_plans() if wanted is None or plan.id in wanted]
+        plans = [plan for plan in _plans() if wanted is None or plan.id in wanted]
         self.federation = Federation.found(plans, self.clock())
         self.wire = Wire(self.clock, seed)
         self.troubles: list[Refusal] = []
@@ -181,7 +183,7 @@ class World:
             self.start_broker()
             for plan in plans:
                 self._handles[plan.id] = WorldNode(self, plan)
-            terms = load_terms()
+            terms = _terms()
             for name in agreements:
                 if set(terms[name]["parties"]) <= self._handles.keys():
                     self.agreements[name] = self.agree(terms[name])
@@ -261,18 +263,24 @@ class World:
             self.clock.advance(minutes=16)  # longer than anybody pauses before asking again
         raise RuntimeError("the world does not settle; is a fault still planted on the wire?")
 
-    def _round(self) -> int:
-        moved = self.wire.deliver_due()
+    def _round(self) -> bool:
+        """Let everybody do what a running node does by itself, once; says whether anything changed anywhere."""
+        before = self._state()
+        late = self.wire.deliver_due()
         for node in self.nodes:
             try:
-                moved += node.service.retry_outbox() + len(node.collect()) + node.service.post_receipts()
+                node.service.retry_outbox()
+                node.collect()
+                node.service.post_receipts()
             except Refusal as refusal:  # a node that cannot reach the broker tries again in the next round
                 self.troubles.append(refusal)
-        return moved
+        return late > 0 or self._state() != before
+
+    def _state(self) -> list[dict[str, Any]]:
+        return [node.service.state() for node in self.nodes]
 
     def _waiting(self) -> bool:
-        states = [node.service.state() for node in self.nodes]
-        return any(state["outbox"]["pending"] or state["batches_unposted"] for state in states)
+        return any(state["outbox"]["pending"] or state["batches_unposted"] for state in self._state())
 
     def rotate(self, agency: str) -> WorldNode:
         """Give an agency new keys: a record signed by the enrolment authority, filed by the agency itself."""
