@@ -31,7 +31,7 @@ from exchange.protocol.entities import ENDS, Person
 from exchange.protocol.errors import ContentMalformed
 from exchange.protocol.schemas import published, write_schema
 from exchange.protocol.vocabulary import Category, MessageType, PersonCategory
-from keys.encoding import b64u, digest, write_json
+from keys.encoding import b64u, digest, unb64u, write_json
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 SAMPLES = sorted((REPOSITORY / "exercises" / "samples").glob("*.json"))
@@ -466,6 +466,7 @@ def narrative(text: str) -> dict[str, Any]:
         ("call +٤٤٢٠٧٩٤٦٠٠٠", "telephone"),
         ("\u0061ccount 123456789", "nine digits"),
         ("رقم ١٢٣٤٥٦٧٨٩", "nine digits"),
+        ("123456789", "nine digits"),
         ("SIM123456789", "nine digits"),
         ("+998123456", "telephone"),
         ("P<XNMARROW<<TOBIN<<<<<", "machine-readable"),
@@ -495,6 +496,7 @@ def test_text_that_could_be_real_data_is_refused(text: str, word: str) -> None:
         "document SIM-123456789012 of the series SIM-ID-B7-0042",
         "write to duty_desk@south.police.sim, or to x@mail.example.",
         "see https://boats.example/x and http://north.police.sim.",
+        "see HTTPS://BOATS.EXAMPLE and X@MAIL.Example",
         "12345678 and 8765 4321, 3 < 4, a < b",
         "user @ home, @handle, null and void, 1+1",
         "Les personnes secourues ont été accueillies; مرحبا بكم; 欢迎",
@@ -718,8 +720,9 @@ def test_an_attachment_has_a_largest_size() -> None:
 def test_bytes_of_an_attachment_are_not_searched_for_real_data() -> None:
     """CNT-16: attachments are opaque; their digest and category say that they are there."""
     assert "data_attachment" in cats(attachments=[attach("a.txt", "text/plain", bytes(range(256)) * 8)])
-    digits = b64u(bytes.fromhex("d7" * 60))
-    refused(base(attachments=[{**attach("a.txt", "text/plain", b"x"), "data": digits}]), "sha256")
+    digits = attach("a.txt", "text/plain", unb64u("1234567890123456"))
+    assert digits["data"] == "1234567890123456"
+    content_from(base(attachments=[digits]))
 
 
 # --- categories ---------------------------------------------------------------------------------------------
@@ -838,6 +841,10 @@ def test_what_a_manifest_must_declare() -> None:
         ("cats", (*said["cats"], "traf_a_status")),
     ):  # fmt: skip
         assert undeclared(message, **{**said, member: wrong}) == (member,)
+    answer = content_from(sample("refusal"))
+    answered = {**said, "type": "info_refusal", "cats": (), "urgency": "none", "handling": ("H0",)}
+    assert undeclared(answer, **answered) == ("re",)
+    assert undeclared(answer, **{**answered, "re": "x" * 43}) == ()
     plain = content_from(base())
     assert (
         undeclared(plain, **{**said, "type": "spontaneous_info", "cats": (), "urgency": "none", "handling": ("H0",)})
