@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from exchange.broker.store import BooksDamaged, HeadRow, Reading, Store
+from exchange.broker.store import BooksDamaged, HeadRow, Reading, Store, unreadable
 from exchange.protocol.log import verify_checkpoint
 from exchange.protocol.merkle import HASH, HEIGHT, WIDTH, Tree, leaf_hash, root, tiles
 from keys.errors import Refusal
@@ -19,10 +19,16 @@ def check_books(store: Store, log: LogIdentity, *, every_entry: bool = False) ->
     Every tile is hashed again. Of the entries, the newest 256 to 511 are, or with ``every_entry`` all: an
     old entry that was altered does not let this broker sign anything false, and an auditor finds it.
     """
-    with store.reading() as view:
-        head = view.head()
-        for wrong in _findings(view, head, log, every_entry):
-            raise BooksDamaged(f"{wrong}; {_ADVICE}")
+    try:
+        with store.reading() as view:
+            head = view.head()
+            wrong = next(_findings(view, head, log, every_entry), None)
+    except Exception as fault:
+        if not unreadable(fault):
+            raise
+        raise BooksDamaged(f"the database cannot be read ({type(fault).__name__}); {_ADVICE}") from None
+    if wrong:
+        raise BooksDamaged(f"{wrong}; {_ADVICE}")
     return head
 
 

@@ -68,10 +68,19 @@ class Meters:
         return generate_latest(self._registry)
 
 
+class _Stderr:
+    """Where log lines go, whatever standard error is by then."""
+
+    def msg(self, line: str) -> None:
+        sys.stderr.write(line + "\n")
+
+    info = error = msg
+
+
 def new_log() -> Any:
     """A logger that writes one JSON object a line to standard error."""
     return structlog.wrap_logger(
-        structlog.PrintLogger(sys.stderr),
+        _Stderr(),
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -30,6 +30,7 @@ from sqlalchemy import (
     LargeBinary,
     Table,
     bindparam,
+    cast,
     create_engine,
     event,
     func,
@@ -39,7 +40,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import insert as upsert
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import registry
 from sqlalchemy.pool import StaticPool
 from sqlmodel import Field, SQLModel
@@ -326,9 +327,11 @@ _SELECT_EARLIER = (
     .join(ENTRY, ENTRY.c.seq == MESSAGE.c.seq)
     .where(MESSAGE.c.key.in_(bindparam("keys", expanding=True)))
 )
-_SELECT_TILE = select(TILE.c.hashes).where(TILE.c.level == bindparam("level"), TILE.c.number == bindparam("number"))
+# An edit behind our back may leave text where bytes were: whatever it is, it is read as bytes and judged as such.
+_TILE_BYTES, _ENTRY_BYTES = cast(TILE.c.hashes, LargeBinary), cast(ENTRY.c.data, LargeBinary)
+_SELECT_TILE = select(_TILE_BYTES).where(TILE.c.level == bindparam("level"), TILE.c.number == bindparam("number"))
 _SELECT_ENTRIES = (
-    select(ENTRY.c.data).where(ENTRY.c.seq >= bindparam("first"), ENTRY.c.seq < bindparam("end")).order_by(ENTRY.c.seq)
+    select(_ENTRY_BYTES).where(ENTRY.c.seq >= bindparam("first"), ENTRY.c.seq < bindparam("end")).order_by(ENTRY.c.seq)
 )
 _SELECT_MAIL = (
     select(
@@ -378,7 +381,7 @@ class Reading:
         """Where the log ends."""
         row = self._connection.execute(_SELECT_HEAD).one_or_none()
         if row is None:
-            raise BooksDamaged("the books have no head; restore them from a backup")
+            raise BooksDamaged("the books have no head: restore the database from a backup")
         return HeadRow(*row)
 
     def tile(self, level: int, number: int) -> bytes:
@@ -534,3 +537,8 @@ class Writing(Reading):
 def locked(fault: BaseException) -> bool:
     """Tell whether a fault is only that another process holds the write lock for too long."""
     return isinstance(fault, OperationalError) and "locked" in str(fault.orig)
+
+
+def unreadable(fault: BaseException) -> bool:
+    """Tell whether a fault is the database's: a table gone, a page damaged, no database at all."""
+    return isinstance(fault, DatabaseError | sqlite3.DatabaseError)

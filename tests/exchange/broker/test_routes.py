@@ -1,4 +1,4 @@
-"""What becomes of everything that is posted to a broker, and what it shows to whom. `spec/http.md`, `spec/admission.md`."""
+"""What becomes of all that is posted to a broker, and what it shows to whom. `spec/http.md`, `spec/admission.md`."""
 
 from __future__ import annotations
 
