@@ -15,8 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from agencies.node.errors import DraftMalformed
 from agencies.node.office import Office
-from exchange.protocol.content import CaseMessage, derive_categories, parse_content
+from exchange.protocol.content import CaseMessage, derive_categories, parse_content, undeclared
 from exchange.protocol.decision import Decision
+from exchange.protocol.errors import Misdeclared
 from exchange.protocol.matching import Request
 from exchange.protocol.vocabulary import Classification, CrimeArea, Handling, Purpose, Urgency
 from keys.encoding import write_json
@@ -110,9 +111,20 @@ def forecast(office: Office, draft: OfficerDraft, now: datetime) -> Forecast:
         raise DraftMalformed("each recipient is named once, and nobody writes to itself")
     case = parse_content(draft.content_bytes)
     categories = tuple(str(c) for c in derive_categories(case))
+    _must_declare(draft, case, categories)
     if draft.agr is not None:
         return Forecast(draft, case, categories, _ask(office, draft, case, categories, draft.agr, now))
     return _choose(office, draft, case, categories, now)
+
+
+def _must_declare(draft: OfficerDraft, case: CaseMessage, categories: tuple[str, ...]) -> None:
+    """Refuse here, before anything waits or is sealed, what every recipient would reject."""
+    wrong = undeclared(
+        case, type=case.type, purpose=draft.purpose, crime=draft.crime, urgency=draft.urgency, handling=draft.handling,
+        cats=categories, re=draft.re,
+    )  # fmt: skip
+    if wrong:
+        raise Misdeclared(f"the draft does not declare what its content says: {', '.join(f'`{m}`' for m in wrong)}")
 
 
 def _ask(
@@ -137,12 +149,15 @@ def _choose(
     office: Office, draft: OfficerDraft, case: CaseMessage, categories: tuple[str, ...], now: datetime
 ) -> Forecast:
     parties = {office.me, *draft.to}
-    shared = [a.digest for a in office.trust.book.in_force(now) if parties <= set(a.terms.parties)]
+    book = office.trust.book
+    shared = [a.digest for a in book.in_force(now) if parties <= set(a.terms.parties)]
+    if not shared:  # one that lapsed explains more than none
+        shared = [a.digest for a in book.agreements if parties <= set(a.terms.parties)][-1:]
     made = [_ask(office, draft, case, categories, digest, now) for digest in shared]
     permitted = [decision for decision in made if decision.permitted]
     if len(permitted) > 1:
         raise DraftMalformed("several agreements permit this; name the one to send it under")
     if not made:
-        raise DraftMalformed("no agreement in force has all these parties; name one to learn what it says")
+        raise DraftMalformed("no agreement has all these parties; name one to learn what it says")
     chosen = (permitted or made)[0]
     return Forecast(draft.model_copy(update={"agr": chosen.agreement}), case, categories, chosen)
