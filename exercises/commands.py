@@ -50,6 +50,12 @@ def init(
     folder: Annotated[Path, typer.Argument(help="A new or empty folder.", file_okay=False)],
     port: Annotated[int, typer.Option(min=1, max=65000, help="The broker's port; the nodes' follow it.")] = 8400,
     host: Annotated[str, typer.Option(help="Where everybody listens.")] = "127.0.0.1",
+    broker_address: Annotated[
+        str, typer.Option(help="The broker's name and port as nodes call it, if not HOST:PORT.")
+    ] = "",
+    once: Annotated[
+        bool, typer.Option("--once", help="If the folder holds a federation already, leave it be.")
+    ] = False,
 ) -> None:
     """Make a whole simulated federation: root, broker home, and a home for every agency in the profiles.
 
@@ -58,11 +64,16 @@ def init(
     from agencies.profiles import load_plans
     from exercises.federation import Addresses, Federation, settle_on_disk
 
-    if folder.exists() and any(folder.iterdir()):
+    if once and (folder / "federation.json").exists():
+        typer.echo(f"`{folder}` holds a federation already; it is left as it is", err=True)
+        return
+    if folder.exists() and any(path.is_file() for path in folder.rglob("*")):  # folders may be mounted volumes
         raise typer.BadParameter(f"`{folder}` is not empty: a federation begins in a folder of its own")
     plans = load_plans()
     made = Federation.found(plans, datetime.now(UTC))
-    at = Addresses(f"{host}:{port}", {plan.id: f"{host}:{port + n}" for n, plan in enumerate(plans, 1)})
+    at = Addresses(
+        broker_address or f"{host}:{port}", {plan.id: f"{host}:{port + n}" for n, plan in enumerate(plans, 1)}
+    )
     settle_on_disk(made, folder, at)
     typer.echo(made.fed)
     homes = [("broker", folder / "broker", port)]
