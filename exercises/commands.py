@@ -45,6 +45,16 @@ def demo(
         raise typer.Exit(1)
 
 
+@app.command(epilog="Example: ix bench > bench.json")
+def bench(
+    quick: Annotated[bool, typer.Option("--quick", help="A few messages of everything: does it run?")] = False,
+) -> None:
+    """Measure floor, broker, naive broker, sender to opened, and a day, side by side; one JSON on standard output."""
+    from exercises.bench import main
+
+    raise typer.Exit(main(["--quick"] if quick else []))
+
+
 @federation.command("init", epilog="Example: ix federation init sim --port 8400")
 def init(
     folder: Annotated[Path, typer.Argument(help="A new or empty folder.", file_okay=False)],

@@ -127,7 +127,7 @@ def settle_on_disk(federation: Federation, home: Path, at: Addresses, **node_set
     """Write the homes of the broker and of every node, keys encrypted, passphrases in 0600 files beside them."""
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     _settle_authority(federation, home / "federation")
-    _settle_broker(federation, home / "broker", at.broker)
+    settle_broker(federation, home / "broker", at.broker)
     for agency, address in at.nodes.items():
         _settle_node(federation, home / "nodes" / agency, agency, address, at.broker, node_settings)
     agencies = [
@@ -148,10 +148,11 @@ def _settle_authority(federation: Federation, folder: Path) -> None:
     replace_file(folder / "trust.json", federation.directory.to_bytes(), 0o644)
 
 
-def _settle_broker(federation: Federation, folder: Path, address: str) -> None:
+def settle_broker(federation: Federation, folder: Path, address: str, **more: Any) -> None:
+    """Write the broker's home; ``more`` are numbers of its settings."""
     federation.broker.save(folder / "keys.json", _passphrase(folder))
     replace_file(folder / "trust.json", federation.directory.to_bytes(), 0o644)
-    settings = {"fed": federation.fed, "authorities": [address], "listen": address}
+    settings = {"fed": federation.fed, "authorities": [address], "listen": address, **more}
     replace_file(folder / "broker.json", write_json(settings), 0o644)
 
 

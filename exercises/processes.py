@@ -93,6 +93,12 @@ class Processes:
                 raise ChildFailed(f"`{waiting[0].name}` did not become ready:\n{waiting[0].ending()}")
             time.sleep(0.05)
 
+    def must_live(self, *, done: Sequence[str] = ()) -> None:
+        """Raise ``ChildFailed`` if a child has ended that was not ``done``."""
+        for child in self.children.values():
+            if child.process.poll() is not None and child.name not in done:
+                raise ChildFailed(f"`{child.name}` ended with {child.process.returncode}:\n{child.ending()}")
+
     def stop(self, name: str) -> int:
         """Ask one child to leave and wait until it has; kills it if it will not. Says its exit code."""
         child = self.children.pop(name)

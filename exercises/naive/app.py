@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import Depends, FastAPI, HTTPException
 from pydantic import BaseModel
@@ -81,7 +81,7 @@ def create_app(database: Path, directory: Directory, book: PolicyBook) -> FastAP
         return {"status": "ready"}
 
     @app.post("/v1/messages")
-    def submit(body: Submitted, db: Annotated[Session, Depends(session)]) -> Accepted:
+    def submit(body: Submitted, db: Session = Depends(session)) -> Accepted:
         now = datetime.now(UTC)
         try:
             envelope = message.parse(write_json(body.model_dump()))

@@ -1,0 +1,400 @@
+"""``ix bench``: what the exchange costs, all of it measured side by side in one run, as one JSON document.
+
+The floor, the broker over real HTTP (alone and in batches), the naive broker with the same callers, the
+time from sender to opened between real processes, and a day of 4,900 messages among 70 agencies. Messages
+for the broker are composed before its clock runs; the day composes its own. Rounds of floor, single and
+batch alternate, so that a machine that drifts, drifts for all of them; figures are medians of rounds.
+Nothing here knows what would be a good result.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sqlite3
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from agencies.node.broker_client import BrokerClient, new_client
+from exchange.protocol.message import MEDIA_TYPE, NDJSON
+from exercises.bench_load import Pair, compose, content, floor_us, found, pairs, write_post
+from exercises.bench_worker import pack
+from exercises.federation import Federation, settle_broker
+from exercises.load import Volley, fire, write_request
+from exercises.processes import Child, Processes, free_ports
+from keys.encoding import read_json, write_json
+from keys.keystore import replace_file
+
+CALLERS: Final = 32
+BATCH: Final = 50
+BATCH_CALLERS: Final = 4
+PATIENCE: Final = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much is measured."""
+
+    rounds: int = 3
+    single: int = 1200
+    batched: int = 3000
+    naive: int = 600
+    opened: int = 300
+    agencies: int = 70
+    day: int = 4900
+
+
+QUICK: Final = Size(rounds=1, single=64, batched=100, naive=32, opened=10, agencies=14, day=140)
+
+
+@dataclass
+class Bench:
+    """One run."""
+
+    home: Path
+    size: Size
+    say: Callable[[str], None] = lambda _: None
+    rounds: dict[str, list[float]] = field(default_factory=dict)
+
+    def run(self) -> dict[str, Any]:
+        """Measure everything; the document."""
+        began = time.perf_counter()
+        broker = self._broker()
+        naive = self._naive()
+        opened = self._opened()
+        day = self._day()
+        floor, single, batch = (self._median(name) for name in ("floor_us", "broker_single_us", "broker_batch_us"))
+        return {
+            "floor_us": round(floor, 1),
+            "broker_single_us": round(single, 1),
+            "broker_batch_us": round(batch, 1),
+            "single_over_floor": round(single / floor, 2),
+            "batch_over_floor": round(batch / floor, 2),
+            **broker,
+            **opened,
+            **naive,
+            **day,
+            "rounds": {name: [round(value, 1) for value in values] for name, values in self.rounds.items()},
+            "machine": machine(),
+            "seconds": round(time.perf_counter() - began, 1),
+        }
+
+    def _note(self, name: str, value: float) -> None:
+        self.rounds.setdefault(name, []).append(value)
+
+    def _median(self, name: str) -> float:
+        return statistics.median(self.rounds[name])
+
+    # -- the broker over HTTP --
+
+    def _broker(self) -> dict[str, Any]:
+        size, federation = self.size, self._federation("http", 10)
+        self.say("composing messages")
+        singles = _chunks(_composed(federation, size.single), size.rounds)
+        batched = _chunks(_composed(federation, size.batched), size.rounds)
+        with Processes(self.home / "http" / "logs") as processes:
+            broker = _serve(processes, federation, self.home / "http")
+            self._warm(federation, broker)
+            for number in range(size.rounds):
+                self.say(f"broker, round {number + 1} of {size.rounds}")
+                self._note("floor_us", floor_us(federation, [body for _, body in singles[number]]))
+                self._single(federation, broker, singles[number])
+                self._batches(federation, broker, batched[number])
+        rate, p50, p99 = (self._median(name) for name in ("http_msgs_per_s", "http_p50_ms", "http_p99_ms"))
+        envelope = statistics.median(len(body) for chunk in singles for _, body in chunk)
+        return {
+            "http_msgs_per_s": round(rate),
+            "http_batch_msgs_per_s": round(self._median("http_batch_msgs_per_s")),
+            "http_p50_ms": round(p50, 1),
+            "http_p99_ms": round(p99, 1),
+            "callers": CALLERS,
+            "batch": BATCH,
+            "envelope_bytes": int(envelope),
+        }
+
+    def _warm(self, federation: Federation, broker: Child) -> None:
+        """Imports, caches and the first pages: not part of any message."""
+        _permitted(_post(federation, broker, _composed(federation, 40), callers=CALLERS))
+
+    def _single(self, federation: Federation, broker: Child, messages: Sequence[tuple[str, bytes]]) -> None:
+        before = broker.cpu_seconds()
+        volley = _post(federation, broker, messages, callers=CALLERS)
+        self._note("broker_single_us", 1e6 * (broker.cpu_seconds() - before) / len(messages))
+        _permitted(volley)
+        self._note("http_msgs_per_s", len(messages) / volley.seconds)
+        self._note("http_p50_ms", volley.percentile_ms(0.50))
+        self._note("http_p99_ms", volley.percentile_ms(0.99))
+
+    def _batches(self, federation: Federation, broker: Child, messages: Sequence[tuple[str, bytes]]) -> None:
+        by_sender: dict[str, list[bytes]] = {}
+        for sender, body in messages:
+            by_sender.setdefault(sender, []).append(body)
+        posts = [
+            (sender, b"\n".join(bodies[first : first + BATCH]) + b"\n")
+            for sender, bodies in by_sender.items()
+            for first in range(0, len(bodies), BATCH)
+        ]
+        before = broker.cpu_seconds()
+        volley = _post(federation, broker, posts, callers=BATCH_CALLERS, media=NDJSON)
+        self._note("broker_batch_us", 1e6 * (broker.cpu_seconds() - before) / len(messages))
+        _permitted(volley)
+        self._note("http_batch_msgs_per_s", len(messages) / volley.seconds)
+
+    # -- the broker everyone writes first --
+
+    def _naive(self) -> dict[str, Any]:
+        self.say("the naive broker")
+        home, federation = self.home / "naive", found(10, _now())
+        home.mkdir()
+        (home / "trust.json").write_bytes(federation.directory.to_bytes())
+        (home / "agreement.json").write_bytes(federation.agreements["room-0"])
+        (port,) = free_ports(1)
+        messages = _composed(federation, self.size.naive)
+        with Processes(home / "logs") as processes:
+            files: list[str | Path] = [home / "naive.db", home / "trust.json", federation.fed, home / "agreement.json"]
+            arguments = ["exercises.naive", *files, str(port)]
+            child = processes.start("naive", arguments, url=f"http://127.0.0.1:{port}")
+            processes.wait_ready()
+            headers = {"content-type": "application/json"}
+            posts = [write_request("POST", f"{child.url}/v1/messages", body, headers) for _, body in messages]
+            few = max(1, len(posts) // 10)
+            _permitted(fire(child.url, posts[:few], CALLERS))
+            before = child.cpu_seconds()
+            volley = fire(child.url, posts[few:], CALLERS)
+            cpu = 1e6 * (child.cpu_seconds() - before) / len(volley.answers)
+        _permitted(volley)
+        rate = len(volley.answers) / volley.seconds
+        return {
+            "naive_msgs_per_s": round(rate),
+            "naive_us": round(cpu, 1),
+            "http_over_naive": round(self._median("http_msgs_per_s") / rate, 2),
+        }
+
+    # -- from sender to opened --
+
+    def _opened(self) -> dict[str, Any]:
+        self.say("from sender to opened")
+        home, federation = self.home / "opened", self._federation("opened", 2)
+        drawn = [pair for pair in pairs(federation, 2 * self.size.opened) if pair.sender == "agency-00.sim"]
+        with Processes(home / "logs") as processes:
+            broker = _serve(processes, federation, home)
+            sender = _plan(home, "send", federation, broker, ["agency-00.sim"], drawn)
+            recipient = _plan(home, "await", federation, broker, ["agency-01.sim"], drawn)
+            sent, came = self._work(processes, home, [sender, recipient])
+        waits = sorted((came["times"][msg] - at) / 1e6 for msg, at in sent["times"].items())
+        return {
+            "opened_p50_ms": round(waits[len(waits) // 2], 1),
+            "opened_p99_ms": round(waits[min(len(waits) - 1, int(0.99 * len(waits)))], 1),
+            "opened_messages": len(waits),
+        }
+
+    # -- a day of SIENA --
+
+    def _day(self) -> dict[str, Any]:
+        size = self.size
+        self.say(f"a day: {size.day} messages among {size.agencies} agencies")
+        home, federation = self.home / "day", self._federation("day", size.agencies)
+        drawn, agencies = pairs(federation, size.day), sorted(federation.identities)
+        halves = [agencies[0::2], agencies[1::2]]
+        with Processes(home / "logs") as processes:
+            broker = _serve(processes, federation, home)
+            plans = [
+                _plan(home, "day", federation, broker, half, drawn, name=f"day-{n}") for n, half in enumerate(halves)
+            ]
+            before = broker.cpu_seconds()
+            done = self._work(processes, home, plans)
+            cpu = broker.cpu_seconds() - before
+        began = min(one["began"] for one in done)
+        took = {name: (max(one[name] for one in done) - began) / 1e9 for name in ("sent", "done", "receipted")}
+        logged = _logged(home / "broker" / "broker.db")
+        expected = {"disclosure": size.day, "delivered": size.day, "opened": size.day}
+        if logged != expected or sum(one["opened"] for one in done) != size.day:
+            raise RuntimeError(f"the day is not whole: {logged} in the log, {expected} expected")
+        return {
+            "siena_day_s": round(took["done"], 2),
+            "siena": {
+                "messages": size.day,
+                "agencies": size.agencies,
+                "sent_s": round(took["sent"], 2),
+                "opened_and_receipted_s": round(took["done"], 2),
+                "senders_have_receipts_s": round(took["receipted"], 2),
+                "broker_cpu_s": round(cpu, 2),
+                "log_entries": logged,
+            },
+        }
+
+    # -- what they share --
+
+    def _federation(self, name: str, agencies: int) -> Federation:
+        federation = found(agencies, _now())
+        (self.home / name).mkdir()
+        return federation
+
+    def _work(self, processes: Processes, home: Path, plans: Sequence[Path]) -> list[dict[str, Any]]:
+        """Start workers, let them go together, and wait for what they found."""
+        for plan in plans:
+            processes.start(plan.stem, ["exercises.bench_worker", plan])
+        _await(processes, [plan.with_suffix(".ready") for plan in plans])
+        (home / "go").touch()
+        _await(processes, [plan.with_suffix(".done") for plan in plans])
+        return [read_json(plan.with_suffix(".done").read_bytes(), limit=64 << 20) for plan in plans]
+
+
+def _composed(federation: Federation, count: int) -> list[tuple[str, bytes]]:
+    drawn = pairs(federation, count)
+    return [(pair.sender, body) for pair, body in zip(drawn, compose(federation, drawn), strict=True)]
+
+
+def _chunks(messages: Sequence[tuple[str, bytes]], count: int) -> list[Sequence[tuple[str, bytes]]]:
+    each = len(messages) // count
+    return [messages[n * each : (n + 1) * each] for n in range(count)]
+
+
+def _serve(processes: Processes, federation: Federation, home: Path) -> Child:
+    """Start the broker as anybody would, with the agreements in its log."""
+    (port,) = free_ports(1)
+    address = f"127.0.0.1:{port}"
+    settle_broker(federation, home / "broker", address, rate=100_000, burst=1_000_000)
+    arguments: list[str | Path] = ["ix", "broker", "serve", home / "broker", "--port", str(port)]
+    arguments += ["--passphrase-file", home / "broker" / "passphrase"]
+    broker = processes.start("broker", arguments, url=f"http://{address}")
+    processes.wait_ready()
+    for signed in federation.agreements.values():
+        party = read_json(_payload(signed), limit=1 << 16)["parties"][0]
+        with closing(new_client(broker.url)) as line:
+            signer = federation.identities[party].transport
+            BrokerClient(line, broker.url, signer, lambda: federation.directory, _now).offer_agreement(signed)
+    return broker
+
+
+def _payload(signed: bytes) -> bytes:
+    from keys.signing import parse_statement
+
+    return parse_statement(signed).payload
+
+
+def _post(
+    federation: Federation,
+    broker: Child,
+    messages: Sequence[tuple[str, bytes]],
+    *,
+    callers: int,
+    media: str = MEDIA_TYPE,
+) -> Volley:
+    posts = [write_post(broker.url, federation.identities[sender], body, media) for sender, body in messages]
+    return fire(broker.url, posts, callers)
+
+
+def _permitted(volley: Volley) -> None:
+    """A figure counts only if every message was admitted."""
+    for answer in volley.answers:
+        lines = answer.body.splitlines()
+        if answer.status != 200 or not all(json.loads(line).get("outcome") == "permit" for line in lines):
+            raise RuntimeError(f"a message was not admitted: {answer.status} {answer.body[:300]!r}")
+
+
+def _plan(
+    home: Path,
+    act: str,
+    federation: Federation,
+    broker: Child,
+    agencies: Sequence[str],
+    drawn: Sequence[Pair],
+    *,
+    name: str = "",
+) -> Path:
+    mine = set(agencies)
+    send: dict[str, list[dict[str, str]]] = {}
+    for pair in drawn if act != "await" else ():
+        if pair.sender in mine:
+            send.setdefault(pair.sender, []).append({"to": pair.recipient, "agr": pair.agreement})
+    plan = {
+        "act": act,
+        "broker": broker.url,
+        "fed": federation.fed,
+        "trust": federation.directory.to_bytes().decode(),
+        "identities": [pack(federation.identities[agency]) for agency in agencies],
+        "send": send,
+        "expected": sum(pair.recipient in mine for pair in drawn),
+        "facts": {
+            "purpose": "prevent",
+            "crime": "immigrant_smuggling",
+            "class": "restricted",
+            "handling": ["H0"],
+            "urgency": "none",
+        },
+        "content": read_json(content(), limit=1 << 20),
+    }
+    path = home / f"{name or act}.json"
+    replace_file(path, write_json(plan))
+    return path
+
+
+def _await(processes: Processes, files: Sequence[Path]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not all(path.exists() for path in files):
+        processes.must_live(done=[path.stem for path in files if path.exists()])
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"waited in vain for {[path.name for path in files if not path.exists()]}")
+        time.sleep(0.01)
+
+
+def _logged(database: Path) -> dict[str, int]:
+    """What the log holds, by kind; receipts by what they say."""
+    found: dict[str, int] = {}
+    with closing(sqlite3.connect(database)) as books:
+        for (data,) in books.execute("SELECT data FROM entry"):
+            entry = json.loads(data)
+            kind = entry["status"] if entry["typ"] == "receipt" else entry["typ"]
+            found[kind] = found.get(kind, 0) + 1
+    return {kind: found.get(kind, 0) for kind in ("disclosure", "delivered", "opened")}
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def machine() -> dict[str, Any]:
+    """What this was measured on."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        model = names[0] if names else model
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "cpu": model,
+        "cores": cores,
+        "load_before": round(os.getloadavg()[0], 2),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+        "fsync": "journal_mode=WAL, synchronous=FULL",
+        "when": _now().isoformat(timespec="seconds"),
+    }
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the bench and print one JSON document on standard output; progress goes to standard error."""
+    size = QUICK if "--quick" in arguments else Size()
+
+    def say(what: str) -> None:
+        sys.stderr.write(f"bench: {what}\n")
+
+    with tempfile.TemporaryDirectory(prefix="ix-bench-") as home:
+        document = Bench(Path(home), size, say).run()
+    sys.stdout.write(json.dumps({"quick": size is QUICK, **document}, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
