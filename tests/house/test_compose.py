@@ -17,7 +17,7 @@ import yaml
 from tests.house.command_line import unknown
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
-HOME = "/srv/ix/"
+HOME = "/srv/ix"
 
 
 @pytest.fixture(scope="module")
@@ -83,13 +83,20 @@ def test_what_can_be_written_is_a_named_volume_or_memory(
         for mount in service.get("volumes", []):
             source, target = mount.split(":")[:2]
             assert source in compose["volumes"], f"{name}: `{mount}` is not a named volume"
-            assert target.startswith(HOME), name
+            assert f"{target}/".startswith(f"{HOME}/"), name
         assert all(mount.startswith("/tmp:") for mount in service.get("tmpfs", [])), name
 
 
 def test_no_two_servers_share_a_volume(servers: dict[str, dict[str, Any]]) -> None:
     mounted = [mount.split(":")[0] for service in servers.values() for mount in service.get("volumes", [])]
     assert len(mounted) == len(set(mounted))
+
+
+def test_the_root_keys_are_where_no_server_reaches(services: dict[str, dict[str, Any]]) -> None:
+    holders = {
+        name for name, service in services.items() for mount in service["volumes"] if mount.startswith("federation:")
+    }
+    assert holders == {"init"}
 
 
 def test_the_broker_alone_is_published_and_on_loopback_only(servers: dict[str, dict[str, Any]]) -> None:
