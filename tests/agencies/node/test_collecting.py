@@ -1,4 +1,4 @@
-"""Collecting: what is shown, what is rejected with which code, and that a crash shows nothing twice (NODE-41 to NODE-45)."""
+"""Collecting: what is shown, what is rejected and why, and that a crash shows nothing twice (NODE-41 to NODE-45)."""
 
 from __future__ import annotations
 

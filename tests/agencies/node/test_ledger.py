@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import UTC, datetime
 
@@ -60,7 +61,7 @@ def test_a_reason_that_says_nothing_is_refused(text: str) -> None:
         "Searching the boat that landed on Sunday",
         "Suche nach dem Boot vom vergangenen Sonntag",
         "البحث عن القارب الذي وصل يوم الأحد الماضي",
-        "Пошук човна, який прибув у неділю ввечері",
+        "Les deux frères ont été vus près du port",
     ],
 )
 def test_a_sentence_in_any_language_is_a_reason(text: str) -> None:
@@ -74,10 +75,8 @@ def test_the_code_comes_from_the_list() -> None:
 
 @given(st.text(max_size=60))
 def test_any_text_is_taken_or_refused(text: str) -> None:
-    try:
+    with contextlib.suppress(JustificationRefused):
         assert 20 <= len(justify("training", text).text) <= 2000
-    except JustificationRefused:
-        pass
 
 
 @pytest.mark.spec("NODE-51")
