@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from exchange.broker.routes import read_mailbox_query
+from exchange.commands_audit import app as audit
+from exchange.protocol.audit import verify_export
 from exchange.protocol.log import bundle, parse_entry, verify_checkpoint, verify_tlog_proof
 from exchange.protocol.merkle import Tree, entries_path, leaf_hash, tile_path, tiles
 from exchange.protocol.message import MEDIA_TYPE, NDJSON, Parcel, open_parcel, parse
-from keys.ceremony import enrol, revoke, rotate
+from keys.ceremony import amend, enrol, revoke, rotate
 from keys.encoding import unb64u
 from keys.errors import Refusal
 from keys.keystore import Identity
@@ -487,6 +490,31 @@ def test_a_rotated_transport_key_takes_over(office: Office) -> None:
 
 
 # --- the log -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.spec("ADM-9", "ADM-14", "LOG-42")
+def test_an_auditor_finds_nothing_in_a_log_with_everything_in_it(office: Office, tmp_path: Path) -> None:
+    agreement = office.agree(NORTH, SOUTH, NGO)
+    envelopes = [office.cast.compose(agreement, *to) for to in ((SOUTH,), (NGO,), (SOUTH, NGO))]
+    office.submit_batch(envelopes)
+    office.statement(
+        SOUTH, "/v1/receipts", office.cast.receipts(SOUTH, office.clock.now, (digest_of(envelopes[0]), "opened"))
+    )
+    record = office.cast.directory.agency(FIU)
+    wider = amend(office.cast.fed, record, office.cast.enrolment, now=office.clock.now, roles=("fiu", "police"))
+    office.statement(FIU, "/v1/records", wider)
+    office.statement(NGO, "/v1/agreements", office.cast.notice("leave", agreement, NGO, office.clock.now).to_bytes())
+    office.clock.advance(seconds=2)
+    office.submit(office.cast.compose(agreement, now=office.clock.now))
+    done = CliRunner().invoke(audit, ["export", "--from", str(tmp_path), "--out", str(tmp_path / "evidence")])
+    assert done.exit_code == 0, done.output
+    report = verify_export(
+        lambda path: (tmp_path / "evidence" / path).read_bytes() if (tmp_path / "evidence" / path).is_file() else None,
+        fed=office.cast.fed,
+        now=office.clock.now,
+    )
+    assert [finding.sentence for finding in report.findings] == []
+    assert (len(report.disclosures), len(report.denials)) == (1, 3)
 
 
 @pytest.mark.spec("HTTP-42", "LOG-13")
