@@ -78,6 +78,8 @@ def new_profile(agency: str, officers: Iterable[Officer]) -> Profile:
     """Gather officers into a profile, each id once."""
     listed = list(officers)
     for officer in listed:
+        if not officer.id or any(c <= " " for c in officer.id):
+            raise SettingsRefused("an officer's id is not empty and has no spaces")
         if not officer.roles:
             raise SettingsRefused(f"officer `{officer.id}` has no role")
         if OfficerRole.AUDITOR in officer.roles and len(officer.roles) > 1:
@@ -101,8 +103,6 @@ def _read_officer(item: Any) -> Officer:
         raise SettingsRefused("an officer has exactly the members `id`, `display`, `roles` and `passphrase`")
     if not all(type(item[m]) is str for m in ("id", "display", "passphrase")) or type(item["roles"]) is not list:
         raise SettingsRefused("an officer's members are strings, and `roles` a list")
-    if not item["id"] or any(c <= " " for c in item["id"]):
-        raise SettingsRefused("an officer's id is not empty and has no spaces")
     try:
         roles = frozenset(OfficerRole(role) for role in item["roles"])
     except ValueError:

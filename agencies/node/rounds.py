@@ -37,10 +37,10 @@ class Rounds:
             self._threads.append(thread)
 
     def stop(self) -> None:
-        """Ask both loops to end; a long poll under way is left to end by itself."""
+        """Ask both loops to end; a long poll under way is left to end by itself, for nothing in memory matters."""
         self._stop.set()
         for thread in self._threads:
-            thread.join(timeout=2 * self._every)
+            thread.join(timeout=0.5)
 
     def _loop(self, job: Callable[[int], bool]) -> None:
         turn = 0
