@@ -64,7 +64,7 @@ lint: $(READY) ## style, types and import rules alone
 
 .PHONY: crash
 crash: $(READY) ## kill the broker N times under load and audit the books after each (N=50)
-	@CRASH_N=$(N) $(BIN)/python -m pytest -q -p no:randomly -k crash tests/journeys $(ARGS)
+	@CRASH_N=$(N) $(BIN)/python -m pytest -q -p no:randomly -s tests/exchange/broker/test_crash.py $(ARGS)
 
 .PHONY: bench
 bench: $(READY) ## measure, side by side in one run, and print one JSON document
