@@ -23,12 +23,11 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, Final, Protocol
 
-from sqlalchemy import Table
-
 from exchange.broker.store import (
     ENTRY,
     MAIL,
     BooksDamaged,
+    BookTable,
     Earlier,
     HeadMoved,
     HeadRow,
@@ -90,7 +89,7 @@ class Page:
         self.view, self.state, self.now, self.earlier = view, state, now, earlier
         self.size = head.size
         self.entries: list[bytes] = []
-        self.rows: dict[Table, list[Row]] = {}
+        self.rows: dict[BookTable, list[Row]] = {}
         self.recipients: set[str] = set()
         self.outcomes: dict[tuple[str, str], int] = {}
         self.found: dict[Any, Any] = {}
@@ -111,7 +110,7 @@ class Page:
         (entry,) = self.view.entries(seq, seq + 1)
         return entry
 
-    def add(self, table: Table, *row: Any) -> None:
+    def add(self, table: BookTable, *row: Any) -> None:
         """Add a row to a table: every column, in the table's order."""
         rows = self.rows.get(table)
         if rows is None:
