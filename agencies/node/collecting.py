@@ -262,7 +262,7 @@ class Collecting:
     def _post(self, row: Any) -> bool:
         office = self._office
         try:
-            office.broker.receipts(row.jws)
+            unwanted = office.broker.receipts(row.jws)
         except BrokerRefused as refusal:
             if refusal.lasting:
                 self._give_up(row, refusal)
@@ -270,6 +270,8 @@ class Collecting:
             return self._put_off(row, refusal)
         except BrokerUnreachable as refusal:
             return self._put_off(row, refusal)
+        if unwanted:
+            office.keep_evidence("receipts_refused", items=unwanted)
         with office.store.writing() as books:
             books.set_batch(row.n, {"state": "posted", "due": None, "problem": None})
         return True

@@ -147,7 +147,13 @@ def request_key(one: Wanted, officer: Officer) -> str | None:
 
 
 def request_digest(one: Wanted) -> str:
-    return digest(write_json({"draft": one.draft.to_json(), "ruling": one.ruling}))
+    """What makes a request the same request: the draft, member for member, and whether a ruling is wanted."""
+    draft = one.draft
+    facts = [
+        *draft.to, "", draft.agr or "", draft.purpose, draft.crime, draft.class_, *draft.handling, "", draft.urgency,
+        draft.re or "", str(draft.days), "ruling" if one.ruling else "",
+    ]  # fmt: skip
+    return digest("\n".join(facts).encode() + b"\n" + draft.content_bytes)
 
 
 def loads(letters: Sequence[Letter]) -> list[list[Letter]]:

@@ -184,10 +184,9 @@ class Sending:
             reasons = seen.reasons
             return row, replace(act, act=Act.ATTEMPT_DENIED, outcome=seen.decision.code, reasons=reasons), None
         row["content"] = office.vault.lock(draft.content_bytes, f"outbox content {ref}")
-        row["act"] = lock_act(office.vault, ref, act)
         if seen.waits:
-            waiting = write_json({**draft.to_json(), "content": {}})
-            row |= {"state": "pending_release", "draft": office.vault.lock(waiting, f"outbox draft {ref}")}
+            waiting = office.vault.lock(write_json({**draft.to_json(), "content": {}}), f"outbox draft {ref}")
+            row |= {"state": "pending_release", "draft": waiting, "act": lock_act(office.vault, ref, act)}
             return row, None, None
         letter = self._compose(ref, seen, officer.id, act, now)
         return row | self._ready(letter, now), None, letter

@@ -69,8 +69,11 @@ class Node:
         self.watch = LogWatch(self.office)
         self.sending = Sending(self.office)
         self.collecting = Collecting(self.office, self.watch, self.refresh)
-        with store.writing() as books:
-            books.wake(stamp(clock()))
+        with store.reading() as books:
+            pending = books.count("outbox", state="pending")
+        if pending:
+            with store.writing() as books:
+                books.wake(stamp(clock()))
         if trust.doubts:
             self.office.keep_evidence("agreements", wrong=trust.doubts)
 

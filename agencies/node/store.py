@@ -12,11 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import (
     Connection,
+    Index,
     LargeBinary,
     Row,
     Table,
@@ -29,12 +31,14 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import registry
+from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlmodel import Field, SQLModel
 
 Values = Mapping[str, Any]
-SCHEMA: Final = "1"
+SCHEMA: Final = 1
 
 
 class _Base(SQLModel, registry=registry()):
@@ -217,11 +221,13 @@ class Store:
         self._engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
         event.listen(self._engine, "connect", _prepare)
         event.listen(self._engine, "begin", _begin)
-        _Base.metadata.create_all(self._engine)
-        with self.writing() as books:
-            if books.meta("schema", SCHEMA) != SCHEMA:
-                raise RuntimeError(f"the database is not of schema {SCHEMA}")
-            books.set_meta("schema", SCHEMA)
+        with self._engine.connect().execution_options(ix_writes=True) as connection, connection.begin():
+            version = connection.exec_driver_sql("PRAGMA user_version").scalar()
+            if version not in (0, SCHEMA):
+                raise RuntimeError(f"the database is of schema {version}; this node writes schema {SCHEMA}")
+            if version == 0:
+                for statement in _schema():
+                    connection.exec_driver_sql(statement)
 
     @contextmanager
     def writing(self) -> Iterator[Books]:
@@ -238,6 +244,20 @@ class Store:
     def close(self) -> None:
         """Let go of the file."""
         self._engine.dispose()
+
+
+@cache
+def _schema() -> tuple[str, ...]:
+    """What makes an empty file these books, written out once for however many nodes a process has."""
+    dialect = sqlite.dialect()
+    tables = [str(CreateTable(table).compile(dialect=dialect)) for table in _Base.metadata.sorted_tables]
+    indexes = [CreateIndex(index) for table in _Base.metadata.sorted_tables for index in _sorted_indexes(table)]
+    return (*tables, *(str(index.compile(dialect=dialect)) for index in indexes), f"PRAGMA user_version={SCHEMA}")
+
+
+def _sorted_indexes(table: Table) -> list[Index]:
+    """A table's indexes, always in one order."""
+    return sorted(table.indexes, key=lambda index: str(index.name))
 
 
 def _prepare(connection: Any, _: Any) -> None:

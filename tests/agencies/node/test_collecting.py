@@ -398,3 +398,14 @@ def test_an_unreachable_broker_leaves_the_cursor_where_it_was(world: World, nort
     with world.wire.cut(SOUTH), pytest.raises(BrokerUnreachable):
         south.service.collect()
     assert south.collect() == [sent.msg]
+
+
+def test_an_item_the_broker_would_not_log_is_kept_as_evidence(north: WorldNode, south: WorldNode) -> None:
+    sent = north.send(REQUEST, SOUTH)
+    with south.store.writing() as books:
+        books.add("owed", [{"msg": "A" * 43, "status": "delivered", "code": None}])
+    south.collect()
+    north.collect()
+    assert north.receipts(sent.msg or "") == [(SOUTH, "delivered")]
+    (kept,) = south.service.evidence(south.officer("auditor"))
+    assert [item["problem"]["code"] for item in kept["detail"]["items"]] == ["receipt_not_theirs"]

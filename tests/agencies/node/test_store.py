@@ -68,7 +68,7 @@ def test_writers_wait_for_one_another_and_readers_for_nobody(store: Store) -> No
 def test_books_of_another_schema_are_not_touched(tmp_path: Path) -> None:
     Store(tmp_path / "node.db").close()
     other = sqlite3.connect(tmp_path / "node.db", isolation_level=None)
-    other.execute("UPDATE meta SET value = '99' WHERE name = 'schema'")
+    other.execute("PRAGMA user_version=99")
     other.close()
     with pytest.raises(RuntimeError, match="schema"):
         Store(tmp_path / "node.db")
