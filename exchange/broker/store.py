@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     Column,
@@ -186,8 +186,7 @@ class HeadRow:
     version: int
 
 
-@dataclass(frozen=True, slots=True)
-class Earlier:
+class Earlier(NamedTuple):
     """What became of an envelope that was judged before."""
 
     key: str
@@ -481,6 +480,8 @@ _INSERTS: Final[Mapping[Table, str]] = {
     TRUST: _adding(TRUST, "digest", "jws"),  # a record signed again by a newer enrolment key
     MAIL: _adding(MAIL),
 }
+BookTable = Table
+"""A table of the books, as the clerk names one: only this module imports SQL."""
 _IN_ORDER: Final = tuple(_INSERTS)
 """Tables rows are added to, those that are referred to first."""
 
