@@ -176,21 +176,23 @@ class Books:
 
     def __init__(self, head: HeadRow, tree: Tree, state: State, decided: datetime) -> None:
         self.head, self.tree, self.state, self.decided = head, tree, state, decided
-        self._note = head.checkpoint.replace("\n", "\\n")
+        self._note = head.checkpoint.encode().replace(b"\n", b"\\n") + b'"'
 
     def proof(self, seq: int) -> str:
         """The tlog-proof of an entry under the newest checkpoint known here."""
         return tlog_proof(seq, self.tree.inclusion(seq, self.head.size), self.head.checkpoint)
 
-    def proof_json(self, seq: int) -> str:
+    def proof_json(self, seq: int) -> bytes:
         """The same as a JSON string; the checkpoint, most of it, is escaped once for all proofs under it.
 
-        A proof holds base64, digits, line ends and the log's origin, which settings keep free of anything
-        else that JSON would escape.
+        A proof holds base64, digits, line ends and the log's origin, in which JSON escapes nothing but the
+        line ends (``sign_checkpoint`` and settings see to the origin).
         """
         path = b"".join([b2a_base64(item) for item in self.tree.inclusion(seq, self.head.size)])
-        hashes = path.decode("ascii").replace("\n", "\\n")
-        return f'"{PROOF_HEADER}\\nindex {seq}\\n{hashes}\\n{self._note}"'
+        return b'"%s\\nindex %d\\n%s\\n%s' % (_HEADER, seq, path.replace(b"\n", b"\\n"), self._note)
+
+
+_HEADER: Final = PROOF_HEADER.encode()
 
 
 @dataclass(slots=True)

@@ -83,10 +83,14 @@ class Submission:
         found = self._found
         if found is None:
             raise AssertionError("a job is answered after it was written")
-        return (
-            f'{{"outcome":"{found.outcome}","code":"{found.code}","msg":"{found.digest}","entry":"{b64u(found.entry)}",'
-            f'"proof":{books.proof_json(found.seq)},"explanation":{found.explanation or "null"}}}'
-        ).encode()
+        return b'{"outcome":"%s","code":"%s","msg":"%s","entry":"%s","proof":%s,"explanation":%s}' % (
+            found.outcome.encode(),
+            found.code.encode(),
+            found.digest.encode(),
+            b64u(found.entry).encode(),
+            books.proof_json(found.seq),
+            b"null" if found.explanation is None else found.explanation.encode(),
+        )
 
 
 def _signatures(statement: Statement) -> str:
@@ -139,7 +143,7 @@ def _result(books: Books, item: ReceiptItem, *found: Any) -> bytes:
     head = f'{{"msg":"{item.msg}","status":"{item.status.value}",'.encode()
     if len(found) == 1:
         return head + b'"problem":' + problem_bytes(found[0]) + b"}"
-    return head + f'"entry":"{b64u(found[1])}","proof":{books.proof_json(found[0])}}}'.encode()
+    return head + b'"entry":"%s","proof":%s}' % (b64u(found[1]).encode(), books.proof_json(found[0]))
 
 
 @dataclass(frozen=True, slots=True)

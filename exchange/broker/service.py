@@ -178,7 +178,7 @@ class Broker:
         books = self.clerk.refresh()
         with self._store.reading() as view:
             rows = view.mail(caller, after, limit)
-        items: list[str] = []
+        items: list[bytes] = []
         size = 0
         for row in rows:
             if row.seq >= books.head.size or size > MAX_PAGE_BYTES:
@@ -188,7 +188,7 @@ class Broker:
             after = row.seq
         if not items:
             return None
-        return f'{{"items":[{",".join(items)}],"next":{after}}}'.encode()
+        return b'{"items":[%s],"next":%d}' % (b",".join(items), after)
 
     async def _mail_or(self, seconds: float, caller: str) -> None:
         """Wait for mail of this caller or for so many seconds, whichever comes first."""
@@ -241,8 +241,8 @@ class Broker:
                 if row.seq is not None or caller in row.parties.split(" ")
             ]
             notices = [_logged(row, books, view) for row in view.notices()]
-        lists = ",".join(filter(None, agreements)), ",".join(filter(None, notices))
-        return f'{{"agreements":[{lists[0]}],"notices":[{lists[1]}]}}'.encode()
+        lists = b",".join(filter(None, agreements)), b",".join(filter(None, notices))
+        return b'{"agreements":[%s],"notices":[%s]}' % lists
 
     async def file_record(self, data: bytes, caller: str) -> bytes:
         """Take the next version of an agency's record."""
@@ -319,26 +319,29 @@ def _arrive(arrival: asyncio.Future[None]) -> None:
         arrival.set_result(None)
 
 
-def _item(row: Any, books: Books) -> str:
+def _item(row: Any, books: Books) -> bytes:
     """One mailbox item (HTTP-34). Every part is base64url, digits, or JSON that was written here."""
-    proved = f'"entry":"{b64u(row.entry)}","proof":{books.proof_json(row.seq)}}}'
-    head = f'{{"kind":"{row.kind}","seq":{row.seq},'
+    seq: int = row.seq
+    proved = b'"entry":"%s","proof":%s}' % (b64u(row.entry).encode(), books.proof_json(seq))
+    head = b'{"kind":"%s","seq":%d,' % (row.kind.encode(), seq)
     if row.kind == "receipt":
-        return f'{head}"batch":{row.jws},{proved}'
+        return b'%s"batch":%s,%s' % (head, row.jws.encode(), proved)
     if row.kind != "message":
-        return f'{head}"statement":{row.jws},{proved}'
+        return b'%s"statement":%s,%s' % (head, row.jws.encode(), proved)
     if row.body is None or row.wrap is None:
-        return f'{{"kind":"expired","seq":{row.seq},"msg":"{row.digest}",{proved}'
-    sealed = f'"wrap":"{b64u(row.wrap)}","body":"{b64u(row.body)}"'
-    return f'{head}"payload":"{row.payload}","signatures":{row.signatures},{sealed},{proved}'
+        return b'{"kind":"expired","seq":%d,"msg":"%s",%s' % (seq, row.digest.encode(), proved)
+    return b'%s"payload":"%s","signatures":%s,"wrap":"%s","body":"%s",%s' % (
+        head, row.payload.encode(), row.signatures.encode(), b64u(row.wrap).encode(), b64u(row.body).encode(), proved,
+    )  # fmt: skip
 
 
-def _logged(row: Any, books: Books, view: Reading) -> str:
+def _logged(row: Any, books: Books, view: Reading) -> bytes:
     """An agreement or notice with its place in the log, if it has one that this view knows (HTTP-39)."""
+    statement: bytes = row.jws.encode()
     if row.seq is None:
-        return f'{{"statement":{row.jws}}}'
+        return b'{"statement":%s}' % statement
     if row.seq >= books.head.size:
-        return ""
+        return b""
     (entry,) = view.entries(row.seq, row.seq + 1)
-    proved = f'"entry":"{b64u(entry)}","proof":{books.proof_json(row.seq)}'
-    return f'{{"statement":{row.jws},"seq":{row.seq},{proved}}}'
+    proof = books.proof_json(row.seq)
+    return b'{"statement":%s,"seq":%d,"entry":"%s","proof":%s}' % (statement, row.seq, b64u(entry).encode(), proof)
