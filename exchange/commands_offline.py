@@ -1,4 +1,4 @@
-"""``ix seal``, ``ix open`` and ``ix inspect``: messages as files, with no server (CLI-20 to CLI-27, `spec/cli.md`).
+"""``ix seal``, ``ix open`` and ``ix inspect``: messages as files, with no server (CLI-20 to CLI-23, `spec/cli.md`).
 
 Key file in, envelope out, and back: so that somebody who writes another implementation can compare bytes.
 Nothing here speaks to a network, and nothing is looked up: the federation is the trust file given, pinned
@@ -8,7 +8,6 @@ by its id. ``seal`` asks no agreement whether the message may pass; only a node 
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from exchange.protocol import message
 from exchange.protocol.content import parse_content
 from exchange.protocol.errors import NotAddressedToMe, SealMismatch
 from exchange.protocol.vocabulary import Classification, CrimeArea, Handling, Purpose, Urgency
+from keys.commands import PassphraseFile, read_passphrase
 from keys.encoding import b64u, digest, instant, read_json, unb64u, write_json
 from keys.errors import Refusal
 from keys.keystore import Identity
@@ -45,14 +45,13 @@ MaybeTrustFile = Annotated[
 ]
 Fed = Annotated[str, typer.Option("--fed", envvar="IX_FED", help="The pinned federation id.")]
 MaybeFed = Annotated[str, typer.Option("--fed", envvar="IX_FED", help="The pinned federation id.")]
-PassphraseFile = Annotated[
-    Path | None,
-    typer.Option("--passphrase-file", dir_okay=False, help="A 0600 file holding the passphrase; else IX_PASSPHRASE."),
-]
 At = Annotated[str, typer.Option("--at", help="Judge as of this instant, 2026-11-21T16:20:00Z; else now.")]
 
 
-@app.command()
+@app.command(
+    epilog="Example: ix seal case.json --key north/keys.json --trust trust.json --fed $FED --to south.police.sim "
+    "--agreement $AGR -o envelope.json"
+)
 def seal(
     content: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The case message, JSON.")],
     key: KeyFile,
@@ -77,9 +76,6 @@ def seal(
 
     What the manifest declares is read from the content: type, categories, urgency, and purpose and crime
     where the content has a question. The policy is not asked: a broker may still deny it.
-
-    Example: ix seal case.json --key north/keys.json --trust trust.json --fed $FED
-    --to south.police.sim --agreement $AGR -o envelope.json
     """
     with _refusals():
         now, me = _at(at), _identity(key, passphrase_file)
@@ -105,10 +101,12 @@ def seal(
         )
         envelope = message.compose(draft, data, me.signer)
         out.write_bytes(envelope)
-        Console(stderr=True).print(f"sealed {len(envelope)} bytes, message {message.parse(envelope).digest}")
+        typer.echo(f"sealed {len(envelope)} bytes, message {message.parse(envelope).digest}", err=True)
 
 
-@app.command("open")
+@app.command(
+    "open", epilog="Example: ix open envelope.json --key south/keys.json --trust trust.json --fed $FED -o case.json"
+)
 def open_(
     sealed: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="An envelope, or a mailbox item.")],
     key: KeyFile,
@@ -124,24 +122,20 @@ def open_(
 
     A mailbox item is checked in full. A bare envelope has no proof that it was logged, so that one check
     cannot be made, and a sentence on standard error says so; a node would not open it.
-
-    Example: ix open envelope.json --key south/keys.json --trust trust.json --fed $FED
     """
     with _refusals():
         now, me = _at(at), _identity(key, passphrase_file)
         directory = Directory.from_bytes(trust.read_bytes(), fed=fed, now=now)
         content, logged = unseal(sealed.read_bytes(), me, directory, now)
     if not logged:
-        Console(stderr=True).print(
-            "note: a bare envelope carries no proof that it was logged; a node would not open it"
-        )
+        typer.echo("note: a bare envelope carries no proof that it was logged; a node would not open it", err=True)
     if out:
         out.write_bytes(content)
     else:
         sys.stdout.buffer.write(content)
 
 
-@app.command()
+@app.command(epilog="Example: ix inspect envelope.json --trust trust.json --fed $FED")
 def inspect(
     sealed: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="An envelope.")],
     trust: MaybeTrustFile = None,
@@ -152,8 +146,6 @@ def inspect(
     """Show what a stranger can see of an envelope, and which checks it passes; never its content.
 
     Exit code 1 if a check fails. Without a trust file the signatures cannot be judged, and are not.
-
-    Example: ix inspect envelope.json --trust trust.json --fed $FED
     """
     if trust and not fed:
         _unusable("a trust file is believed only with --fed, the federation id it must have")
@@ -280,13 +272,7 @@ def _at(text: str) -> datetime:
 
 
 def _identity(path: Path, passphrase_file: Path | None) -> Identity:
-    if passphrase_file:
-        passphrase = passphrase_file.read_text(encoding="utf-8").strip()
-    else:
-        passphrase = os.environ.get("IX_PASSPHRASE", "")
-    if not passphrase:
-        _unusable("a key file needs its passphrase: give --passphrase-file, or set IX_PASSPHRASE")
-    return Identity.load(path, passphrase)
+    return Identity.load(path, read_passphrase(passphrase_file))
 
 
 @contextmanager
@@ -295,10 +281,10 @@ def _refusals() -> Iterator[None]:
     try:
         yield
     except Refusal as refusal:
-        Console(stderr=True, soft_wrap=True).print(f"refused [bold]{refusal.code}[/]: {refusal.sentence}", markup=True)
+        typer.echo(f"{refusal.code}: {refusal.sentence}", err=True)
         raise typer.Exit(REFUSED) from None
 
 
 def _unusable(sentence: str) -> NoReturn:
-    Console(stderr=True, soft_wrap=True).print(sentence)
+    typer.echo(sentence, err=True)
     raise typer.Exit(UNUSABLE)

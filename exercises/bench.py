@@ -228,6 +228,7 @@ class Bench:
                 "opened_and_receipted_s": round(took["done"], 2),
                 "senders_have_receipts_s": round(took["receipted"], 2),
                 "broker_cpu_s": round(cpu, 2),
+                "nodes_cpu_s": round(sum(one["cpu"] for one in done) / 1e9, 2),
                 "log_entries": logged,
             },
         }

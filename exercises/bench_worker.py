@@ -70,6 +70,7 @@ class Worker:
         nodes = {seeds["agency"]: _node(unpack(seeds), plan["broker"], directory, home) for seeds in plan["identities"]}
         for node in nodes.values():
             node.refresh()
+            node.collect_all()  # yesterday's mail: the agreements
         drafts = {agency: [read_draft(_draft(plan, one)) for one in listed] for agency, listed in plan["send"].items()}
         return cls(nodes, drafts, plan["expected"])
 
@@ -95,7 +96,7 @@ def _node(identity: Identity, broker: str, directory: Directory, home: Path) -> 
 
 def a_day(worker: Worker) -> dict[str, Any]:
     """Send everything, then collect, open and receipt until all that is expected here has been."""
-    began = time.monotonic()
+    began, cpu = time.monotonic(), time.process_time()
     for agency, drafts in worker.drafts.items():
         node = worker.nodes[agency]
         for first in range(0, len(drafts), 100):
@@ -105,13 +106,13 @@ def a_day(worker: Worker) -> dict[str, Any]:
     while opened < worker.expected:
         opened += sum(_take(node) for node in worker.nodes.values())
         _in_time(began)
-    done = time.monotonic()
+    done, cpu = time.monotonic(), time.process_time() - cpu
     receipts = sum(len(drafts) for drafts in worker.drafts.values())
     while sum(node.state()["receipts"] for node in worker.nodes.values()) < 2 * receipts:
         for node in worker.nodes.values():
             node.collect()
         _in_time(began)
-    return {"began": began, "sent": sent, "opened": opened, "done": done, "receipted": time.monotonic()}
+    return {"began": began, "sent": sent, "opened": opened, "done": done, "cpu": cpu, "receipted": time.monotonic()}
 
 
 def _take(node: Node) -> int:

@@ -66,9 +66,6 @@ class Stage:
 
     def found(self) -> None:
         """Hold the ceremonies and write everybody's home."""
-        _clear(self.out)
-        self.out.mkdir(parents=True, exist_ok=True)
-        (self.out / MARK).write_text(NOTICE, encoding="utf-8")
         self.federation = Federation.found([plan for plan in load_plans() if plan.id in CAST], self.now())
         self.ports = dict(zip(("broker", *CAST), free_ports(1 + len(CAST)), strict=True))
         nodes = {agency: f"127.0.0.1:{self.ports[agency]}" for agency in CAST}
@@ -151,6 +148,9 @@ class Stage:
         self.processes.stop_all()
 
     def __enter__(self) -> Self:
+        _clear(self.out)
+        self.out.mkdir(parents=True, exist_ok=True)
+        (self.out / MARK).write_text(NOTICE, encoding="utf-8")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
