@@ -1,4 +1,4 @@
-"""Habits both services share at the edge: the caller's proof, problem answers, limits (HTTP-1 to HTTP-29).
+"""Habits both services share at the edge: the caller's proof, problem answers, limits (HTTP-1 to HTTP-22).
 
 Every call between a node and the broker carries an HTTP message signature (RFC 9421) by the caller's
 transport key, and every answer one by the broker's, over the call it answers. There is one profile:

@@ -1,4 +1,4 @@
-"""The edge of the broker: who calls, and the broker's signature under every answer (HTTP-1 to HTTP-16).
+"""The edge of the broker: who calls, and the broker's signature under every answer (HTTP-1 to HTTP-15).
 
 One piece of ASGI middleware around ``/v1/``. Before a route sees a call, the caller is proven, the body
 is read within its limit and is the one that was signed, the nonce is new and the rate allows it. After

@@ -1,4 +1,4 @@
-"""What the broker tells its operator: counts and timings, and log lines of codes (HTTP-50 to HTTP-52).
+"""What the broker tells its operator: counts and timings, and log lines of codes (HTTP-50, HTTP-51).
 
 No content, no subject, no name of a person, and no text a caller chose. Agencies are named only in the log
 lines about their own refused calls.
