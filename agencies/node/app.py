@@ -1,4 +1,4 @@
-"""A node as a service: settings in, FastAPI application out (`spec/nodes.md`, NODE-1 to NODE-5)."""
+"""A node as a service: settings in, FastAPI application out (`spec/nodes.md`, NODE-1 to NODE-3)."""
 
 from __future__ import annotations
 

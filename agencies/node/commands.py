@@ -1,4 +1,4 @@
-"""``ix node``: make an agency's node, serve it, check its ledger (CLI; `spec/nodes.md`, NODE-1 to NODE-5).
+"""``ix node``: make an agency's node, serve it, check its ledger (CLI; `spec/nodes.md`, NODE-1 to NODE-3).
 
 A node's home holds ``node.json`` (settings), ``keys.json`` (encrypted), ``trust.json``, ``profile.json``
 (officers) and ``node.db`` (the books). Exit codes: 0 done; 1 refused, with one sentence on standard error;

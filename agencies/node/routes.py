@@ -1,4 +1,4 @@
-"""HTTP in, HTTP out, nothing between: the officers' API of a node (`spec/nodes.md`, NODE-70 to NODE-79).
+"""HTTP in, HTTP out, nothing between: the officers' API of a node (`spec/nodes.md`, NODE-70, NODE-71).
 
 Every route but signing in and the three probes wants a bearer token. Looking at content or cases wants a
 reason, in the body of a POST, or in the headers ``Justification-Code`` and ``Justification`` of a GET

@@ -1,4 +1,4 @@
-"""Whom a node believes: the directory and the policy book it goes by (`spec/nodes.md`, NODE-37 to NODE-39).
+"""Whom a node believes: the directory and the policy book it goes by (`spec/nodes.md`, NODE-37, NODE-38).
 
 Both are values; this module holds the current ones and replaces them when the broker has newer. Neither
 goes back: a directory that forgets a version is refused (``Directory.advance``), and an agreement or
