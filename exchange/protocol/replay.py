@@ -46,6 +46,7 @@ class Replay:
 
     def __init__(self, read: Read, directory: Directory, findings: list[Finding]) -> None:
         self.read, self.directory, self.findings = read, directory, findings
+        self._logged = directory.without_records()  # the records that stand before the entry being judged
         self.book = PolicyBook()
         self.disclosures: dict[str, Disclosed] = {}
         self.denials: list[Denied] = []
@@ -237,7 +238,7 @@ class Replay:
         if data is None:
             return None
         try:
-            return verify_receipts(data, self.directory, entry.at)
+            return verify_receipts(data, self._trusted, entry.at)
         except Refusal as refusal:
             return refusal
 
@@ -248,7 +249,7 @@ class Replay:
         if data is None:
             return
         try:
-            agreement = read_agreement(data, self.directory, entry.at)
+            agreement = read_agreement(data, self._trusted, entry.at)
             terms = agreement.terms
             if (agreement.digest, terms.parties, terms.replaces) != (entry.agr, entry.parties, entry.replaces):
                 evidence = {"logged": entry.agr, "exported": agreement.digest, "parties": " ".join(terms.parties)}
@@ -263,7 +264,7 @@ class Replay:
         if data is None:
             return
         try:
-            notice = read_notice(data, self.directory, entry.at)
+            notice = read_notice(data, self._trusted, entry.at)
             said = (notice.digest, notice.terms.agr, notice.terms.by, notice.terms.act.value)
             if said != (entry.notice, entry.agr, entry.by, entry.act):
                 self._found("notice_refused", "the signed notice does not say what the entry says", index)
@@ -302,6 +303,22 @@ class Replay:
             self._found("record_refused", "the record was logged out of order", index, {"record": entry.record})
         self._records[entry.agency] = entry.version
         self._parties.pop(entry.agency, None)
+        if self._rules_known:
+            self._take_up(index, history[entry.version - 1].statement.to_bytes(), entry)
+
+    def _take_up(self, index: int, record: bytes, entry: RecordEntry) -> None:
+        try:
+            self._logged = self._logged.with_record(record, entry.at)
+        except Refusal as refusal:
+            self._found("record_refused", refusal.sentence, index, {"record": entry.record})
+
+    @property
+    def _trusted(self) -> Directory:
+        """Whose keys count here: those of the records logged so far, for a later one turns no earlier judgement.
+
+        Where a record may be missing from the log, the whole directory has to do.
+        """
+        return self._logged if self._rules_known else self.directory
 
     def _check_records(self) -> None:
         """Every record of the directory must be in the log, or its keys and roles came from nowhere."""

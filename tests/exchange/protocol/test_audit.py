@@ -413,7 +413,7 @@ def test_an_agency_that_acts_before_its_record_is_logged_is_found() -> None:
     book.send()
     book.log(record_entry(late.agency, 1, late.digest, book.now))
     assert late.agency == SOUTH
-    assert codes(book.audit()) == [("party_unknown", 0)]
+    assert codes(book.audit()) == [("agreement_refused", -1), ("party_unknown", 0)]
 
 
 def test_a_record_that_was_never_logged_is_found() -> None:
