@@ -1,0 +1,139 @@
+#!/usr/bin/env node
+// The command line of the second implementation. SIMULATION - synthetic data only.
+
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { Refusal, isObject, parseJson, parseTime } from "./lib/encoding.mjs";
+import { Directory } from "./lib/directory.mjs";
+import { readIdentity } from "./lib/keyfile.mjs";
+import * as message from "./lib/message.mjs";
+import { pseudonym } from "./lib/sealing.mjs";
+import { auditExport } from "./lib/audit.mjs";
+
+const HELP = `ix.mjs: a second implementation of ix/1, from the specification alone. SIMULATION - synthetic data only.
+
+  node ix.mjs seal CONTENT --key FILE --trust FILE --fed ID --to AGENCY... --agreement DIGEST --out FILE
+                  [--purpose CODE] [--crime CODE] [--class CODE] [--handling CODE...] [--officer ID] [--re DIGEST]
+                  [--days N] [--at TIME]
+  node ix.mjs open ENVELOPE-OR-PARCEL --key FILE --trust FILE --fed ID [--at TIME]
+  node ix.mjs inspect ENVELOPE [--trust FILE --fed ID] [--at TIME]
+  node ix.mjs verify-log FOLDER --fed ID [--at TIME]
+
+The passphrase of a key file is read from --passphrase-file, else from the variable IX_PASSPHRASE.
+Exit codes: 0 good, 1 refused or findings, 2 wrong use.
+`;
+
+const text = { type: "string" };
+const many = { type: "string", multiple: true };
+const OPTIONS = {
+  key: text, trust: text, fed: text, to: many, agreement: text, out: text, purpose: text, crime: text, class: text,
+  handling: many, officer: text, re: text, days: text, at: text, "passphrase-file": text, help: { type: "boolean" },
+};
+const COMMANDS = { seal, open, inspect, "verify-log": verifyLog };
+
+function now({ at }) {
+  return at === undefined ? Date.now() : parseTime(at);
+}
+
+function need(options, ...names) {
+  for (const name of names) {
+    if (options[name] === undefined) throw new TypeError(`--${name} is needed`);
+  }
+}
+
+function directory(options) {
+  need(options, "trust", "fed");
+  return Directory.parse(readFileSync(options.trust), options.fed, now(options));
+}
+
+function identity(options) {
+  need(options, "key");
+  const file = options["passphrase-file"];
+  const passphrase = file ? readFileSync(file, "utf8").split("\n")[0] : process.env.IX_PASSPHRASE;
+  return readIdentity(options.key, passphrase);
+}
+
+async function seal(path, options) {
+  need(options, "to", "agreement", "out");
+  const me = identity(options);
+  const draft = {
+    from: me.id, to: options.to, agr: options.agreement, purpose: options.purpose, crime: options.crime,
+    class: options.class ?? "restricted", handling: options.handling && [...new Set(options.handling)].sort(),
+    re: options.re, by: pseudonym(me.pseudonym, options.officer ?? "offline"), days: Number(options.days ?? 7),
+  };
+  const trusted = directory(options);
+  const envelope = await message.sealMessage(readFileSync(path), draft, me.signer, trusted, now(options));
+  message.judgeEnvelope(envelope, trusted, now(options));
+  writeFileSync(options.out, envelope);
+}
+
+async function open(path, options) {
+  const me = { ...identity(options), seen: [] };
+  const [bytes, trusted, at] = [readFileSync(path), directory(options), now(options)];
+  const value = parseJson(bytes, Infinity);
+  let opened;
+  if (isObject(value) && "kind" in value) opened = await message.openParcel(value, me, trusted, at);
+  else {
+    process.stderr.write("no proof that this envelope was logged: a node would not open it\n");
+    opened = await message.openEnvelope(bytes, me, trusted, at);
+  }
+  process.stdout.write(opened.content);
+}
+
+function inspect(path, options) {
+  const bytes = readFileSync(path);
+  const trusted = options.trust && directory(options);
+  const it = trusted ? message.judgeEnvelope(bytes, trusted, now(options)) : message.parseEnvelope(bytes);
+  const { sent, expires, digest, ...manifest } = it.manifest;
+  process.stdout.write(`${JSON.stringify({ message: digest, signatures_judged: Boolean(trusted), manifest }, null, 1)}\n`);
+}
+
+function verifyLog(path, options) {
+  need(options, "fed");
+  const report = auditExport((name) => fileOf(join(path, name)), options.fed, now(options));
+  process.stdout.write(`${JSON.stringify(report, null, 1)}\n`);
+  if (!report.clean) process.exitCode = 1;
+}
+
+function fileOf(path) {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    if (error.code === "ENOENT" || error.code === "ENOTDIR") return undefined;
+    throw error;
+  }
+}
+
+/** `--fed -dTQ...` as `--fed=-dTQ...`: one digest in 64 begins with a dash, which parseArgs takes for an option. */
+function joined(args) {
+  const takesValue = (arg) => arg.startsWith("--") && OPTIONS[arg.slice(2)]?.type === "string";
+  const [first, second, ...rest] = args;
+  if (first === undefined) return [];
+  if (takesValue(first) && second !== undefined) return [`${first}=${second}`, ...joined(rest)];
+  return [first, ...joined(args.slice(1))];
+}
+
+async function main() {
+  const args = joined(process.argv.slice(2));
+  const { values, positionals } = parseArgs({ args, options: OPTIONS, allowPositionals: true });
+  const [name, path] = positionals;
+  if (values.help || positionals.length !== 2 || !Object.hasOwn(COMMANDS, name)) {
+    process.stderr.write(HELP);
+    process.exitCode = values.help ? 0 : 2;
+    return;
+  }
+  await COMMANDS[name](path, values);
+}
+
+try {
+  await main();
+} catch (error) {
+  if (error instanceof Refusal) {
+    process.stderr.write(`${error.code}: ${error.message}\n`);
+    process.exitCode = 1;
+  } else if (error instanceof TypeError || error.code?.startsWith("ERR_PARSE_ARGS") || error.code === "ENOENT") {
+    process.stderr.write(`${error.message}\n`);
+    process.exitCode = 2;
+  } else throw error;
+}

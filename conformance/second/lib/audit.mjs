@@ -1,0 +1,263 @@
+// An exported log, held against itself and the pinned federation id: spec/log.md, LOG-50 to LOG-52.
+//
+// What is found is a list of findings. Where the specification does not say what is still judged after a finding, this
+// stops at the first stage that found something: trust and checkpoint, then tiles and entries; and once a record,
+// agreement or notice is refused or missing, no decision behind it is made again and no notice held against the book,
+// since what they rest on is not known.
+
+import { Refusal, b64u, formatTime, isList, isText, members, parseJson, parseTime, check } from "./encoding.mjs";
+import { Directory } from "./directory.mjs";
+import { isDigest, readStatement } from "./signing.mjs";
+import { leafHash, openCheckpoint, readBundle, readEntry, tilePath, tilesOf, treeRoot } from "./log.mjs";
+import { Book, openAgreement, openNotice } from "./policy.mjs";
+
+/** `file(name)` gives the bytes of a file of the export, or undefined. */
+export function auditExport(file, fed, now) {
+  return new Audit(file, fed, now).run();
+}
+
+class Audit {
+  constructor(file, fed, now) {
+    Object.assign(this, { file, fed, now, findings: [], counts: {} });
+  }
+
+  find(code, index, sentence) {
+    this.findings.push({ code, index, sentence });
+  }
+
+  /** What `act` gives; its refusal as a finding. */
+  try(code, index, act) {
+    try {
+      return act();
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      this.find(code, index, `${error.code}: ${error.message}`);
+      return undefined;
+    }
+  }
+
+  count(name) {
+    this.counts[name] = (this.counts[name] ?? 0) + 1;
+  }
+
+  run() {
+    const [trust, note] = [this.file("trust.json"), this.file("checkpoint")];
+    check(trust && note, "audit_impossible", "LOG-50: no trust.json or no checkpoint");
+    this.directory = this.try("trust_refused", null, () => Directory.parse(trust, this.fed, this.now));
+    if (!this.directory) return this.report();
+    const { log } = this.directory.root;
+    this.head = this.try("checkpoint_refused", null, () => openCheckpoint(note.toString("utf8"), log));
+    if (!this.head) return this.report();
+    const entries = this.tiles() && this.findings.length === 0 ? this.bundles() : [];
+    if (this.findings.length === 0) this.read(entries);
+    return this.report();
+  }
+
+  report() {
+    const root = this.directory?.root;
+    return {
+      clean: this.findings.length === 0,
+      federation: root && { id: this.fed, name: root.name },
+      log: this.head && { origin: root.log.origin, size: this.head.size, root: b64u(this.head.root),
+        signed: formatTime(this.head.time) },
+      counts: this.counts,
+      findings: this.findings,
+    };
+  }
+
+  // --- tiles and bundles ---------------------------------------------------------------------------------------------
+
+  /** Level by level: each full tile hashes to its place in the level above; what is left over leads to the root. */
+  tiles() {
+    const levels = [];
+    for (let level = 0; level === 0 || this.head.size >= 256 ** level; level += 1) {
+      const hashes = [];
+      for (const [n, width] of tilesOf(this.head.size, level)) {
+        const bytes = this.file(tilePath(level, n, width));
+        if (!bytes) return this.find("file_missing", null, tilePath(level, n, width));
+        if (bytes.length !== 32 * width) return this.find("tile_altered", null, tilePath(level, n, width));
+        for (let at = 0; at < bytes.length; at += 32) hashes.push(bytes.subarray(at, at + 32));
+      }
+      levels.push(hashes);
+    }
+    if (!this.rootOf(levels).equals(this.head.root)) {
+      return this.find("root_differs", null, "the tiles do not lead to the signed root");
+    }
+    for (const [level, hashes] of levels.slice(0, -1).entries()) {
+      levels[level + 1].forEach((above, n) => {
+        const full = treeRoot(hashes.slice(256 * n, 256 * n + 256));
+        if (!full.equals(above)) this.find("tile_altered", null, tilePath(level, n));
+      });
+    }
+    this.leaves = levels[0];
+    return true;
+  }
+
+  /** The root from the right edge: the top level whole, and of each level below the part not hashed into a full tile. */
+  rootOf(levels) {
+    const over = (level) => levels[level].slice(256 * Math.floor(levels[level].length / 256));
+    let carry;
+    for (let level = 0; level < levels.length; level += 1) {
+      const rest = level === levels.length - 1 ? levels[level] : over(level);
+      carry = carry ? treeRootOver(rest, carry) : rest.length > 0 ? treeRoot(rest) : undefined;
+    }
+    return carry ?? treeRoot([]);
+  }
+
+  bundles() {
+    const entries = [];
+    for (const [n, width] of tilesOf(this.head.size, 0)) {
+      const name = tilePath("entries", n, width);
+      const bytes = this.file(name);
+      if (!bytes) this.find("file_missing", null, name);
+      const some = bytes && this.try("bundle_refused", null, () => readBundle(bytes, width));
+      if (some) some.forEach((entry, i) => entries.push({ index: 256 * n + i, bytes: entry }));
+    }
+    for (const { index, bytes } of entries) {
+      const [ours, signed] = [leafHash(bytes), this.leaves[index]];
+      if (!ours.equals(signed)) this.find("entry_altered", index, `signed ${b64u(signed)}, found ${b64u(ours)}`);
+    }
+    return entries;
+  }
+
+  // --- entries -------------------------------------------------------------------------------------------------------
+
+  read(entries) {
+    this.book = new Book();
+    this.known = true;
+    this.logged = new Map(); // agency -> newest logged record
+    this.decided = new Set();
+    this.disclosed = new Map(); // message -> recipients
+    this.receipts = new Set();
+    let before = -Infinity;
+    for (const { index, bytes } of entries) {
+      const entry = this.try("entry_refused", index, () => readEntry(bytes));
+      if (!entry) continue;
+      this.count(entry.typ);
+      if (entry.at < before) this.find("clock_backwards", index, "dated before the entry in front of it");
+      before = Math.max(before, entry.at);
+      const names = [entry.from, entry.by, entry.agency, ...(entry.parties ?? []), ...(entry.to ?? []).map((one) => one.id)];
+      const strangers = names.filter((id) => id !== undefined && !this.directory.agencies.has(id));
+      if (strangers.length > 0) this.find("party_unknown", index, strangers.join());
+      else this[entry.typ](entry, index);
+    }
+    for (const [agency, versions] of this.directory.agencies) {
+      for (const it of versions.slice(this.logged.get(agency)?.version ?? 0)) {
+        this.find("record_not_logged", null, `${agency} version ${it.version}`);
+      }
+    }
+  }
+
+  record(entry, index) {
+    const it = this.directory.agencies.get(entry.agency)[entry.version - 1];
+    const next = (this.logged.get(entry.agency)?.version ?? 0) + 1;
+    if (it?.statement.digest === entry.record && entry.version === next) this.logged.set(entry.agency, it);
+    else this.spoil("record_refused", index, "not the directory's, or out of order");
+  }
+
+  agreement(entry, index) {
+    const terms = this.statement(`agreements/${entry.agr}.json`, "agreement_refused", index, (value) => {
+      const it = openAgreement(value, this.directory, entry.at);
+      const says = it.digest === entry.agr && it.parties.join() === entry.parties.join() && it.replaces === entry.replaces;
+      check(says, "agreement_refused", "LOG-51: does not say what its entry says");
+      this.book.enter(it, entry.at);
+      return it;
+    });
+    if (!terms) this.known = false;
+  }
+
+  suspension(entry, index) {
+    const notice = this.statement(`notices/${entry.notice}.json`, "notice_refused", index, (value) => {
+      const it = openNotice(value, this.directory, entry.at);
+      const says = it.digest === entry.notice && ["agr", "by", "act"].every((name) => it[name] === entry[name]);
+      check(says, "notice_refused", "LOG-51: does not say what its entry says");
+      if (this.known) this.book.note(it, entry.at);
+      return it;
+    });
+    if (!notice) this.known = false;
+  }
+
+  statement(name, code, index, open) {
+    const bytes = this.file(name);
+    if (!bytes) return this.find("file_missing", index, name);
+    return this.try(code, index, () => open(parseJson(bytes, 262144)));
+  }
+
+  spoil(code, index, sentence) {
+    this.known = false;
+    this.find(code, index, sentence);
+  }
+
+  disclosure(entry, index) {
+    this.disclosed.set(entry.msg, entry.to.map((one) => one.id));
+    this.again(entry, index, (decision) => {
+      if (decision.code !== "permitted") return this.find("not_permitted", index, decision.code);
+      const clauses = decision.to.map((one) => one.clauses.join(" ")).join();
+      const same = clauses === entry.to.map((one) => one.clauses.join(" ")).join() && decision.policy === entry.policy;
+      return same || this.find("decision_differs", index, "other clauses or another policy");
+    });
+  }
+
+  denial(entry, index) {
+    this.again(entry, index, (decision) => {
+      if (decision.code === "permitted") return this.find("wrongly_denied", index, "permitted");
+      const told = (one) => `${one.id} ${one.code} ${one.nearest ?? ""}`;
+      const same = decision.code === entry.code && decision.policy === entry.policy
+        && decision.to.map(told).join() === entry.to.map(told).join();
+      return same || this.find("decision_differs", index, "other codes, other clauses or another policy");
+    });
+  }
+
+  /** LOG-42. */
+  again(entry, index, compare) {
+    for (const name of [entry.msg, `${entry.from} ${entry.id}`]) {
+      if (this.decided.has(name)) this.find("decided_twice", index, name);
+      this.decided.add(name);
+    }
+    if (!this.known) return;
+    this.count("decided_again");
+    const rolesOf = (id) => this.logged.get(id)?.roles ?? [];
+    compare(this.book.decide({ ...entry, to: entry.to.map((one) => one.id) }, rolesOf, entry.at));
+  }
+
+  receipt(entry, index) {
+    const name = `${entry.msg} ${entry.by} ${entry.status}`;
+    if (this.receipts.has(name)) this.find("receipt_repeated", index, name);
+    this.receipts.add(name);
+    const founded = this.disclosed.get(entry.msg)?.includes(entry.by);
+    if (!founded) this.find("receipt_unfounded", index, "not disclosed to its giver");
+    const bytes = this.file(`receipts/${entry.batch}.json`);
+    if (!bytes) return;
+    const good = this.try("receipt_refused", index, () => this.batch(parseJson(bytes, 262144), entry));
+    if (good) this.count("signed_receipts");
+  }
+
+  /** spec/receipts.md. */
+  batch(value, entry) {
+    const form = (condition, sentence) => check(condition, "receipt_malformed", `RCT-2: ${sentence}`);
+    const statement = readStatement(value, "ix-rcpt+jws", 32768);
+    const names = ["v", "typ", "fed", "by", "ts", "items"];
+    const it = members(parseJson(statement.payload, 32768), names, "receipt_malformed", "RCT-2: a batch");
+    form(it.v === "ix/1" && it.typ === "receipts" && isList(it.items, 1, 100), "v, typ or items");
+    form(typeof it.ts === "string" && it.ts.length === 24 && parseTime(it.ts, "receipt_malformed"), "ts");
+    for (const one of it.items) {
+      members(one, ["msg", "status", "code?"], "receipt_malformed", "RCT-2: an item");
+      form(isDigest(one.msg) && ["delivered", "opened", "rejected"].includes(one.status), "an item");
+      form("code" in one === (one.status === "rejected"), "RCT-4: code");
+      form(!("code" in one) || isText(one.code, /^[a-z][a-z0-9_]{0,39}$/), "code");
+    }
+    const items = it.items.map((one) => `${one.msg} ${one.status}`);
+    form(new Set(items).size === items.length, "RCT-3: an item twice");
+    check(it.fed === this.fed, "federation_mismatch", "RCT-5: another federation");
+    form(statement.pairs.length === 1, "RCT-1: not exactly one pair");
+    this.directory.verify(statement.pairs[0], statement.encoded, it.by, entry.at);
+    const says = it.items.some((one) => one.msg === entry.msg && one.status === entry.status && one.code === entry.code);
+    check(statement.digest === entry.batch && it.by === entry.by && says, "receipt_refused", "says something else");
+    return true;
+  }
+}
+
+/** The root of complete subtrees `hashes`, all of one height, with a narrower tree of root `carry` behind them. */
+function treeRootOver(hashes, carry) {
+  return hashes.length === 0 ? carry : treeRoot([...hashes, carry]);
+}

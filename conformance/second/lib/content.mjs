@@ -1,0 +1,210 @@
+// The case message inside: spec/content.md.
+
+import { readFileSync } from "node:fs";
+import Ajv2020 from "ajv/dist/2020.js";
+import { check, dayExists, digest, isObject, parseJson, recoded, unb64u } from "./encoding.mjs";
+
+const LIMIT = 131072;
+const SCHEMA = new URL("../../../spec/schemas/case-message.json", import.meta.url);
+const schema = JSON.parse(readFileSync(SCHEMA, "utf8"));
+const valid = new Ajv2020({ strict: false, validateFormats: false, unicodeRegExp: true }).compile(schema);
+
+const rule = (condition, sentence) => check(condition, "content_malformed", sentence);
+
+/** CNT-6: the block of each type. */
+const BLOCKS = { info_request: "question", info_reply: "answer", info_partial: "answer", info_refusal: "refusal",
+  clarification_request: "clarification", clarification: "clarification", spontaneous_info: "spontaneous",
+  hit_report: "hit", victim_referral: "referral", safety_notice: "notice", evidence_transfer: "transfer",
+  exercise_inject: "inject" };
+const ANSWERS = ["info_reply", "info_partial", "info_refusal", "clarification_request", "clarification"];
+
+/** CNT-31. */
+const THINGS = ["transport", "document", "communication", "account", "location"];
+const ACTORS = ["person", "organisation"];
+const RELATIONS = {
+  associate_of: [ACTORS, ACTORS],
+  family_of: [["person"], ["person"]],
+  member_of: [ACTORS, ["organisation"]],
+  leads: [["person"], ["organisation"]],
+  recruits: [ACTORS, ["person"]],
+  exploits: [ACTORS, ["person"]],
+  facilitates: [ACTORS, [...ACTORS, "event"]],
+  owns: [ACTORS, THINGS],
+  uses: [[...ACTORS, "event"], THINGS],
+  issued_to: [["document", "account", "communication"], ACTORS],
+  pays: [[...ACTORS, "account"], [...ACTORS, "account"]],
+  contacts: [[...ACTORS, "communication"], [...ACTORS, "communication"]],
+  located_at: [[...ACTORS, "transport", "document", "communication", "account", "event"], ["location"]],
+  participates_in: [[...ACTORS, "transport"], ["event"]],
+  route_to: [["location"], ["location"]],
+  departs_from: [[...ACTORS, "transport"], ["location"]],
+  arrives_at: [[...ACTORS, "transport"], ["location"]],
+  carried_by: [["person"], ["transport"]],
+  occurred_at: [["event"], ["location"]],
+};
+
+/** CNT-10 to CNT-13, by `medium`. */
+const HOST = "[0-9a-z-]+(\\.[0-9a-z-]+)*\\.(example|sim)";
+const MEDIA = {
+  phone: /^\+999[0-9]{4,11}$/,
+  email: new RegExp(`^[0-9A-Za-z._-]{1,64}@${HOST}$`),
+  handle: /^sim_[0-9A-Za-z_.-]{1,59}$/,
+  device: /^SIM-[0-9A-Z][0-9A-Z-]{0,31}$/,
+  ip: /^((192\.0\.2|198\.51\.100|203\.0\.113)\.(0|[1-9][0-9]{0,2})|2001:db8:[0-9a-f:]{1,32})$/,
+  url: new RegExp(`^https?://${HOST}(/[0-9A-Za-z._~/-]*)?$`),
+};
+const DAYS = ["as_of", "on", "until", "since", "issued", "expires", "seized_on"];
+
+/** MSG-30: bytes to a case message, or `content_malformed`. */
+export function parseContent(bytes) {
+  const it = recoded("content_malformed", () => parseJson(bytes, LIMIT));
+  rule(valid(it), `CNT-5: ${valid.errors?.[0]?.instancePath} ${valid.errors?.[0]?.keyword}`);
+  for (const [path, text] of strings(it, "")) plain(path, text);
+  entities(it);
+  block(it);
+  attachments(it);
+  return it;
+}
+
+// --- strings ---------------------------------------------------------------------------------------------------------
+
+function* strings(value, path) {
+  if (typeof value === "string") yield [path, value];
+  else if (Array.isArray(value)) for (const [i, item] of value.entries()) yield* strings(item, `${path}.${i}`);
+  else if (isObject(value)) {
+    for (const [name, member] of Object.entries(value)) {
+      if (!(name === "data" && path.startsWith(".attachments."))) yield* strings(member, `${path}.${name}`);
+    }
+  }
+}
+
+function plain(path, text) {
+  const name = path.split(".").at(-1);
+  rule(!/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/.test(text), `CNT-15: ${path}`);
+  if (DAYS.includes(name)) rule(dayExists(...text.split("-").map(Number)), `CNT-5: ${path}`);
+  const left = text.replace(/SIM-[0-9A-Z-]+|\+999[0-9]{4,11}/g, " ");
+  rule(!/\+\p{Nd}([ .()/-]{0,2}\p{Nd}){6,}/u.test(left), `CNT-16.1: ${path}`);
+  rule(!/\p{Nd}{9}/u.test(left), `CNT-16.2: ${path}`);
+  rule(!left.includes("<<"), `CNT-16.3: ${path}`);
+  for (const match of left.matchAll(/(?<=[^\s@])@([0-9A-Za-z.-]*)/gu)) rule(invented(match[1]), `CNT-16.4: ${path}`);
+  for (const match of left.matchAll(/:\/\/([0-9A-Za-z.-]*)/gu)) rule(invented(match[1]), `CNT-16.5: ${path}`);
+}
+
+const invented = (run) => /\.(example|sim)$/i.test(run.replace(/[.-]+$/, ""));
+
+// --- entities --------------------------------------------------------------------------------------------------------
+
+const yearOf = (it) => Number(it.as_of.slice(0, 4));
+const persons = (it) => (it.entities ?? []).filter((one) => one.kind === "person");
+
+function entities(it) {
+  const all = it.entities ?? [];
+  const kinds = new Map(all.map((one) => [one.id, one.kind]));
+  rule(kinds.size === all.length, "CNT-30: an id twice");
+  for (const one of all) {
+    if (one.kind === "communication") rule(MEDIA[one.medium].test(one.value), "CNT-10 to CNT-13: value");
+    if (one.kind === "person") person(it, one);
+  }
+  for (const { from, to, relation } of it.relationships ?? []) {
+    const [left, right] = RELATIONS[relation];
+    rule(from !== to && kinds.has(from) && kinds.has(to), "CNT-31: not two entities of the content");
+    rule(left.includes(kinds.get(from)) && right.includes(kinds.get(to)), `CNT-31: ${relation} of other kinds`);
+  }
+  const about = (it.narrative ?? []).flatMap((passage) => passage.about ?? []);
+  const never = about.includes("smug_e_legislative") || about.includes("smug_f_technical");
+  rule(!never || persons(it).length === 0, "CNT-25: persons beside what is never about persons");
+}
+
+function person(it, one) {
+  const promised = (one.protection ?? []).some((flag) => ["anonymity_guaranteed", "new_identity"].includes(flag));
+  rule(!("names" in one) || !(promised || one.category === "informant"), "CNT-22: names of somebody promised none");
+  if (!("birth_year" in one && "minor" in one)) return;
+  const age = yearOf(it) - one.birth_year;
+  rule(age >= 0 && (one.minor ? age <= 18 : age >= 18), "CNT-23: minor and birth_year");
+}
+
+// --- blocks ----------------------------------------------------------------------------------------------------------
+
+function block(it) {
+  const names = [...new Set(Object.values(BLOCKS))].filter((name) => name in it);
+  rule(names.length === 1 && names[0] === BLOCKS[it.type], "CNT-6: not exactly the block of the type");
+  if ("answer" in it) rule("outstanding" in it.answer === (it.type === "info_partial"), "CNT-6: outstanding");
+  if ("refusal" in it) {
+    const told = ["narrative", "entities", "relationships", "attachments"].some((name) => (it[name] ?? []).length > 0);
+    rule(!told, "CNT-6: a refusal that tells something");
+    rule(it.refusal.ground !== "cannot_respond" || !("text" in it.refusal), "CNT-6: the neutral ground explained");
+  }
+  if ("hit" in it) {
+    const place = (it.entities ?? []).find((one) => one.id === it.hit.place);
+    rule(place?.kind === "location", "CNT-6: the hit's place is no location");
+  }
+  if ("referral" in it) rule(persons(it).some((one) => one.category === "victim"), "CNT-6: no victim");
+  if ("transfer" in it) rule((it.attachments ?? []).length > 0, "CNT-6: no attachment");
+  if ("question" in it) question(it);
+}
+
+function question(it) {
+  const { urgency, links = [] } = it.question;
+  const urgent = urgency.code !== "normal";
+  rule("reason" in urgency === urgent && "text" in urgency === urgent, "CNT-40: reason and text of an urgency");
+  const named = links.map((link) => link.entity).sort();
+  const all = persons(it).map((one) => one.id).sort();
+  rule(named.join(" ") === all.join(" "), "CNT-41: not every person linked exactly once");
+}
+
+function attachments(it) {
+  const all = it.attachments ?? [];
+  rule(new Set(all.map((one) => one.name)).size === all.length, "CNT-43: two of one name");
+  for (const one of all) {
+    const bytes = unb64u(one.data, "content_malformed");
+    rule(bytes.length <= 65536 && digest(bytes) === one.sha256, "CNT-43: size or digest of an attachment");
+  }
+}
+
+// --- what it carries -------------------------------------------------------------------------------------------------
+
+/** CNT-60. */
+export function categories(it) {
+  const found = new Set((it.narrative ?? []).flatMap((passage) => passage.about ?? []));
+  const when = (condition, category) => condition && found.add(category);
+  for (const { relation } of it.relationships ?? []) {
+    when(["route_to", "departs_from", "arrives_at", "carried_by"].includes(relation), "smug_a_routes");
+    when(["recruits", "exploits"].includes(relation), "traf_c_methods");
+  }
+  for (const one of it.entities ?? []) {
+    when(one.organisation === "criminal_group", "smug_b_groups");
+    when(one.kind === "transport" && "concealment" in one, "smug_d_concealment");
+    when(one.kind === "transport", "data_transport");
+    when(one.kind === "document", "data_identification");
+    when(one.kind === "document" && !["unknown", "genuine"].includes(one.condition ?? "unknown"), "smug_c_documents");
+    when(one.kind === "communication", "data_communications");
+    when(one.kind === "account" || (one.kind === "event" && "amount" in one), "data_financial");
+    when(one.event === "offence", "data_criminal_conduct");
+    if (one.kind !== "person") continue;
+    found.add(`person_${one.category}`);
+    const young = "birth_year" in one && yearOf(it) - one.birth_year <= 18;
+    when("minor" in one ? one.minor : young, "data_minor");
+    when((one.conduct ?? []).length > 0, "data_criminal_conduct");
+    when("crossing_status" in one, "traf_a_status");
+    when("special" in one, "data_special_category");
+    when("protection_claim" in one, "data_protection_claim");
+    when("victimisation" in one, "data_victimisation");
+  }
+  when((it.attachments ?? []).length > 0, "data_attachment");
+  return [...found].sort();
+}
+
+/** CNT-61. */
+export function checkDeclared(manifest, content) {
+  const declared = (condition, sentence) => check(condition, "misdeclared", `CNT-61: ${sentence}`);
+  declared(manifest.type === content.type, "type");
+  if ("question" in content) {
+    const { purpose, crime, urgency } = content.question;
+    declared(manifest.purpose === purpose && manifest.crime === crime, "purpose or crime");
+    declared(manifest.urgency === urgency.code, "urgency");
+  } else declared(manifest.urgency === "none", "urgency");
+  declared(manifest.handling.includes("H3") === "handling_text" in content, "H3 and handling_text");
+  declared(manifest.cats.join() === categories(content).join(), "categories");
+  declared(!ANSWERS.includes(content.type) || "re" in manifest, "an answer without re");
+}
+

@@ -1,0 +1,115 @@
+// Key ids, the two algorithms, and statements: spec/keys.md, KEY-1 to KEY-8.
+
+import { createPrivateKey, createPublicKey, sign as nodeSign, verify as nodeVerify } from "node:crypto";
+import { ed25519 } from "@noble/curves/ed25519.js";
+import { ml_dsa44 } from "@noble/post-quantum/ml-dsa.js";
+import { DIGEST, ascii, b64u, check, digest, isList, isText, members, parseJson, unb64u } from "./encoding.mjs";
+
+export const PAIR = ["Ed25519", "ML-DSA-44"];
+export const LIMIT = 262144;
+
+/** KEY-7. */
+export const kid = {
+  Ed25519: (pub) => digest(ascii(`{"crv":"Ed25519","kty":"OKP","x":"${b64u(pub)}"}`)),
+  "ML-DSA-44": (pub) => digest(ascii(`{"alg":"ML-DSA-44","kty":"AKP","pub":"${b64u(pub)}"}`)),
+  "HPKE-647a-0001-0002": (pub) => digest(ascii(`{"alg":"HPKE-647a-0001-0002","kty":"AKP","pub":"${b64u(pub)}"}`)),
+};
+
+/** KEY-1: 32 bytes, and not one of the points of low order in any encoding. */
+export function checkEd25519(pub) {
+  check(pub.length === 32, "malformed", "KEY-1: an Ed25519 key of another length");
+  let point;
+  try {
+    point = ed25519.Point.fromBytes(pub, true);
+  } catch {
+    return pub; // no point at all: the specification leaves this to the signature, which cannot verify
+  }
+  check(!point.isSmallOrder(), "malformed", "KEY-1: a point of low order");
+  return pub;
+}
+
+export function checkMldsa44(pub) {
+  check(pub.length === 1312, "malformed", "KEY-2: an ML-DSA-44 key of another length");
+  return pub;
+}
+
+export function verify(alg, pub, message, signature) {
+  try {
+    if (alg === "Ed25519") {
+      const key = createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x: b64u(pub) }, format: "jwk" });
+      return signature.length === 64 && nodeVerify(null, message, key, signature);
+    }
+    return signature.length === 2420 && ml_dsa44.verify(signature, message, pub);
+  } catch {
+    return false;
+  }
+}
+
+/** The private half: both seeds, and what follows from them. */
+export function signer(edSeed, mlSeed) {
+  const edPublic = Buffer.from(ed25519.getPublicKey(edSeed));
+  const jwk = { kty: "OKP", crv: "Ed25519", d: b64u(edSeed), x: b64u(edPublic) };
+  const edKey = createPrivateKey({ key: jwk, format: "jwk" });
+  const ml = ml_dsa44.keygen(mlSeed);
+  return {
+    publics: [edPublic, Buffer.from(ml.publicKey)],
+    kids: [kid.Ed25519(edPublic), kid["ML-DSA-44"](ml.publicKey)],
+    sign: [(message) => nodeSign(null, message, edKey), (message) => ml_dsa44.sign(message, ml.secretKey)],
+  };
+}
+
+// --- statements ------------------------------------------------------------------------------------------------------
+
+/** The signature objects of a statement or an envelope: their headers read, in pairs. KEY-3, KEY-6. */
+export function readSignatures(signatures) {
+  const read = signatures.map((signature) => {
+    members(signature, ["protected", "signature"], "malformed", "KEY-6: a signature");
+    check(typeof signature.protected === "string", "malformed", "KEY-6: a header that is no string");
+    check(signature.protected.length <= 512, "too_large", "ENC-7: a header too long");
+    const header = parseJson(unb64u(signature.protected), 512);
+    members(header, ["alg", "kid", "typ"], "malformed", "KEY-6: a header");
+    for (const value of Object.values(header)) check(typeof value === "string", "malformed", "KEY-6: not a string");
+    return { ...header, protected: signature.protected, signature: unb64u(signature.signature) };
+  });
+  const algorithms = read.length > 0 && read.length % 2 === 0 && read.every(({ alg }, i) => alg === PAIR[i % 2]);
+  check(algorithms, "wrong_algorithm", "KEY-3: not exactly Ed25519 then ML-DSA-44");
+  for (const one of read) check(DIGEST.test(one.kid), "malformed", "KEY-7: not a key id");
+  const pairs = [];
+  for (let i = 0; i < read.length; i += 2) pairs.push([read[i], read[i + 1]]);
+  return pairs;
+}
+
+/** KEY-5. */
+export function checkTyp(pairs, typ) {
+  check(pairs.flat().every((one) => one.typ === typ), "wrong_typ", `KEY-5: not all signed as ${typ}`);
+}
+
+/** A statement, as a parsed value, taken apart; nothing is verified yet. */
+export function readStatement(value, typ, limit = LIMIT) {
+  members(value, ["payload", "signatures"], "malformed", "KEY-6: a statement");
+  check(isList(value.signatures, 0, 128), "malformed", "KEY-6: no list of signatures, or more than 64 pairs");
+  const payload = unb64u(value.payload);
+  const pairs = readSignatures(value.signatures);
+  checkTyp(pairs, typ);
+  check(payload.length <= limit, "too_large", `ENC-7: a payload of more than ${limit} bytes`);
+  return { payload, encoded: value.payload, pairs, digest: digest(payload) };
+}
+
+export const parseStatement = (bytes, typ, limit) => readStatement(parseJson(bytes, LIMIT), typ, limit);
+
+/** KEY-4: both signatures of a pair, or neither counts. */
+export function verifyPair(pair, encoded, publics) {
+  const good = pair.map((one, i) => verify(PAIR[i], publics[i], ascii(`${one.protected}.${encoded}`), one.signature));
+  check(good[0] && good[1], "signature_invalid", "KEY-4: a signature does not verify");
+}
+
+export function signPair(payload, typ, by) {
+  const encoded = b64u(payload);
+  const headers = PAIR.map((alg, i) => b64u(ascii(`{"alg":"${alg}","kid":"${by.kids[i]}","typ":"${typ}"}`)));
+  return headers.map((header, i) => ({
+    protected: header,
+    signature: b64u(by.sign[i](ascii(`${header}.${encoded}`))),
+  }));
+}
+
+export const isDigest = (value) => isText(value, DIGEST);

@@ -1,0 +1,213 @@
+// Judges every test vector, and prints what this implementation made of it: one JSON object, by vector.
+//
+//   node vectors.mjs tests/vectors keys|messages|log
+//
+// It does not look at the answers the vectors give; the caller compares. Refused: the code. Taken: the value.
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import {
+  Refusal, ascii, b64u, digest, parseJson, parseTime, sha256, unb64u,
+} from "./lib/encoding.mjs";
+import { checkTyp, kid, parseStatement, signer, verifyPair } from "./lib/signing.mjs";
+import * as seal from "./lib/sealing.mjs";
+import { Directory, counts } from "./lib/directory.mjs";
+import * as message from "./lib/message.mjs";
+import { categories, parseContent } from "./lib/content.mjs";
+import {
+  checkConsistency, checkInclusion, inclusionPath, leafHash, tilePath, tilesOf, treeRoot, vkeys,
+} from "./lib/log.mjs";
+import { auditExport } from "./lib/audit.mjs";
+
+const place = process.argv[2];
+const load = (name) => parseJson(readFileSync(join(place, name)), Infinity);
+const again = (value) => Buffer.from(JSON.stringify(value));
+
+/** The code of a refusal, or what came out. */
+async function outcome(act) {
+  try {
+    return await act();
+  } catch (error) {
+    if (error instanceof Refusal) return error.code;
+    throw error;
+  }
+}
+
+// --- keys.json -------------------------------------------------------------------------------------------------------
+
+async function judgeKeys() {
+  const it = load("keys.json");
+  const found = { base64url: {}, times: {}, json: {}, digest: {}, keys: {}, statements: {}, chunked: [], padded: {} };
+  for (const text of [...Object.keys(it.base64url.read), ...it.base64url.refused]) {
+    found.base64url[text] = await outcome(() => unb64u(text).toString("hex"));
+  }
+  for (const text of [...Object.keys(it.times.read), ...it.times.refused]) {
+    found.times[text] = await outcome(() => parseTime(text));
+  }
+  for (const text of it.json.refused) found.json[text] = await outcome(() => parseJson(Buffer.from(text), 262144));
+  for (const text of Object.keys(it.digest)) found.digest[text] = digest(Buffer.from(text));
+  const publics = {};
+  for (const [label, key] of Object.entries(it.keys)) {
+    const [seed, use] = [unb64u(key.seed), label.split(" ").at(-1)];
+    const made = sha256(ascii(`ix/1 test vector ${label}`));
+    found.keys[label] = { seed: b64u(made), ...publicOf(use, seed) };
+    publics[found.keys[label].kid] = unb64u(found.keys[label].public);
+  }
+  const judge = (json) => outcome(() => {
+    const statement = parseStatement(again(json), it.statement.typ);
+    checkTyp(statement.pairs, it.statement.typ);
+    for (const pair of statement.pairs) verifyPair(pair, statement.encoded, pair.map((one) => publics[one.kid]));
+    return statement.payload.toString();
+  });
+  found.statement = await judge(it.statement.json);
+  for (const { why, json } of it.statements_refused) found.statements[why] = await judge(json);
+  const seed = unb64u(it.keys[it.wrap.to].seed);
+  found.wrap = b64u(await seal.unwrapKey(seed, unb64u(it.wrap.wrap), unb64u(it.wrap.context)));
+  for (const one of it.chunked) {
+    const [key, context] = [unb64u(one.input_key), ascii(one.context)];
+    const plaintext = Buffer.from(Array.from({ length: one.length }, (_, i) => i % 251)); // found by opening the short ones
+    const body = seal.sealBody(plaintext, key, unb64u(one.salt), context);
+    found.chunked.push({ sha256: digest(body), body: b64u(body), length: seal.openBody(body, key, context).length });
+  }
+  found.body = await judgeBody(it.body);
+  for (const length of Object.keys(it.padded_lengths)) found.padded[length] = seal.padded(Number(length));
+  found.pseudonym = seal.pseudonym(unb64u(it.pseudonym.key), it.pseudonym.value);
+  found.federation = await judgeFederation(it.federation);
+  return found;
+}
+
+function publicOf(use, seed) {
+  if (use === "opening") {
+    const key = seal.opening(seed);
+    return { public: b64u(key.pub), kid: key.kid, expanded: b64u(key.expanded) };
+  }
+  const pair = signer(seed, seed);
+  const i = use === "mldsa44" ? 1 : 0;
+  return { public: b64u(pair.publics[i]), kid: pair.kids[i] };
+}
+
+function judgeBody(it) {
+  const [cek, ctx, k] = [it.content_key, it.context, it.commitment_key].map((text) => unb64u(text));
+  const content = Buffer.from(it.content);
+  const body = seal.sealBody(seal.layOut(k, content), cek, unb64u(it.salt), seal.bodyContext(ctx));
+  const opened = seal.takeApart(seal.openBody(unb64u(it.body), cek, seal.bodyContext(ctx)));
+  return { body: b64u(body), content: opened.content.toString(), commitment: b64u(seal.commitment(k, ctx, content)) };
+}
+
+async function judgeFederation(it) {
+  const now = parseTime(it.now);
+  const directory = new Directory(it.directory, it.fed, now);
+  const found = { agencies: [...directory.agencies.keys()].sort(), signing_keys_at: [], roots: {} };
+  for (const { at } of it.signing_keys_at) {
+    const instant = parseTime(at);
+    const keys = directory.newest("north.police.sim").keys.filter((key) => key.use === "sig");
+    const word = (alg) => (keys.some((key) => key.alg === alg && counts(key, instant)) ? "counts" : "key_not_valid");
+    found.signing_keys_at.push([word("Ed25519"), word("ML-DSA-44")]);
+  }
+  for (const { why, json, fed } of it.roots_refused) {
+    found.roots[why] = await outcome(() => new Directory({ roots: [json], records: [] }, fed, now) && "taken");
+  }
+  return found;
+}
+
+// --- messages --------------------------------------------------------------------------------------------------------
+
+async function judgeMessages() {
+  const parties = load("messages/parties.json");
+  const all = load("messages/good.json");
+  const open = (now) => new Directory(parties.directory, parties.fed, now);
+  const holder = (id, seen) => ({ id, seen, openings: [seal.opening(unb64u(parties.parties[id].sealing_seed))] });
+  const found = { parties: {}, good: {}, bad_envelopes: {}, bad_parcels: {} };
+  found.parties.vkeys = vkeys(open(parseTime(all.messages[0].at)).root.log);
+  for (const [id, it] of Object.entries(parties.parties)) {
+    const keys = signer(unb64u(it.ed25519_seed), unb64u(it.mldsa44_seed));
+    const enc = seal.opening(unb64u(it.sealing_seed));
+    found.parties[id] = [...keys.kids, enc.kid, b64u(enc.pub)];
+  }
+  for (const it of all.messages) found.good[it.name] = await judgeGood(it, open, holder);
+  for (const it of load("messages/bad_envelopes.json").vectors) {
+    const now = parseTime(it.at);
+    const judge = () => message.judgeEnvelope(Buffer.from(it.envelope), open(now), now) && "taken";
+    found.bad_envelopes[it.name] = await outcome(judge);
+  }
+  for (const it of load("messages/bad_parcels.json").vectors) {
+    const now = parseTime(it.now);
+    const judge = async () => (await message.openParcel(it.parcel, holder(it.me, it.seen), open(now), now)) && "taken";
+    found.bad_parcels[it.name] = await outcome(judge);
+  }
+  return found;
+}
+
+async function judgeGood(it, open, holder) {
+  const at = parseTime(it.at);
+  const { manifest } = message.judgeEnvelope(Buffer.from(it.envelope), open(at), at);
+  const ctx = message.context(manifest);
+  const hex = (text) => Buffer.from(text, "hex");
+  const plaintext = seal.layOut(hex(it.commitment_key), Buffer.from(it.content));
+  const body = seal.sealBody(plaintext, hex(it.content_key), hex(it.body_salt), seal.bodyContext(ctx));
+  const opened = {};
+  for (const [id, parcel] of Object.entries(it.parcels)) {
+    const now = parseTime(it.open_at);
+    opened[id] = (await message.openParcel(parcel, holder(id, []), open(now), now)).content.toString();
+  }
+  return {
+    context_lines: message.contextLines(manifest), ctx: ctx.toString("hex"), message: manifest.digest, opened,
+    wrap_info: seal.wrapInfo(ctx).toString("hex"), body_context: seal.bodyContext(ctx).toString("hex"),
+    plaintext_length: plaintext.length, plaintext_sha256: digest(plaintext), body_length: body.length,
+    body_commitment: body.subarray(24, 56).toString("hex"), body: digest(body),
+    commit: b64u(seal.commitment(hex(it.commitment_key), ctx, Buffer.from(it.content))),
+    categories: categories(parseContent(Buffer.from(it.content))),
+  };
+}
+
+// --- log -------------------------------------------------------------------------------------------------------------
+
+async function judgeLog() {
+  const tree = load("log/tree.json");
+  const expected = load("log/expected.json");
+  const leaves = Array.from({ length: 70000 }, (_, i) => leafHash(ascii(`entry ${i}`)));
+  const found = { roots: {}, edge: {}, inclusion: [], consistency: [] };
+  for (const size of Object.keys(tree.roots)) found.roots[size] = b64u(treeRoot(leaves.slice(0, Number(size))));
+  for (const size of Object.keys(tree.edge)) {
+    found.edge[size] = [0, 1, 2, 3].flatMap((level) => {
+      const [n, width] = tilesOf(Number(size), level).at(-1) ?? [0, 256];
+      return width < 256 ? [tilePath(level, n, width)] : [];
+    });
+  }
+  for (const { index, size, proof } of tree.inclusion) {
+    const hashes = leaves.slice(0, size);
+    const ours = inclusionPath(index, hashes).map(b64u);
+    const judge = () => checkInclusion(leaves[index], index, size, proof.map((one) => unb64u(one)), treeRoot(hashes)) ?? "taken";
+    found.inclusion.push({ ours, theirs: await outcome(judge) });
+  }
+  for (const { old, size, proof } of tree.consistency) {
+    const path = proof.map((one) => unb64u(one));
+    const [was, is] = [treeRoot(leaves.slice(0, old)), treeRoot(leaves.slice(0, size))];
+    const judge = (first, second) => outcome(() => checkConsistency(old, size, path, first, second) ?? "taken");
+    found.consistency.push([await judge(was, is), await judge(is, was)]);
+  }
+  found.report = await auditExport((name) => fileOf(name), expected.fed, parseTime(expected.now));
+  found.edits = [];
+  for (const edit of expected.edits) {
+    const report = await auditExport((name) => edited(name, edit), expected.fed, parseTime(expected.now));
+    found.edits.push(report.findings.map((one) => [one.code, one.index]));
+  }
+  return found;
+}
+
+function fileOf(name) {
+  try {
+    return readFileSync(join(place, "log/export", name));
+  } catch {
+    return undefined;
+  }
+}
+
+function edited(name, { file, find, replace }) {
+  if (name !== file) return fileOf(name);
+  if (find === null) return undefined;
+  return Buffer.from(fileOf(name).toString("latin1").replace(find, replace), "latin1");
+}
+
+const parts = { keys: judgeKeys, messages: judgeMessages, log: judgeLog };
+process.stdout.write(JSON.stringify(await parts[process.argv[3]]()));

@@ -1,0 +1,245 @@
+"""A second implementation, written in JavaScript from the specification alone, agrees with the first byte for byte.
+
+It lies in ``conformance/second``. Needs Node.js and npm, and the packages pinned by hash in its ``package-lock.json``.
+They are installed once, under ``build/`` of this checkout; where that cannot be done the tests are skipped, saying why.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPO = Path(__file__).resolve().parent.parent.parent
+SECOND = REPO / "conformance" / "second"
+INSTALLED = REPO / "build" / "second"
+VECTORS = REPO / "tests" / "vectors"
+AGREEMENT = "A" * 43
+NORTH, SOUTH, HARBOUR = "north.police.sim", "south.police.sim", "harbour.ngo.sim"
+
+
+@pytest.fixture(scope="module")
+def second() -> Iterator[Path]:
+    """A copy of the program below its packages, with the schemas where it looks for them; this tree stays clean."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if not node or not npm:
+        pytest.skip("Node.js or npm is not installed, so the second implementation cannot be run")
+    place = INSTALLED / hashlib.sha256((SECOND / "package-lock.json").read_bytes()).hexdigest()[:16]
+    if not place.is_dir():
+        _install(npm, place)
+    with tempfile.TemporaryDirectory(dir=place) as folder:
+        copy = Path(folder) / "conformance" / "second"
+        shutil.copytree(SECOND, copy, ignore=shutil.ignore_patterns("node_modules"))
+        shutil.copytree(REPO / "spec" / "schemas", Path(folder) / "spec" / "schemas")
+        yield copy
+
+
+def _install(npm: str, place: Path) -> None:
+    INSTALLED.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=INSTALLED) as folder:
+        for name in ("package.json", "package-lock.json"):
+            shutil.copyfile(SECOND / name, Path(folder) / name)
+        quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+        try:
+            done = subprocess.run(
+                [npm, "ci", *quiet], cwd=folder, capture_output=True, text=True, timeout=180, check=False
+            )
+        except subprocess.TimeoutExpired:
+            pytest.skip("the packages could not be had: npm did not answer in time")
+        if done.returncode:
+            pytest.skip(f"the packages could not be had: {(done.stderr.strip().splitlines() or ['npm failed'])[-1]}")
+        try:
+            Path(folder).rename(place)
+        except OSError:
+            return  # another test process was quicker
+        Path(folder).mkdir()  # for the context manager to remove
+
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def theirs(second: Path) -> Run:
+    """Runs a program of the second implementation."""
+
+    def run(program: str, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
+        command = [shutil.which("node") or "node", str(second / program), *map(str, arguments)]
+        return _run(command, variables)
+
+    return run
+
+
+def ours(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
+    return _run([sys.executable, "-m", "ix", *map(str, arguments)], variables)
+
+
+def _run(command: list[str], variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, cwd=REPO, env={**os.environ, **variables},
+        capture_output=True, encoding="utf-8", timeout=300, check=False,
+    )  # fmt: skip
+
+
+def good(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def load(name: str) -> Any:
+    return json.loads((VECTORS / name).read_text("utf-8"))
+
+
+# --- the vectors ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.spec("ENC-5", "ENC-9", "KEY-3", "KEY-7", "KEY-8", "KEY-12", "KEY-22")
+def test_it_judges_every_vector_of_keys_alike(theirs: Run) -> None:
+    found, told = json.loads(good(theirs("vectors.mjs", VECTORS, "keys"))), load("keys.json")
+    for kind in ("base64url", "times"):
+        assert found[kind] == {**told[kind]["read"], **dict.fromkeys(told[kind]["refused"], "malformed")}
+    assert set(found["json"]) == set(told["json"]["refused"])
+    assert all(code in ("malformed", "too_large") for code in found["json"].values())
+    assert found["digest"] == told["digest"]
+    for label, key in told["keys"].items():
+        assert {name: found["keys"][label][name] for name in key} == key, label
+    assert found["statement"] == told["statement"]["payload"]
+    assert found["statements"] == {it["why"]: it["code"] for it in told["statements_refused"]}
+    assert found["wrap"] == told["wrap"]["content_key"]
+    for theirs_, it in zip(found["chunked"], told["chunked"], strict=True):
+        assert (theirs_["sha256"], theirs_["length"]) == (it["sha256"], it["length"])
+    body = told["body"]
+    assert found["body"] == {name: body[name] for name in ("body", "content", "commitment")}
+    assert found["padded"] == told["padded_lengths"]
+    assert found["pseudonym"] == told["pseudonym"]["pseudonym"]
+    federation = told["federation"]
+    assert found["federation"]["signing_keys_at"] == [
+        [it["ed25519"], it["mldsa44"]] for it in federation["signing_keys_at"]
+    ]
+    assert found["federation"]["roots"] == {it["why"]: it["code"] for it in federation["roots_refused"]}
+
+
+@pytest.mark.spec("MSG-10", "MSG-11", "MSG-12", "MSG-13", "MSG-14", "MSG-16", "MSG-27", "CNT-60", "LOG-22")
+def test_it_judges_every_vector_of_messages_alike(theirs: Run) -> None:
+    """Opens the good ones to the same bytes, by every intermediate value, and refuses the bad with the same codes."""
+    found = json.loads(good(theirs("vectors.mjs", VECTORS, "messages")))
+    parties = load("messages/parties.json")
+    names = ("ed25519_kid", "mldsa44_kid", "sealing_kid", "sealing_public")
+    assert found["parties"] == {
+        "vkeys": parties["log"]["vkeys"],
+        **{party: [it[name] for name in names] for party, it in parties["parties"].items()},
+    }
+    messages = load("messages/good.json")["messages"]
+    assert len(messages) == len(found["good"])
+    for it in messages:
+        theirs_ = found["good"][it["name"]]
+        assert theirs_.pop("opened") == dict.fromkeys(it["parcels"], it["content"]), it["name"]
+        assert theirs_.pop("body") == json.loads(it["manifest"])["body"]["sha256"], it["name"]
+        assert theirs_ == {name: it[name] for name in theirs_}, it["name"]
+    for name in ("bad_envelopes", "bad_parcels"):
+        vectors = load(f"messages/{name}.json")["vectors"]
+        assert found[name] == {it["name"]: it["code"] for it in vectors}
+
+
+@pytest.mark.spec("LOG-1", "LOG-2", "LOG-5", "LOG-7", "LOG-11", "LOG-12", "LOG-51", "AGR-34", "AGR-38")
+def test_it_judges_every_vector_of_the_log_alike(theirs: Run) -> None:
+    """Tree, proofs and tiles; and an export, in which it makes every decision again and finds what was edited."""
+    if not (VECTORS / "log").is_dir():
+        pytest.skip("there are no vectors of the log yet")
+    found = json.loads(good(theirs("vectors.mjs", VECTORS, "log")))
+    tree, export = load("log/tree.json"), load("log/expected.json")
+    assert found["roots"] == tree["roots"]
+    assert found["edge"] == tree["edge"]
+    assert found["inclusion"] == [{"ours": it["proof"], "theirs": "taken"} for it in tree["inclusion"]]
+    assert found["consistency"] == [["taken", "log_inconsistent"] for _ in tree["consistency"]]
+    assert found["report"]["counts"]["decided_again"] > 0
+    assert found["report"] == {name: export["report"][name] for name in found["report"]}
+    assert found["edits"] == [it["findings"] for it in export["edits"]]
+
+
+# --- each opens what the other sealed ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class World:
+    """Three agencies with key files made by our command line."""
+
+    folder: Path
+    fed: str
+
+    def trust(self) -> list[object]:
+        return ["--trust", self.folder / "trust.json", "--fed", self.fed]
+
+    def holder(self, agency: str) -> list[object]:
+        keys = self.folder / "nodes" / agency
+        return ["--key", keys / "keys.json", "--passphrase-file", keys / "passphrase", *self.trust()]
+
+    def sealed(self, content: Path, out: Path) -> list[object]:
+        to = ["--to", SOUTH, "--to", HARBOUR, "--agreement", AGREEMENT, "--out", out]
+        return ["seal", content, *self.holder(NORTH), *to, "--purpose", "investigate", "--crime", "human_trafficking"]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    folder = tmp_path_factory.mktemp("world") / "sim"
+    fed = good(ours("federation", "init", folder)).split()[0]
+    shutil.copyfile(folder / "federation" / "trust.json", folder / "trust.json")
+    return World(folder, fed)
+
+
+def contents() -> list[str]:
+    """Contents of the vectors that any agency may send to any other without naming an earlier message."""
+    names = ("referral to two", "plaintext that fills one chunk exactly")
+    return [it["content"] for it in load("messages/good.json")["messages"] if it["name"] in names]
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_what_either_seals_the_other_opens(theirs: Run, world: World, tmp_path: Path, number: int) -> None:
+    content, sealed_here, sealed_there = (tmp_path / name for name in ("content", "here", "there"))
+    content.write_text(contents()[number], "utf-8")
+    good(ours(*world.sealed(content, sealed_here)))
+    good(theirs("ix.mjs", *world.sealed(content, sealed_there)))
+    for recipient in (SOUTH, HARBOUR):
+        assert good(theirs("ix.mjs", "open", sealed_here, *world.holder(recipient))) == contents()[number]
+        assert good(ours("open", sealed_there, *world.holder(recipient))) == contents()[number]
+    seen = json.loads(good(ours("inspect", sealed_there, *world.trust(), "--json")))
+    assert {it["code"] for it in seen["checks"]} == {"ok"}
+    assert json.loads(good(theirs("ix.mjs", "inspect", sealed_here, *world.trust())))["signatures_judged"]
+
+
+def test_what_is_not_for_one_neither_opens(theirs: Run, world: World, tmp_path: Path) -> None:
+    """MSG-20: or the test above would prove nothing."""
+    content, sealed = tmp_path / "content", tmp_path / "sealed"
+    content.write_text(contents()[0], "utf-8")
+    good(ours(*world.sealed(content, sealed)))
+    refused = theirs("ix.mjs", "open", sealed, *world.holder("north.fiu.sim"))
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "not_addressed" in refused.stderr
+    refused = ours("open", sealed, *world.holder("north.fiu.sim"))
+    assert refused.returncode == 1
+    assert "not_addressed" in refused.stderr
+
+
+def test_its_command_verifies_an_export_and_finds_an_edit(theirs: Run, tmp_path: Path) -> None:
+    if not (VECTORS / "log" / "export").is_dir():
+        pytest.skip("there are no vectors of the log yet")
+    told = load("log/expected.json")
+    pinned = ["--fed", told["fed"], "--at", told["now"]]
+    good(theirs("ix.mjs", "verify-log", VECTORS / "log" / "export", *pinned))
+    export = tmp_path / "export"
+    shutil.copytree(VECTORS / "log" / "export", export)
+    edit = told["edits"][0]
+    bundle = export / edit["file"]
+    bundle.write_bytes(bundle.read_bytes().replace(edit["find"].encode(), edit["replace"].encode(), 1))
+    done = theirs("ix.mjs", "verify-log", export, *pinned)
+    assert done.returncode == 1
+    assert [[it["code"], it["index"]] for it in json.loads(done.stdout)["findings"]] == edit["findings"]
