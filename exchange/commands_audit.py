@@ -241,7 +241,7 @@ def _reader(folder: Path) -> Callable[[str], bytes | None]:
 @contextmanager
 def _reading() -> Iterator[None]:
     """What cannot be read is one sentence on standard error and exit code 3."""
-    from sqlite3 import DatabaseError
+    from exchange.broker.store import BooksDamaged, unreadable
 
     try:
         yield
@@ -250,7 +250,7 @@ def _reading() -> Iterator[None]:
     except OSError as wrong:
         said = f"`{wrong.filename}`: {wrong.strerror}"
     except Exception as wrong:
-        if not isinstance(wrong.__cause__ or wrong, DatabaseError) and type(wrong).__name__ != "BooksDamaged":
+        if not isinstance(wrong, BooksDamaged) and not unreadable(wrong.__cause__ or wrong):
             raise
         said = f"the broker's books cannot be read: {wrong.__cause__ or wrong}"
     else:
