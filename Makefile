@@ -68,7 +68,7 @@ crash: $(READY) ## kill the broker N times under load and audit the books after 
 
 .PHONY: bench
 bench: $(READY) ## measure, side by side in one run, and print one JSON document
-	@$(BIN)/python -m exercises.bench $(ARGS)
+	@$(BIN)/ix bench $(ARGS)
 
 .PHONY: format
 format: $(READY) ## rewrite the source in the house style
