@@ -75,10 +75,11 @@ class Office:
             self.record(books, self.clock(), *acts)
 
     def keep_evidence(self, kind: str, **detail: Any) -> None:
-        """Keep something that should not be, whole."""
-        now = stamp(self.clock())
+        """Keep something that should not be, whole; met again and again, it is kept once."""
+        now, told = stamp(self.clock()), write_json(detail).decode()
         with self.store.writing() as books:
-            books.add("evidence", [{"at": now, "kind": kind, "detail": write_json(detail).decode()}])
+            if books.get("evidence", kind=kind, detail=told) is None:
+                books.add("evidence", [{"at": now, "kind": kind, "detail": told}])
 
     def party(self, agency: str) -> Party:
         """An agency as a clause sees it."""
