@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from exchange.broker.books_check import check_books
 from exchange.broker.edge import Edge
 from exchange.broker.meters import Meters, new_log
-from exchange.broker.routes import add_routes
+from exchange.broker.routes import add_routes, direct_calls
 from exchange.broker.service import Broker, found_books
 from exchange.broker.settings import Settings, UnsafeSettings
 from exchange.broker.store import Store
@@ -45,11 +45,20 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = system_clo
     app = FastAPI(title="ix broker", docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.broker, app.state.meters = broker, meters
     nonces, rate = NonceMemory(clock(), limit=settings.nonces), RateLimit(settings.rate, settings.burst)
+    direct = direct_calls(broker, rate, settings.max_wait)
     app.add_middleware(
-        Edge, broker=broker, settings=settings, nonces=nonces, rate=rate, clock=clock, meters=meters, log=log
+        Edge,
+        direct=direct,
+        broker=broker,
+        settings=settings,
+        nonces=nonces,
+        rate=rate,
+        clock=clock,
+        meters=meters,
+        log=log,
     )
     app.add_exception_handler(HTTPException, _not_ours)
-    add_routes(app, broker, meters, rate, settings.max_wait)
+    add_routes(app, broker, meters, direct)
     return app
 
 

@@ -4,6 +4,9 @@ One piece of ASGI middleware around ``/v1/``. Before a route sees a call, the ca
 is read within its limit and is the one that was signed, the nonce is new and the rate allows it. After
 it, the answer, whatever it is, is signed over the call it answers. Everything else (``/log``, health,
 metrics) is open and unsigned: the log proves itself.
+
+The three calls that every message needs are answered from here directly: the way through two frameworks'
+routing costs as much as verifying a signature.
 """
 
 from __future__ import annotations
@@ -60,6 +63,10 @@ class Call:
     now: datetime
 
 
+Direct = Callable[[Call], Awaitable[tuple[str, bytes]]]
+"""A call that is answered with 200, a media type and a body, or refused."""
+
+
 class _Gone(Exception):
     """The caller hung up before it had said everything."""
 
@@ -71,6 +78,7 @@ class Edge:
         self,
         app: Asgi,
         *,
+        direct: Mapping[tuple[str, str], Direct],
         broker: Broker,
         settings: Settings,
         nonces: NonceMemory,
@@ -81,7 +89,7 @@ class Edge:
     ) -> None:
         self._app, self._broker, self._clock, self._meters, self._log = app, broker, clock, meters, log
         self._authorities, self._transport = settings.authorities, settings.transport
-        self._nonces, self._rate = nonces, rate
+        self._nonces, self._rate, self._direct = nonces, rate, direct
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Carry one call through."""
@@ -112,8 +120,13 @@ class Edge:
             proof = read_call_proof(headers)
             scope[CALL] = call = await self._establish(scope, receive, proof, headers, now)
             caller = call.caller
-            answer = _Answer()
-            await self._app(scope, _replay(call.body), answer.take)
+            direct = self._direct.get((scope["method"], scope["path"]))
+            if direct is not None:
+                media, body = await direct(call)
+                answer = _Answer(200, [(b"content-type", media.encode())], body)
+            else:
+                answer = _Answer()
+                await self._app(scope, _replay(call.body), answer.take)
         except _Gone:
             return
         except Refusal as refusal:
