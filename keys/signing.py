@@ -12,6 +12,7 @@ This module owns the signing keys in memory. It reads no file (``keystore`` does
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -207,6 +208,8 @@ def _sign_pair(raw_payload: str, signer: Signer, typ: Typ) -> tuple[Signature, S
 MAX_STATEMENT: Final = 256 * 1024
 MAX_SIGNERS: Final = 64
 MAX_PROTECTED: Final = 512
+_TOKEN = re.compile(r"[A-Za-z0-9+._-]{0,64}", re.ASCII)
+"""What a header's values look like: they stand in sentences that people read, so nothing in them may steer a screen."""
 
 
 def parse_statement(data: bytes, *, limit: int = MAX_STATEMENT) -> Statement:
@@ -247,8 +250,8 @@ def _parse_protected(protected: str) -> tuple[str, str, str]:
     header = read_json(unb64u(protected), limit=MAX_PROTECTED)
     if type(header) is not dict or set(header) != {"alg", "kid", "typ"}:
         raise MalformedEncoding("a protected header has exactly `alg`, `kid` and `typ`")
-    if not all(type(v) is str for v in header.values()):
-        raise MalformedEncoding("`alg`, `kid` and `typ` are strings")
+    if not all(type(v) is str and _TOKEN.fullmatch(v) for v in header.values()):
+        raise MalformedEncoding("`alg`, `kid` and `typ` are strings of at most 64 of A-Z a-z 0-9 + - . _")
     return header["alg"], header["kid"], header["typ"]
 
 

@@ -13,6 +13,7 @@ every check of the spec, in order, each failing with its own code. No clock, no 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -70,6 +71,7 @@ MAX_SKEW: Final = timedelta(minutes=5)
 
 # A 43-character digest ends in a character whose two spare bits are zero: one spelling only (ENC-1).
 Digest = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$")]
+_KID = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]", re.ASCII)
 AgencyId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)*\.sim$", max_length=40)]
 MessageId = Annotated[
     str, StringConstraints(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
@@ -295,6 +297,8 @@ def _parse_sealed(sealed: Any) -> tuple[tuple[tuple[str, bytes], ...], bytes]:
     for key in keys:
         if type(key) is not dict or key.keys() != {"kid", "wrap"} or not all(type(v) is str for v in key.values()):
             raise EnvelopeMalformed("an item of `keys` has exactly the strings `kid` and `wrap`")
+        if not _KID.fullmatch(key["kid"]):
+            raise EnvelopeMalformed("the `kid` of an item of `keys` is a digest")
     return tuple((key["kid"], unb64u(key["wrap"])) for key in keys), unb64u(body)
 
 
@@ -426,6 +430,8 @@ def open_parcel(
     content = open_body(parcel.body, content_key, ctx, unb64u(manifest.body.commit))
     # 9  In time, and not seen before.
     verify_times(manifest, now)
+    if entry.at > now + MAX_SKEW:
+        raise MessageFromTheFuture(f"it was logged at {entry.ts}, ahead of the clock here")
     if seen(name) if callable(seen) else name in seen:
         raise AlreadyReceived("this message was received before")
     # 10  It carries what it declares, no more and no less.
@@ -475,4 +481,6 @@ def _disclosure_of(data: bytes, manifest: Manifest, name: str) -> DisclosureEntr
     )
     if said != signed or facts != declared:
         raise ProofMismatch("the log entry does not say what the sender signed")
+    if not manifest.sent_at - MAX_SKEW <= entry.at < manifest.expires_at:
+        raise ProofMismatch("the log entry is dated before the message was sent or after it had expired")
     return entry
