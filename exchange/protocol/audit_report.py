@@ -82,7 +82,8 @@ class AuditReport:
     disclosures: tuple[Disclosed, ...]
     denials: tuple[Denied, ...]
     counts: dict[str, int]
-    """Entries by kind; ``decided_again``, ``signed_receipts``, and ``not_judged``, the entries left aside."""
+    """Entries by kind; ``decided_again``; ``signed_receipts``, and ``unsigned_receipts`` whose batch was not exported;
+    ``not_judged``, the entries left aside."""
 
     @property
     def clean(self) -> bool:

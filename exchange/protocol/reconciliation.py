@@ -12,7 +12,7 @@ from typing import Final
 
 from exchange.protocol.entry import DenialEntry, DisclosureEntry, LogEntry, ReceiptEntry
 from exchange.protocol.finding import Finding
-from exchange.protocol.vocabulary import Act
+from exchange.protocol.vocabulary import Act, ReceiptStatus
 
 ACTS: Final = (Act.DISCLOSE, Act.RECEIVE, Act.ATTEMPT_DENIED)
 """The acts that must stand in both books; a denied attempt only if it was put to the broker."""
@@ -44,15 +44,21 @@ def reconcile(agency: str, ledger: Iterable[LedgerRow], entries: Iterable[tuple[
     """
     logged: dict[tuple[Act, str], _Logged] = {}
     receipts: dict[str, int] = {}
+    opened: dict[str, int] = {}
     for index, entry in entries:
         if isinstance(entry, ReceiptEntry):
             if entry.by == agency:
                 receipts.setdefault(entry.msg, index)
+            if entry.by == agency and entry.status is ReceiptStatus.OPENED:
+                opened.setdefault(entry.msg, index)
         elif isinstance(entry, DisclosureEntry | DenialEntry) and (act := _act(agency, entry)):
             parties = (entry.from_, *sorted(to.id for to in entry.to))
             logged.setdefault((act, entry.msg), _Logged(index, entry.agr, parties))
-    kept = {(row.act, row.msg): row for row in ledger if row.act in ACTS and not _local(row)}
+    rows = list(ledger)
+    kept = {(row.act, row.msg): row for row in rows if row.act in ACTS and not _local(row)}
     found = [_missing_in_ledger(agency, key, one, receipts) for key, one in logged.items() if key not in kept]
+    looked = {row.msg for row in rows if row.act is Act.OPEN}
+    found += [_never_opened(agency, msg, index) for msg, index in opened.items() if msg not in looked]
     for key, row in kept.items():
         entry_says = logged.get(key)
         if entry_says is None:
@@ -81,6 +87,12 @@ def _missing_in_ledger(agency: str, key: tuple[Act, str], one: _Logged, receipts
     if act is Act.RECEIVE:
         evidence["receipt"] = str(receipts[msg])
     return Finding("not_in_ledger", f"the log says `{agency}` did this; its ledger does not", one.index, evidence)
+
+
+def _never_opened(agency: str, msg: str, index: int) -> Finding:
+    evidence = {"msg": msg, "act": Act.OPEN.value, "receipt": str(index)}
+    sentence = f"the log has a receipt that `{agency}` opened this message; its ledger does not say so"
+    return Finding("not_in_ledger", sentence, index, evidence)
 
 
 def _missing_in_log(agency: str, row: LedgerRow) -> Finding:

@@ -208,30 +208,34 @@ class Replay:
             return
         disclosed = self.disclosures.get(entry.msg)
         told = next((one for one in disclosed.told if one.agency == entry.by), None) if disclosed else None
+        sound = self._check_batch(index, entry)
         if told is not None:
-            told.receipts[entry.status.value] = entry.ts
+            if sound:  # what its giver did not sign is no receipt, whatever the log says
+                told.receipts[entry.status.value] = entry.ts
         elif self._gaps:
             self.counts["not_judged"] += 1  # the disclosure may be one of those set aside
         else:
             sentence = f"`{entry.by}` gave a receipt for a message that was not disclosed to it"
             self._found("receipt_unfounded", sentence, index, {"msg": entry.msg})
-        self._check_batch(index, entry)
 
-    def _check_batch(self, index: int, entry: ReceiptEntry) -> None:
+    def _check_batch(self, index: int, entry: ReceiptEntry) -> bool:
+        """Whether nothing speaks against the signed batch; one that was not exported is counted and believed."""
         if entry.batch not in self._batches:
             self._batches[entry.batch] = self._read_batch(entry)
         batch = self._batches[entry.batch]
         if batch is None:
-            return
+            self.counts["unsigned_receipts"] += 1
+            return True
         if isinstance(batch, Refusal):
             self._found("receipt_refused", batch.sentence, index, {"batch": entry.batch})
-            return
+            return False
         said = {(item.msg, item.status, item.code) for item in batch.items}
         if batch.digest != entry.batch or batch.by != entry.by or (entry.msg, entry.status, entry.code) not in said:
             sentence = "the signed batch does not say what this entry says"
             self._found("receipt_refused", sentence, index, {"batch": entry.batch})
-            return
+            return False
         self.counts["signed_receipts"] += 1
+        return True
 
     def _read_batch(self, entry: ReceiptEntry) -> ReceiptBatch | Refusal | None:
         data = self.read(statement_path("receipts", entry.batch))

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from exchange.protocol.audit import LedgerRow, reconcile
-from exchange.protocol.entry import LogEntry, parse_entry
-from exchange.protocol.vocabulary import Act
+from exchange.protocol.entry import LogEntry, ReceiptEntry, parse_entry
+from exchange.protocol.vocabulary import Act, ReceiptStatus
 from keys.encoding import digest
 from tests.vectors.logbook import told
 from tests.vectors.stage import FIU, NGO, NORTH, SOUTH
@@ -31,7 +31,8 @@ def honest(agency: str) -> list[LedgerRow]:
         else:
             continue
         rows.append(LedgerRow(act, entry.msg, index, entry.agr, parties))  # type: ignore[union-attr]
-    return rows
+    opened = [(index, e) for index, e in LOG if isinstance(e, ReceiptEntry) and e.status is ReceiptStatus.OPENED]
+    return rows + [LedgerRow(Act.OPEN, entry.msg, index) for index, entry in opened if entry.by == agency]
 
 
 def found(agency: str, rows: list[LedgerRow]) -> list[tuple[str, int | None]]:
@@ -52,6 +53,13 @@ def test_every_act_left_out_of_a_ledger_is_found(agency: str) -> None:
         rest = [one for one in honest(agency) if one != row]
         waiting = row.act is Act.RECEIVE and row.msg not in receipted
         assert found(agency, rest) == [("not_collected" if waiting else "not_in_ledger", row.index)]
+
+
+def test_a_receipt_that_was_never_given_is_found() -> None:
+    """LOG-53: who keeps the log may write that somebody opened a message; the batch need not be exported."""
+    index, entry = next((i, e) for i, e in LOG if isinstance(e, ReceiptEntry) and e.status is ReceiptStatus.OPENED)
+    rows = [row for row in honest(entry.by) if (row.act, row.msg) != (Act.OPEN, entry.msg)]
+    assert found(entry.by, rows) == [("not_in_ledger", index)]
 
 
 def test_an_act_the_log_does_not_have_is_found() -> None:
