@@ -10,8 +10,6 @@ Nothing here knows what would be a good result.
 from __future__ import annotations
 
 import json
-import os
-import platform
 import sqlite3
 import statistics
 import sys
@@ -30,6 +28,7 @@ from exercises.bench_load import Pair, compose, content, floor_us, found, pairs,
 from exercises.bench_worker import pack
 from exercises.federation import Federation, settle_broker
 from exercises.load import Volley, fire, write_request
+from exercises.machine import machine
 from exercises.processes import Child, Processes, free_ports
 from keys.encoding import read_json, write_json
 from keys.keystore import replace_file
@@ -362,26 +361,6 @@ def _logged(database: Path) -> dict[str, int]:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def machine() -> dict[str, Any]:
-    """What this was measured on."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
-        model = names[0] if names else model
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {
-        "cpu": model,
-        "cores": cores,
-        "load_before": round(os.getloadavg()[0], 2),
-        "system": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-        "sqlite": sqlite3.sqlite_version,
-        "fsync": "journal_mode=WAL, synchronous=FULL",
-        "when": _now().isoformat(timespec="seconds"),
-    }
 
 
 def main(arguments: Sequence[str]) -> int:

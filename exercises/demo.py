@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console, Group
@@ -18,8 +17,9 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
+from exercises.scene import Scene, Step
 from exercises.stage import CAST, Stage
-from exercises.story import STEPS, Scene, Step
+from exercises.story import STEPS
 
 BANNER = "SIMULATION - synthetic data only - no real agency, person or case"
 
@@ -110,7 +110,7 @@ def _timed(step: Step, stage: Stage) -> tuple[Played, Scene]:
 
 
 def _tell(console: Console, number: int, result: Played, scene: Scene) -> None:
-    lines: list[Any] = [Text.from_markup(_highlighted(sentence)) for sentence in scene.said]
+    lines: list[Any] = [_listed(scene.said)] if scene.said else []
     if scene.sees:
         table = Table("who", "sees", box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
         for who, what in scene.sees.items():
@@ -123,6 +123,13 @@ def _tell(console: Console, number: int, result: Played, scene: Scene) -> None:
     console.print(
         Panel(Group(*lines), title=title, subtitle=f"{mark} in {result.ms} ms", title_align="left", padding=(1, 2))
     )
+
+
+def _listed(sentences: tuple[str, ...]) -> Table:
+    listed = Table.grid(padding=(0, 1, 0, 0))
+    for sentence in sentences:
+        listed.add_row("[dim]-[/]", Text.from_markup(_highlighted(sentence)))
+    return listed
 
 
 def _highlighted(sentence: str) -> str:
@@ -149,19 +156,12 @@ def _end(console: Console, document: dict[str, Any]) -> None:
     if not document["ok"]:
         console.print(f"[bold red]The story did not go as told.[/] Logs and evidence: {escape(evidence['folder'])}")
         return
-    seconds = document["ms"] / 1000
-    lines = [
-        f"Eight steps, each as told, in {seconds:.1f} s. The evidence is in [bold]{escape(evidence['folder'])}[/]:",
-        "the exported log, checkpoint, proofs, receipts, agreements, transcripts.json and every process's log.",
-        "",
-        "Verify it again yourself, with nothing running:",
-        f"  [bold]{escape(evidence['verify'])}[/]",
-        "and the log that was edited:",
-        f"  [bold]{escape(evidence['tampered'])}[/]",
-    ]
-    console.print(Panel(Group(*(Text.from_markup(line) for line in lines)), title="The evidence", title_align="left"))
-
-
-def default_out() -> Path:
-    """Where the evidence goes unless somebody says."""
-    return Path("demo-out")
+    lines = (
+        f"Eight steps, each as told, in {document['ms'] / 1000:.1f} s.",
+        "The exported log with its checkpoint and agreements, proofs, receipts, transcripts.json, every process's log:",
+        f"[bold]{escape(evidence['folder'])}[/]",
+    )
+    console.print(Panel(Group(*map(Text.from_markup, lines)), title="The evidence", title_align="left", padding=(1, 2)))
+    console.print("Verify it again yourself, with nothing running; and then the log that was edited:", end="\n\n")
+    for name in ("verify", "tampered"):
+        console.print(Text(f"  {evidence[name]}", style="bold"), soft_wrap=True)

@@ -1,60 +1,21 @@
 """The story of the demo, in eight steps, each with what it must come to (`docs/tour.md` follows the second).
 
-A step plays its scene on the stage, checks that what happened is what the story says, and returns a
-``Scene``: what to tell, who saw what, and the facts as data. ``NotAsTold`` means that the exchange did
-something else; the demo then ends with a failure.
+The first six are played here, on running processes; ``aftermath`` plays the last two, when they have gone.
 """
 
 from __future__ import annotations
 
-import json
-import shutil
-import sqlite3
-from collections.abc import Callable
-from contextlib import closing
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
-from exchange.protocol.log import parse_entry, verify_tlog_proof
+from exchange.protocol.log import verify_tlog_proof
 from exercises import theft
+from exercises.aftermath import audit, tamper
 from exercises.desk import until
-from exercises.markers import search, words_of
+from exercises.markers import words_of
+from exercises.scene import BORDER, FIU, NGO, NORTH, SOUTH, Scene, Step, draft, expect, prove
 from exercises.script import BOAT, reply, request, victim
 from exercises.stage import CAST, REFERRAL, TASK_FORCE, Stage, agencies
 from keys.encoding import read_json, unb64u, write_json
-
-NORTH, SOUTH, BORDER, FIU, NGO, HUB = CAST
-"""The cast, by what they are called in the story."""
-
-
-class NotAsTold(AssertionError):
-    """The exchange did something other than the story says."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """What happened in one step: sentences for people, who sees what, facts for machines."""
-
-    said: tuple[str, ...]
-    sees: dict[str, str] = field(default_factory=dict)
-    facts: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step of the story."""
-
-    name: str
-    title: str
-    play: Callable[[Stage], Scene]
-
-
-def expect(truth: object, sentence: str) -> None:
-    """Go on if it is as told."""
-    if not truth:
-        raise NotAsTold(sentence)
-
 
 # 1
 
@@ -79,8 +40,7 @@ def agree(stage: Stage) -> Scene:
         signed[name] = {"agreement": agreement, "signed_by": answer["signed_by"], "clauses": len(terms["clauses"])}
     force, referral = signed[TASK_FORCE], signed[REFERRAL]
     said = (
-        f"{len(CAST)} agencies are enrolled under one federation root, which 2 of 3 root keys signed:",
-        f"{agencies(stage, CAST)}.",
+        f"Enrolled under one root, which 2 of 3 root keys signed: {agencies(stage, CAST)}.",
         f"The task force agreement: {force['clauses']} clauses, signed by {len(force['signed_by'])} parties.",
         f"The victim referral protocol: {referral['clauses']} clauses, signed by {len(referral['signed_by'])} parties.",
         "Nothing passes that no clause of a signed agreement allows. Every signature is two: Ed25519 and ML-DSA-44.",
@@ -104,10 +64,10 @@ def _await_force(stage: Stage, party: str, agreement: str) -> None:
 def ask(stage: Stage) -> Scene:
     """An urgent request is allowed by a named clause, delivered, opened and answered."""
     north, south, content = stage.desk(NORTH), stage.desk(SOUTH), request()
-    draft = _draft(stage, TASK_FORCE, content, SOUTH)
-    forecast = north.check(draft)
+    asked = draft(stage, TASK_FORCE, content, SOUTH)
+    forecast = north.check(asked)
     expect(forecast["outcome"] == "permit", "the officer should be told beforehand that this may go")
-    sent = north.send(draft)
+    sent = north.send(asked)
     expect(sent["state"] == "sent", f"the request should be sent, not {sent['state']}")
     entry = prove(stage, sent["entry"], sent["proof"], f"proofs/request-{sent['index']}.tlog-proof")
     clause = entry.to[0].clauses[0]
@@ -117,7 +77,7 @@ def ask(stage: Stage) -> Scene:
     north.await_receipt(sent["msg"], SOUTH, "opened")
 
     answer, source = reply(content)
-    answered = south.send(_draft(stage, TASK_FORCE, answer, NORTH, re=sent["msg"]))
+    answered = south.send(draft(stage, TASK_FORCE, answer, NORTH, re=sent["msg"]))
     expect(answered["state"] == "sent", f"the answer should be sent, not {answered['state']}")
     north.await_message(answered["msg"])
     told = north.open(answered["msg"])
@@ -169,8 +129,8 @@ def _keep_entry_and_message(stage: Stage, desk: Any, sent: dict[str, Any]) -> No
 
 def no_clause(stage: Stage) -> Scene:
     """What no clause covers is denied, and the denial says which clause came nearest and what it missed."""
-    draft = _draft(stage, TASK_FORCE, stage.facts["content"], FIU)
-    denied = stage.desk(NORTH).send(draft, ruling=True)
+    asked = draft(stage, TASK_FORCE, stage.facts["content"], FIU)
+    denied = stage.desk(NORTH).send(asked, ruling=True)
     expect(denied["state"] == "denied", f"the broker should deny it, not leave it {denied['state']}")
     expect(denied["code"] == "no_clause", f"the reason should be `no_clause`, not `{denied['code']}`")
     entry = prove(stage, denied["entry"], denied["proof"], f"proofs/denial-{denied['index']}.tlog-proof")
@@ -202,13 +162,13 @@ def protect(stage: Stage) -> Scene:
     content, source = victim()
     stage.secrets |= words_of(content)
     facts = {"purpose": "victim_protection", "crime": "human_trafficking", "handling": ["H2", "H3"]}
-    refused = south.send(_draft(stage, TASK_FORCE, content, FIU, **facts), ruling=True)
+    refused = south.send(draft(stage, TASK_FORCE, content, FIU, **facts), ruling=True)
     expect((refused["state"], refused["code"]) == ("denied", "forbidden"), "victim data should be forbidden to the FIU")
     entry = prove(stage, refused["entry"], refused["proof"], f"proofs/denial-{refused['index']}.tlog-proof")
     forbidding = entry.to[0].nearest
     expect(forbidding == "no-victims", f"clause `no-victims` should forbid it, not `{forbidding}`")
 
-    sent = south.send(_draft(stage, REFERRAL, content, NGO, **facts))
+    sent = south.send(draft(stage, REFERRAL, content, NGO, **facts))
     expect(sent["state"] == "sent", f"the referral should be sent, not {sent['state']}")
     entry = prove(stage, sent["entry"], sent["proof"], f"proofs/referral-{sent['index']}.tlog-proof")
     clause = entry.to[0].clauses[0]
@@ -281,9 +241,9 @@ def attack(stage: Stage) -> Scene:
     index, forged = _resigned(stage)
     said = (
         *(f"{what}: refused, `{code}` (HTTP {status})." for what, (status, code) in found.items()),
-        "And the thief signs the stolen manifest anew, as its own. That is a message like any other, so it is logged",
-        f"(entry {index}) and delivered. But the seal is bound to its true sender, and opens for nobody:",
-        f"`{forged}`, says the recipient's signed receipt.",
+        f"The thief signs the stolen manifest anew as its own, so it is logged (entry {index}) and delivered.",
+        f"But the seal is bound to its true sender and opens for nobody: `{forged}`, says the signed receipt.",
+        "And the border guard's own auditor finds the theft: the log has a message that is not in their ledger.",
     )
     refusals = {what: code for what, (_, code) in found.items()}
     return Scene(said, facts={"refused": refusals, "resigned": {"index": index, "rejected": forged}})
@@ -298,92 +258,15 @@ def _resigned(stage: Stage) -> tuple[int, str]:
     south = stage.desk(SOUTH)
     rejected = until(lambda: _rejected(south, answer.msg), "the police to reject the forgery")
     expect(rejected == "unsealing_failed", f"it should fail to unseal, not `{rejected}`")
+    findings = stage.desk(BORDER, "auditor").call("GET", "/v1/reconciliation")["findings"]
+    found = [finding["code"] for finding in findings if finding["evidence"].get("msg") == answer.msg]
+    expect(found == ["not_in_ledger"], f"the robbed agency's auditor should find the forgery: {findings}")
     return index, rejected
 
 
 def _rejected(desk: Any, msg: str) -> str | None:
     listed = desk.call("GET", "/v1/inbox")["rejected"]
     return next((one["code"] for one in listed if one["msg"] == msg), None)
-
-
-# 7
-
-
-def audit(stage: Stage) -> Scene:
-    """Nobody runs any more; an auditor verifies every entry from files and the federation's id alone."""
-    stage.silence()
-    folder = stage.evidence / "export"
-    exported = stage.run("audit", "export", "--from", stage.home / "broker", "--out", folder)
-    expect(exported.returncode == 0, f"the log should be exported: {exported.stderr}")
-    verified = stage.run("audit", "verify", folder, "--fed", stage.federation.fed, "--json")
-    expect(verified.returncode == 0, f"the audit should be clean: {verified.stderr}{verified.stdout[-500:]}")
-    report = json.loads(verified.stdout)
-    stage.keep_evidence("audit.json", verified.stdout)
-    expect(report["clean"] and not report["findings"], "the audit should find nothing")
-    told = {d["msg"]: d for d in report["disclosures"]}
-    request, referral = told[stage.facts["request"]["msg"]], told[stage.facts["referral"]["msg"]]
-    expect(request["to"][0]["clauses"] == ["ask"], "the audit should know under which clause the request went")
-    expect(referral["to"][0]["id"] == NGO, "the audit should know who got the referral")
-    expect({d["code"] for d in report["denials"]} == {"no_clause", "forbidden"}, "both denials should be there")
-    said = (
-        "Every process has been ended. The auditor has a folder of files and the federation's id, and no one to ask.",
-        f"{report['log']['size']} entries, one signed root; every signature checked, every decision made again. Clean.",
-        *(_disclosed(one) for one in report["disclosures"]),
-        *(f"{d['from']} was not allowed to tell {d['to'][0]['id']} ({d['code']})." for d in report["denials"]),
-        f"{len(stage.secrets)} passages of the messages were looked for in all the broker's files: none is there.",
-    )
-    found = search(stage.home / "broker", stage.secrets) + search(folder, stage.secrets)
-    expect(not found, f"no word of any message should lie in what the broker keeps: {found[:3]}")
-    sees = {"the auditor": "who disclosed what kind of thing to whom, when, why and under which clause; no content"}
-    counts = {"entries": report["log"]["size"], "counts": report["counts"]}
-    return Scene(
-        said,
-        sees,
-        {**counts, "findings": [], "disclosures": len(told), "denials": len(report["denials"]), "plaintext_found": 0},
-    )
-
-
-def _disclosed(one: dict[str, Any]) -> str:
-    to = one["to"][0]
-    receipts = ", ".join(to["receipts"]) or "no receipt"
-    return f"{one['from']} told {to['id']}: {one['type']}, clause {', '.join(to['clauses'])} ({receipts})."
-
-
-# 8
-
-
-def tamper(stage: Stage) -> Scene:
-    """The broker's own database is edited behind its back; the auditor names the entry."""
-    index, copy = stage.facts["referral"]["index"], stage.evidence / "tampered"
-    copy.mkdir()
-    for part in (stage.home / "broker").glob("broker.db*"):
-        shutil.copyfile(part, copy / part.name)
-    edited = rewrite(copy / "broker.db", index, NGO.encode(), HUB.encode())
-    expect(edited, "there should be something to edit")
-    exported = stage.run("audit", "export", "--from", copy, "--out", copy / "export")
-    expect(exported.returncode == 0, f"the edited log should be exported: {exported.stderr}")
-    verified = stage.run("audit", "verify", copy / "export", "--fed", stage.federation.fed, "--json")
-    expect(verified.returncode == 1, f"the audit should fail with 1, not {verified.returncode}: {verified.stderr}")
-    report = json.loads(verified.stdout)
-    stage.keep_evidence("tampered/audit.json", verified.stdout)
-    found = [finding for finding in report["findings"] if finding.get("index") == index]
-    expect(found, f"the audit should name entry {index}: {report['findings']}")
-    said = (
-        f"Somebody opens the broker's database and edits entry {index}: now the referral went to the hub.",
-        f"The auditor, with the same files and the same id, names the entry: {found[0]['sentence']}",
-    )
-    facts = {"edited": index, "named": sorted({finding["index"] for finding in found}), "code": found[0]["code"]}
-    return Scene(said, facts={**facts, "exit": verified.returncode})
-
-
-def rewrite(database: Path, index: int, old: bytes, new: bytes) -> bool:
-    """Edit one log entry in a broker's database, as somebody with the disk could; says whether it changed."""
-    with closing(sqlite3.connect(database)) as books:
-        (data,) = books.execute("SELECT data FROM entry WHERE seq = ?", (index,)).fetchone()
-        edited = bytes(data).replace(old, new)
-        books.execute("UPDATE entry SET data = ? WHERE seq = ?", (edited, index))
-        books.commit()
-    return edited != bytes(data)
 
 
 STEPS: Final = (
@@ -396,30 +279,3 @@ STEPS: Final = (
     Step("audit", "An auditor, with no server running", audit),
     Step("tampered", "The broker's database is edited behind its back", tamper),
 )
-
-
-# -- what steps share --
-
-
-def _draft(stage: Stage, agreement: str, content: dict[str, Any], to: str, **facts: Any) -> dict[str, Any]:
-    question = content.get("question")
-    said: dict[str, Any] = {
-        "to": [to],
-        "agr": stage.agreements[agreement],
-        "purpose": question["purpose"] if question else "investigate",
-        "crime": question["crime"] if question else "immigrant_smuggling",
-        "class": "restricted",
-        "handling": ["H3"] if "handling_text" in content else ["H0"],
-        "urgency": question["urgency"]["code"] if question else "none",
-        "content": content,
-    }
-    return said | facts
-
-
-def prove(stage: Stage, entry: str, proof: str, keep: str = "") -> Any:
-    """Verify with the federation root alone that the log has this entry; the entry, read."""
-    data = unb64u(entry)
-    verify_tlog_proof(proof, data, stage.federation.directory.root.log)
-    if keep:
-        stage.keep_evidence(keep, proof)
-    return parse_entry(data)

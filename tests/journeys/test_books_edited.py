@@ -12,8 +12,8 @@ import pytest
 
 from exchange.commands_audit import export
 from exchange.protocol.audit import AuditReport, verify_export
+from exercises.aftermath import rewrite
 from exercises.markers import search, words_of
-from exercises.story import rewrite
 from exercises.world import World, sample
 
 NORTH, SOUTH, BORDER = "north.police.sim", "south.police.sim", "east.border.sim"

@@ -1,0 +1,72 @@
+"""What every step of the demo's story is made of: scenes, expectations, drafts and proofs.
+
+A step plays its scene on the stage, checks that what happened is what the story says, and returns a
+``Scene``: what to tell, who saw what, and the facts as data. ``NotAsTold`` means that the exchange did
+something else; the demo then ends with a failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from exchange.protocol.log import parse_entry, verify_tlog_proof
+from exercises.stage import CAST, Stage
+from keys.encoding import unb64u
+
+NORTH, SOUTH, BORDER, FIU, NGO, HUB = CAST
+"""The cast, by what they are called in the story."""
+
+
+class NotAsTold(AssertionError):
+    """The exchange did something other than the story says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What happened in one step: sentences for people, who sees what, facts for machines."""
+
+    said: tuple[str, ...]
+    sees: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the story."""
+
+    name: str
+    title: str
+    play: Callable[[Stage], Scene]
+
+
+def expect(truth: object, sentence: str) -> None:
+    """Go on if it is as told."""
+    if not truth:
+        raise NotAsTold(sentence)
+
+
+def draft(stage: Stage, agreement: str, content: dict[str, Any], to: str, **facts: Any) -> dict[str, Any]:
+    """Write an officer's draft under an agreement; ``facts`` overrule what is read from the content."""
+    question = content.get("question")
+    said: dict[str, Any] = {
+        "to": [to],
+        "agr": stage.agreements[agreement],
+        "purpose": question["purpose"] if question else "investigate",
+        "crime": question["crime"] if question else "immigrant_smuggling",
+        "class": "restricted",
+        "handling": ["H3"] if "handling_text" in content else ["H0"],
+        "urgency": question["urgency"]["code"] if question else "none",
+        "content": content,
+    }
+    return said | facts
+
+
+def prove(stage: Stage, entry: str, proof: str, keep: str = "") -> Any:
+    """Verify with the federation root alone that the log has this entry; the entry, read."""
+    data = unb64u(entry)
+    verify_tlog_proof(proof, data, stage.federation.directory.root.log)
+    if keep:
+        stage.keep_evidence(keep, proof)
+    return parse_entry(data)
