@@ -15,33 +15,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from binascii import b2a_base64
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from itertools import islice
 from typing import Any, Final, Protocol
 
-from exchange.broker.store import (
-    ENTRY,
-    MAIL,
-    BooksDamaged,
-    BookTable,
-    Earlier,
-    HeadMoved,
-    HeadRow,
-    Reading,
-    Row,
-    Store,
-    Writing,
-    locked,
-)
+from exchange.broker.page import Books, Page, State, from_millis, to_millis, whole_millis
+from exchange.broker.store import ENTRY, BooksDamaged, HeadMoved, HeadRow, Reading, Store, Writing, locked
 from exchange.protocol.errors import Overloaded
-from exchange.protocol.log import PROOF_HEADER, LogSigner, sign_checkpoint, tlog_proof
+from exchange.protocol.log import LogSigner, sign_checkpoint
 from exchange.protocol.merkle import Tree, leaf_hash
-from exchange.protocol.policy import PolicyBook
-from keys.trust import Directory
 
 MAX_GROUP: Final = 256
 MAX_QUEUE: Final = 4096
@@ -64,135 +49,6 @@ class Job(Protocol):
 
     def answer(self, books: Books) -> Any:
         """What the caller is told, asked after the commit."""
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """What decisions depend on, as of one version of the books."""
-
-    directory: Directory
-    book: PolicyBook
-    version: int
-
-
-class Page:
-    """What one group is going to write, and what it may look at. Nothing of it exists before the commit."""
-
-    __slots__ = (
-        "_decided", "changed", "earlier", "entries", "found", "now", "outcomes", "recipients", "rows", "size", "state",
-        "view",
-    )  # fmt: skip
-
-    def __init__(
-        self, view: Writing, head: HeadRow, state: State, now: datetime, decided: datetime, earlier: dict[str, Earlier]
-    ) -> None:
-        self.view, self.state, self.now, self.earlier = view, state, now, earlier
-        self.size = head.size
-        self.entries: list[bytes] = []
-        self.rows: dict[BookTable, list[Row]] = {}
-        self.recipients: set[str] = set()
-        self.outcomes: dict[tuple[str, str], int] = {}
-        self.found: dict[Any, Any] = {}
-        """What jobs of this very group wrote, for jobs after them that ask for the same."""
-        self.changed = False
-        self._decided = decided
-
-    def append(self, entry: bytes) -> int:
-        """Add a log entry; returns its index."""
-        seq = self.size + len(self.entries)
-        self.entries.append(entry)
-        return seq
-
-    def entry(self, seq: int) -> bytes:
-        """A log entry, committed before or only on this page so far."""
-        if seq >= self.size:
-            return self.entries[seq - self.size]
-        (entry,) = self.view.entries(seq, seq + 1)
-        return entry
-
-    def add(self, table: BookTable, *row: Any) -> None:
-        """Add a row to a table: every column, in the table's order."""
-        rows = self.rows.get(table)
-        if rows is None:
-            rows = self.rows[table] = []
-        rows.append(row)
-
-    def deliver(self, recipient: str, seq: int, kind: str, wrap: bytes | None = None) -> None:
-        """Put an entry, and what belongs to it, into somebody's mailbox."""
-        self.add(MAIL, recipient, seq, kind, wrap)
-        self.recipients.add(recipient)
-
-    def count(self, outcome: str, code: str) -> None:
-        """Count a message by what was decided."""
-        self.outcomes[outcome, code] = self.outcomes.get((outcome, code), 0) + 1
-
-    def deciding(self) -> datetime:
-        """The log time of a decision."""
-        self._decided = self.now
-        return self.now
-
-    def changing(self) -> datetime:
-        """The log time of an entry that changes what is decided: later than any decision before it.
-
-        Whoever replays the log takes the rules by time. So a change may share its millisecond with the
-        decisions after it, but never with one before it.
-        """
-        if self._decided >= self.now:
-            self.now = self._decided + _TICK
-        return self.now
-
-    def change(self, *, directory: Directory | None = None, book: PolicyBook | None = None) -> None:
-        """Replace what decisions depend on, for the jobs after this one and for everybody after the commit."""
-        old = self.state
-        version = old.version if self.changed else old.version + 1
-        self.state = State(directory or old.directory, book or old.book, version)
-        self.changed = True
-
-    def mark(self) -> tuple[Any, ...]:
-        """Where to go back to if a job fails half way."""
-        lengths = {table: len(rows) for table, rows in self.rows.items()}
-        return len(self.entries), lengths, self.state, self.now, self._decided, self.changed
-
-    def back_to(self, mark: tuple[Any, ...]) -> None:
-        """Forget everything since ``mark``."""
-        count, lengths, self.state, self.now, self._decided, self.changed = mark
-        del self.entries[count:]
-        for table, rows in self.rows.items():
-            del rows[lengths.get(table, 0) :]
-
-    @property
-    def decided(self) -> datetime:
-        """The log time of the newest decision, as far as this process knows."""
-        return self._decided
-
-
-_TICK = timedelta(milliseconds=1)
-
-
-class Books:
-    """The books as one process knows them: the head, the tree over it, and what decisions depend on."""
-
-    __slots__ = ("_note", "decided", "head", "state", "tree")
-
-    def __init__(self, head: HeadRow, tree: Tree, state: State, decided: datetime) -> None:
-        self.head, self.tree, self.state, self.decided = head, tree, state, decided
-        self._note = head.checkpoint.encode().replace(b"\n", b"\\n") + b'"'
-
-    def proof(self, seq: int) -> str:
-        """The tlog-proof of an entry under the newest checkpoint known here."""
-        return tlog_proof(seq, self.tree.inclusion(seq, self.head.size), self.head.checkpoint)
-
-    def proof_json(self, seq: int) -> bytes:
-        """The same as a JSON string; the checkpoint, most of it, is escaped once for all proofs under it.
-
-        A proof holds base64, digits, line ends and the log's origin, in which JSON escapes nothing but the
-        line ends (``sign_checkpoint`` and settings see to the origin).
-        """
-        path = b"".join([b2a_base64(item) for item in self.tree.inclusion(seq, self.head.size)])
-        return b'"%s\\nindex %d\\n%s\\n%s' % (_HEADER, seq, path.replace(b"\n", b"\\n"), self._note)
-
-
-_HEADER: Final = PROOF_HEADER.encode()
 
 
 @dataclass(slots=True)
@@ -363,7 +219,7 @@ class Clerk:
         return answers
 
     def _page(self, view: Writing, known: Books, jobs: Sequence[Job]) -> Page:
-        now = max(_whole_millis(self.clock()), from_millis(known.head.ts))
+        now = max(whole_millis(self.clock()), from_millis(known.head.ts))
         keys = [job.key for job in jobs if job.key is not None]
         return Page(view, known.head, known.state, now, known.decided, view.earlier(keys) if keys else {})
 
@@ -413,20 +269,3 @@ def _tree(view: Reading, head: HeadRow, known: Books | None, store: Store) -> Tr
             "restore the database from a backup"
         )
     return tree
-
-
-def to_millis(at: datetime) -> int:
-    """An instant as the tables keep it."""
-    return (at - _EPOCH) // _TICK
-
-
-def from_millis(millis: int) -> datetime:
-    """A log time as the tables keep it."""
-    return _EPOCH + millis * _TICK
-
-
-def _whole_millis(at: datetime) -> datetime:
-    return from_millis(to_millis(at))
-
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

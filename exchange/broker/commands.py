@@ -140,7 +140,7 @@ def _serve(settings: Settings, host: str, port: int) -> None:
     # No access log, no date and server fields: each costs more than deciding a message.
     config = uvicorn.Config(
         served, host=host, port=port, access_log=False, log_level="warning", server_header=False, date_header=False,
-        ws="none", timeout_keep_alive=75, timeout_graceful_shutdown=5, backlog=2048,
+        proxy_headers=False, ws="none", timeout_keep_alive=75, timeout_graceful_shutdown=5, backlog=2048,
     )  # fmt: skip
     Server(config).run()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from exchange.broker.clerk import Books, Page, to_millis
+from exchange.broker.page import Books, Page, to_millis
 from exchange.broker.store import AGREEMENT, BATCH, MESSAGE, NOTICE, RECEIPT, TRUST, Earlier
 from exchange.http import problem_bytes
 from exchange.protocol import admission

@@ -15,9 +15,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from exchange.broker.clerk import Books, Clerk, Group, State, from_millis
+from exchange.broker.clerk import Clerk, Group
 from exchange.broker.jobs import AgreementOffer, NoticeGiven, Receipts, RecordFiled, Submission, TrustTakenUp
 from exchange.broker.meters import Meters
+from exchange.broker.page import Books, State, from_millis
 from exchange.broker.store import HeadRow, Reading, Store, prepare
 from exchange.http import problem_bytes
 from exchange.protocol import admission

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from exchange.broker.clerk import Page
+from exchange.broker.page import Page
 from exchange.broker.store import MAIL, BooksDamaged, HeadMoved
 from exchange.protocol.errors import Overloaded, ReceiptNotTheirs
 from exchange.protocol.log import verify_checkpoint, verify_growth, verify_tlog_proof
