@@ -30,10 +30,10 @@ def calls(routes: list[Any], prefix: str = "") -> Iterator[tuple[str, str]]:
 
 
 def broker_calls() -> list[tuple[str, str]]:
-    from exchange.broker.routes import add_routes
+    from exchange.broker.routes import add_routes, direct_calls
 
     app = FastAPI(openapi_url=None)
-    add_routes(app, None, None, None, 0)  # type: ignore[arg-type]  # nothing is called
+    add_routes(app, None, None, direct_calls(None, None, 0))  # type: ignore[arg-type]  # nothing is called
     return list(calls(app.routes))
 
 
