@@ -25,6 +25,7 @@ SKEW: Final = timedelta(minutes=5)
 
 AGENCY_ID: Final = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*\.sim", re.ASCII)
 MAX_AGENCY_ID: Final = 40
+_NAME = re.compile(r"[a-z0-9_]{1,24}", re.ASCII)  # a member's name as people may be shown it; any other is masked
 
 
 @lru_cache(maxsize=16384)
@@ -86,7 +87,7 @@ def read_members(model: type[_M], value: Any, refusal: type[Refusal]) -> _M:
         return model.model_validate(value)
     except ValidationError as wrong:
         first = wrong.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])[:80]
+        place = ".".join(str(part) if _NAME.fullmatch(str(part)) else "(unknown)" for part in first["loc"])
         said = first["msg"].removeprefix("Value error, ") if first["type"] == "value_error" else first["type"]
         raise refusal(f"member `{place}`: {said}") from None
 

@@ -170,7 +170,7 @@ def _read_signed(statement: Statement, enrolment: tuple[PublicPair, ...], fed: s
 
 def _entry(members: _KeyMembers) -> KeyEntry:
     if members.alg not in USES[members.use]:
-        raise RecordRefused(f"`{members.alg[:40]}` is not an algorithm for `{members.use}`")
+        raise RecordRefused(f"a key names an algorithm that is none for `{members.use}`")
     key = sealing_key(members.pub) if members.use == "enc" else public_key(members.alg, members.pub)
     if key.kid != members.kid:
         raise RecordRefused(f"key id `{members.kid}` is not the thumbprint of its key")

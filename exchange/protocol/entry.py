@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 from pydantic_core import to_json
 
 from exchange.protocol.errors import EntryMalformed
+from exchange.protocol.synthetic import where
 from exchange.protocol.vocabulary import (
     Category,
     Classification,
@@ -216,7 +217,7 @@ def parse_entry(data: bytes) -> LogEntry:
         instant(entry.ts)  # the pattern lets through a 31st of February
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        member = ".".join(str(part) for part in first["loc"][1:]) or "(whole)"
+        member = where(first["loc"][1:])
         raise EntryMalformed(f"log entry member `{member}` is not as it must be: {first['type']}") from None
     except MalformedEncoding:
         raise EntryMalformed("a log entry names a day or hour that does not exist") from None

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from exchange.protocol.entry import AgencyId, Code, Digest, LogTime
 from exchange.protocol.errors import FederationMismatch, ReceiptMalformed
+from exchange.protocol.synthetic import where
 from exchange.protocol.vocabulary import ReceiptStatus
 from keys.encoding import instant, read_json, stamp, write_json
 from keys.signing import Signer, Statement, Typ, parse_statement, sign, verify_pair
@@ -112,7 +113,7 @@ def _read(payload: bytes) -> _Members:
         members = _Members.model_validate(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        member = ".".join(str(part) for part in first["loc"]) or "(whole)"
+        member = where(first["loc"])
         raise ReceiptMalformed(f"receipt member `{member}` is not as RCT-2 says: {first['type']}") from None
     instant(members.ts)  # the pattern lets through a 31st of February
     return members

@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from exchange.protocol.errors import AgreementMalformed, NoticeMalformed
+from exchange.protocol.synthetic import where
 from exchange.protocol.vocabulary import (
     Category,
     Classification,
@@ -45,6 +46,7 @@ MAX_NOTICE: Final = 4 * 1024
 MAX_PARTIES: Final = 32
 MAX_CLAUSES: Final = 64
 
+_ROLES: Final = frozenset(Role)
 ANY: Final = "any"
 ANY_PARTY: Final = "party:any"
 _AGENCY = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*\.sim", re.ASCII)
@@ -81,7 +83,8 @@ def _party(value: str) -> str:
     if value == ANY_PARTY:
         return value
     if value.startswith("role:"):
-        Role(value.removeprefix("role:"))
+        if value.removeprefix("role:") not in _ROLES:
+            raise ValueError("not `role:` and a role of the vocabulary")
         return value
     return _agency(value)
 
@@ -231,8 +234,9 @@ def _read(model: type[_M], payload: bytes, limit: int, refusal: type[Refusal]) -
         return model.model_validate_json(payload)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(step) for step in first["loc"]) or "payload"
-        raise refusal(f"`{place}`: {_said(first['msg'])}") from None
+        place = where(first["loc"]) if first["loc"] else "payload"
+        said = "neither `permit` nor `forbid`" if first["type"] == "union_tag_invalid" else _said(first["msg"])
+        raise refusal(f"`{place}`: {said}") from None
 
 
 def _holds_null(value: Any) -> bool:

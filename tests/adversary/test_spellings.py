@@ -9,12 +9,16 @@ from typing import Any
 import pytest
 
 from exchange.protocol.agreement import read_agreement, read_notice
-from exchange.protocol.entry import disclosure_entry
-from exchange.protocol.message import Parcel, open_parcel, parse
+from exchange.protocol.content import parse_content
+from exchange.protocol.entry import disclosure_entry, parse_entry
+from exchange.protocol.message import Parcel, open_parcel, parse, parse_manifest
+from exchange.protocol.receipt import _read as read_receipts
 from exchange.protocol.receipt import verify_receipts
+from exchange.protocol.terms import parse_notice, parse_terms
 from keys.encoding import b64u, read_json, unb64u, write_json
 from keys.errors import Refusal
-from keys.signing import parse_statement
+from keys.signing import Typ, parse_statement, sign
+from tests.vectors.logbook import told
 from tests.vectors.stage import NOW, POLICY, SMALL, SOUTH, Stage, stage
 
 STEERING = ["\x1b[2J", "\x9b31m", "[link=http://x]", "[/]", "\u202e", "a b", "\x00", "é", "k" * 65]
@@ -110,3 +114,50 @@ def test_a_broker_that_dates_an_entry_at_will_is_noticed(on: Stage, honest: byte
     assert code(lambda: _opened(on, dated(NOW + week))) == "proof_mismatch"
     assert _opened(on, dated(NOW + minutes)).digest == parse(honest).digest
     assert code(lambda: _opened(on, dated(NOW + minutes + timedelta(milliseconds=1)))) == "message_time"
+
+
+STRANGE = "\x1b]0;owned\x07 Zebra"
+
+
+def _with(payload: bytes, *path: str | int, to: Any) -> bytes:
+    value: Any = json.loads(payload)
+    place = value
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = to
+    return write_json(value)
+
+
+def test_no_refusal_repeats_a_member_or_value_that_a_stranger_wrote(on: Stage, honest: bytes) -> None:
+    """Names of members are text like any other: they may be content, or steer the screen they are shown on."""
+    manifest, book = parse(honest), told()[0]
+    agreement, notice, receipts = (
+        next(parse_statement(data).payload for path, data in book.statements.items() if path.startswith(kind))
+        for kind in ("agreements", "notices", "receipts")
+    )
+    record = on.directory.agency(SOUTH).statement.payload
+
+    def read_record(data: bytes) -> Any:
+        return on.directory.with_record(sign(data, on.enrolment, Typ.RECORD).to_bytes(), NOW)
+
+    attacks = [
+        (parse_manifest, manifest.statement.payload, (STRANGE,)),
+        (parse_terms, agreement, (STRANGE,)),
+        (parse_terms, agreement, ("clauses", 0, STRANGE)),
+        (parse_terms, agreement, ("clauses", 0, "effect")),
+        (parse_terms, agreement, ("clauses", 0, "from")),
+        (parse_notice, notice, (STRANGE,)),
+        (parse_notice, notice, ("act",)),
+        (read_receipts, receipts, (STRANGE,)),
+        (parse_entry, book.entries[-1], (STRANGE,)),
+        (parse_content, SMALL, (STRANGE,)),
+        (read_record, record, (STRANGE,)),
+        (read_record, record, ("keys", 0, STRANGE)),
+        (read_record, record, ("keys", 0, "alg")),
+    ]
+    for read, payload, path in attacks:
+        value: Any = ["role:" + STRANGE] if path[-1] == "from" else STRANGE
+        with pytest.raises(Refusal) as refusal:
+            read(_with(payload, *path, to=value))
+        assert "Zebra" not in refusal.value.sentence, (read, path)
+        assert refusal.value.sentence.isprintable()
