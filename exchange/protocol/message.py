@@ -17,12 +17,22 @@ import re
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from itertools import pairwise
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+)
+from pydantic_core import CoreSchema, core_schema
 
-from exchange.protocol.content import CaseMessage, derive_categories, parse_content, undeclared
+from exchange.protocol.content import CaseMessage, Content, parse_content, read_content, undeclared
 from exchange.protocol.errors import (
     AlreadyReceived,
     EnvelopeMalformed,
@@ -81,6 +91,16 @@ Stamp = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class _OneOf:
+    """A code of one list, read as the plain string it is: enumeration members cost a third of reading a manifest."""
+
+    codes: type[StrEnum]
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.literal_schema([code.value for code in self.codes])
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", populate_by_name=False)
 
@@ -113,15 +133,13 @@ class Manifest(_Part):
     from_: AgencyId = Field(alias="from")
     to: Annotated[tuple[Addressee, ...], Field(min_length=1, max_length=MAX_RECIPIENTS, strict=False)]
     agr: Digest
-    type: Annotated[MessageType, Field(strict=False)]
-    purpose: Annotated[Purpose, Field(strict=False)]
-    crime: Annotated[CrimeArea, Field(strict=False)]
-    class_: Annotated[Classification, Field(strict=False)] = Field(alias="class")
-    handling: Annotated[
-        tuple[Annotated[Handling, Field(strict=False)], ...], Field(min_length=1, max_length=4, strict=False)
-    ]
-    cats: Annotated[tuple[Annotated[Category, Field(strict=False)], ...], Field(max_length=32, strict=False)]
-    urgency: Annotated[Urgency, Field(strict=False)]
+    type: Annotated[str, _OneOf(MessageType)]
+    purpose: Annotated[str, _OneOf(Purpose)]
+    crime: Annotated[str, _OneOf(CrimeArea)]
+    class_: Annotated[str, _OneOf(Classification)] = Field(alias="class")
+    handling: Annotated[tuple[Annotated[str, _OneOf(Handling)], ...], Field(min_length=1, max_length=4, strict=False)]
+    cats: Annotated[tuple[Annotated[str, _OneOf(Category)], ...], Field(max_length=32, strict=False)]
+    urgency: Annotated[str, _OneOf(Urgency)]
     re: Digest | None = None
     by: Digest
     body: BodyInfo
@@ -210,13 +228,18 @@ def compose(draft: Draft, content: bytes, signer: Signer, chance: Chance = SYSTE
 
     The type and the categories are read from the content, so an honest sender cannot misdeclare.
     """
-    case = parse_content(content)
+    return seal(draft, read_content(content), signer, chance).raw
+
+
+def seal(draft: Draft, content: Content, signer: Signer, chance: Chance = SYSTEM_CHANCE) -> Envelope:
+    """Do the same with a content that was read before; ``raw`` of the envelope is what travels."""
+    case = content.case
     ctx = context(
         draft.fed, draft.id, draft.sender, draft.agreement, [(agency, key.kid) for agency, key in draft.recipients]
     )
     content_key = new_content_key(chance)
     wraps = [key.wrap(content_key, ctx) for _, key in draft.recipients]
-    body, commitment = seal_body(content, content_key, ctx, chance)
+    body, commitment = seal_body(content.data, content_key, ctx, chance)
     manifest = {
         "v": "ix/1",
         "typ": "msg",
@@ -235,7 +258,7 @@ def compose(draft: Draft, content: bytes, signer: Signer, chance: Chance = SYSTE
         "crime": draft.crime,
         "class": draft.classification,
         "handling": sorted(draft.handling),
-        "cats": list(derive_categories(case)),
+        "cats": list(case.categories),
         "urgency": draft.urgency,
         "re": draft.re,
         "by": draft.by,
@@ -246,12 +269,12 @@ def compose(draft: Draft, content: bytes, signer: Signer, chance: Chance = SYSTE
     if draft.re is None:
         del manifest["re"]
     # Refuse here what every reader would refuse there.
-    verify_declaration(parse_manifest(payload := write_json(manifest)), case)
+    verify_declaration(declared := parse_manifest(payload := write_json(manifest)), case)
     kids = [key.kid for _, key in draft.recipients]
-    envelope = assemble(sign(payload, signer, Typ.MESSAGE), kids, wraps, body)
-    if len(envelope) > MAX_ENVELOPE:
-        raise EnvelopeMalformed(f"the envelope has {len(envelope)} bytes; at most {MAX_ENVELOPE} may travel")
-    return envelope
+    raw = assemble(statement := sign(payload, signer, Typ.MESSAGE), kids, wraps, body)
+    if len(raw) > MAX_ENVELOPE:
+        raise EnvelopeMalformed(f"the envelope has {len(raw)} bytes; at most {MAX_ENVELOPE} may travel")
+    return Envelope(raw, statement, declared, statement.digest, tuple(zip(kids, wraps, strict=True)), body)
 
 
 def assemble(statement: Statement, kids: Sequence[str], wraps: Sequence[bytes], body: bytes) -> bytes:
@@ -456,7 +479,7 @@ def verify_declaration(manifest: Manifest, case: CaseMessage) -> None:
         return
     sentence = f"the manifest does not declare what the content says: {', '.join(f'`{m}`' for m in wrong)}"
     if "cats" in wrong:
-        carried, declared = set(derive_categories(case)), {str(c) for c in manifest.cats}
+        carried, declared = set(case.categories), {str(c) for c in manifest.cats}
         hidden = ", ".join(sorted(carried - declared)) or "nothing"
         absent = ", ".join(sorted(declared - carried)) or "nothing"
         sentence += f"; carried undeclared: {hidden}; declared in vain: {absent}"
