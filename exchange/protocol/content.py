@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, WithJsonSchema, model_validator
@@ -51,11 +53,13 @@ __all__ = [
     "MAX_ATTACHMENT",
     "MAX_CONTENT",
     "CaseMessage",
+    "Content",
     "attach",
     "content_from",
     "derive_categories",
     "is_minor",
     "parse_content",
+    "read_content",
     "undeclared",
     "write_content",
 ]
@@ -105,6 +109,11 @@ class CaseMessage(Part):
     def persons(self) -> Iterator[Person]:
         """The persons it describes."""
         return (e for e in self.entities if type(e) is Person)
+
+    @cached_property
+    def categories(self) -> tuple[str, ...]:
+        """What it carries (CNT-60): ``derive_categories``, asked for several times and derived once."""
+        return derive_categories(self)
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -215,6 +224,19 @@ def parse_content(data: bytes) -> CaseMessage:
     return message
 
 
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A content that was read: its exact bytes, and what they say. ``read_content`` makes it, nobody else."""
+
+    data: bytes
+    case: CaseMessage
+
+
+def read_content(data: bytes) -> Content:
+    """Read a content strictly, and keep its bytes beside what they say, so that it is read once."""
+    return Content(data, parse_content(data))
+
+
 def write_content(message: CaseMessage) -> bytes:
     """Write a content compactly, members at their defaults left out; what ``parse_content`` reads back."""
     return write_json(_ADAPTER.dump_python(message, mode="json", by_alias=True, exclude_defaults=True))
@@ -296,7 +318,7 @@ def undeclared(
         "purpose": question is None or question.purpose == purpose,
         "crime": question is None or question.crime == crime,
         "handling": (voc.Handling.H3 in handling) == (message.handling_text is not None),
-        "cats": derive_categories(message) == tuple(cats),
+        "cats": message.categories == tuple(cats),
         "urgency": wanted_urgency == urgency,
         "re": re is not None or message.type not in ANSWERS,
     }

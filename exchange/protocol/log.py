@@ -89,6 +89,8 @@ MAX_TIMESTAMP: Final = 253402300799
 PROOF_HEADER: Final = "c2sp.org/tlog-proof@v1"
 
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,15}", re.ASCII)
+_HASH_LINE = re.compile(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=", re.ASCII)
+"""The base64 of 32 bytes, in its one spelling."""
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 
 
@@ -318,11 +320,9 @@ def parse_tlog_proof(proof: str) -> tuple[int, tuple[bytes, ...], str]:
     index = _number(lines[1].removeprefix("index ")) if lines[1].startswith("index ") else None
     if index is None:
         raise TlogProofMalformed("a proof's second line is `index` and a plain decimal")
-    path = tuple(_unb64(line) for line in lines[2:65])
-    hashes = tuple(item for item in path if item is not None and len(item) == HASH)
-    if len(hashes) != len(lines) - 2:
+    if len(lines) > 65 or not all(map(_HASH_LINE.fullmatch, lines[2:])):
         raise TlogProofMalformed("a proof's hashes are at most 63 lines of the base64 of 32 bytes")
-    return index, hashes, note
+    return index, tuple(map(binascii.a2b_base64, lines[2:])), note
 
 
 # --- entry bundles (C2SP tlog-tiles) --------------------------------------------------------------------

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -67,7 +68,7 @@ class _Members(_Part):
         return self
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ReceiptBatch:
     """A verified batch: who says it, when it says it was signed, and one item per message and status."""
 
@@ -77,10 +78,18 @@ class ReceiptBatch:
     items: tuple[ReceiptItem, ...]
     statement: Statement
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The batch's name, which each of its log entries cites."""
         return self.statement.digest
+
+    def says(self, msg: str, status: str, code: str | None) -> bool:
+        """Whether this is one of its items."""
+        return (msg, status, code) in self._said
+
+    @cached_property
+    def _said(self) -> frozenset[tuple[str, str, str | None]]:
+        return frozenset((item.msg, item.status.value, item.code) for item in self.items)
 
 
 def build_receipts(items: Sequence[ReceiptItem], *, by: str, fed: str, ts: datetime, signer: Signer) -> bytes:
