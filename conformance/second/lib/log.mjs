@@ -210,7 +210,7 @@ const distinct = (list) => new Set(list).size === list.length;
 const sorted = (list) => (value) => isList(value, 0, 32) && value.every((item) => list.includes(item)) && ascending(value);
 const recipients = (names) => (value) =>
   isList(value, 1, 20) && value.every((one) => object(one, names)) && distinct(value.map((one) => one.id));
-const clauses = (value) => isList(value, 1, 64) && value.every(clause) && distinct(value);
+const clauses = (value) => isList(value, 1, 64) && value.every(clause);
 const parties = (value) => isList(value, 2, 32) && value.every(agency) && distinct(value);
 const outcome = oneOf(codes.DECISIONS);
 

@@ -82,7 +82,7 @@ export function parseEnvelope(bytes) {
   form(typeof it.payload === "string", "MSG-2: payload");
   const { sealed } = it;
   members(sealed, ["suite", "keys", "body"], "envelope_malformed", "MSG-2: sealed");
-  form(typeof sealed.suite === "string" && typeof sealed.body === "string", "MSG-2: sealed");
+  form(typeof sealed.body === "string", "MSG-2: sealed");
   form(isList(sealed.keys, 1, 20), "MSG-2: keys");
   for (const one of sealed.keys) {
     members(one, ["kid", "wrap"], "envelope_malformed", "MSG-2: a wrap");
