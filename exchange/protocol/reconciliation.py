@@ -58,7 +58,8 @@ def reconcile(agency: str, ledger: Iterable[LedgerRow], entries: Iterable[tuple[
     kept = {(row.act, row.msg): row for row in rows if row.act in ACTS and not _local(row)}
     found = [_missing_in_ledger(agency, key, one, receipts) for key, one in logged.items() if key not in kept]
     looked = {row.msg for row in rows if row.act is Act.OPEN}
-    found += [_never_opened(agency, msg, index) for msg, index in opened.items() if msg not in looked]
+    unseen = {msg: index for msg, index in opened.items() if (Act.RECEIVE, msg) in kept and msg not in looked}
+    found += [_never_opened(agency, msg, index) for msg, index in unseen.items()]
     for key, row in kept.items():
         entry_says = logged.get(key)
         if entry_says is None:
