@@ -126,6 +126,7 @@ class Audit {
     this.book = new Book();
     this.known = true;
     this.logged = new Map(); // agency -> newest logged record
+    this.view = this.directory.knowing(this.logged); // by which signatures are judged
     this.decided = new Set();
     this.disclosed = new Map(); // message -> recipients
     this.receipts = new Set();
@@ -151,13 +152,17 @@ class Audit {
   record(entry, index) {
     const it = this.directory.agencies.get(entry.agency)[entry.version - 1];
     const next = (this.logged.get(entry.agency)?.version ?? 0) + 1;
-    if (it?.statement.digest === entry.record && entry.version === next) this.logged.set(entry.agency, it);
-    else this.spoil("record_refused", index, "not the directory's, or out of order");
+    if (it?.statement.digest !== entry.record || entry.version !== next) {
+      return this.spoil("record_refused", index, "not the directory's, or out of order");
+    }
+    this.logged.set(entry.agency, it);
+    this.view = this.directory.knowing(this.logged);
+    return undefined;
   }
 
   agreement(entry, index) {
     const terms = this.statement(`agreements/${entry.agr}.json`, "agreement_refused", index, (value) => {
-      const it = openAgreement(value, this.directory, entry.at);
+      const it = openAgreement(value, this.view, entry.at);
       const says = it.digest === entry.agr && it.parties.join() === entry.parties.join() && it.replaces === entry.replaces;
       check(says, "agreement_refused", "LOG-51: does not say what its entry says");
       this.book.enter(it, entry.at);
@@ -168,7 +173,7 @@ class Audit {
 
   suspension(entry, index) {
     const notice = this.statement(`notices/${entry.notice}.json`, "notice_refused", index, (value) => {
-      const it = openNotice(value, this.directory, entry.at);
+      const it = openNotice(value, this.view, entry.at);
       const says = it.digest === entry.notice && ["agr", "by", "act"].every((name) => it[name] === entry[name]);
       check(says, "notice_refused", "LOG-51: does not say what its entry says");
       if (this.known) this.book.note(it, entry.at);
@@ -250,7 +255,7 @@ class Audit {
     form(new Set(items).size === items.length, "RCT-3: an item twice");
     check(it.fed === this.fed, "federation_mismatch", "RCT-5: another federation");
     form(statement.pairs.length === 1, "RCT-1: not exactly one pair");
-    this.directory.verify(statement.pairs[0], statement.encoded, it.by, entry.at);
+    this.view.verify(statement.pairs[0], statement.encoded, it.by, entry.at);
     const says = it.items.some((one) => one.msg === entry.msg && one.status === entry.status && one.code === entry.code);
     check(statement.digest === entry.batch && it.by === entry.by && says, "receipt_refused", "says something else");
     return true;

@@ -197,6 +197,16 @@ export class Directory {
     return new Directory(parseJson(bytes, LIMITS.directory), fed, now);
   }
 
+  /** What is known when only these records are: agency -> its newest. For an audit, which judges as of each entry. */
+  knowing(records) {
+    const view = Object.assign(Object.create(Directory.prototype), this, { agencies: new Map(), keys: new Map() });
+    for (const [agency, it] of records) {
+      view.agencies.set(agency, [it]);
+      for (const key of it.keys) view.keys.set(key.kid, { ...key, agency });
+    }
+    return view;
+  }
+
   newest(agency) {
     const versions = this.agencies.get(agency);
     check(versions, "agency_unknown", `KEY-13: no record of ${agency}`);

@@ -161,6 +161,7 @@ function checkLogged(it, directory) {
   for (const name of COMPARED) match(String(entry[name]) === String(it.manifest[name]), name);
   match(entry.to.map((one) => one.id).join() === it.manifest.to.map((one) => one.id).join(), "to");
   match(it.seq === index, "seq is not the index");
+  match(entry.at >= it.manifest.sent - SKEW && entry.at < it.manifest.expires, "dated when no broker would have logged it");
   return entry;
 }
 
@@ -169,7 +170,7 @@ export async function openParcel(value, me, directory, now) {
   const it = readParcel(value);
   const entry = checkLogged(it, directory);
   checkSigned(it, directory, entry.at);
-  return { entry, ...(await unseal(it, () => it.wrap, me, now)) };
+  return { entry, ...(await unseal(it, () => it.wrap, me, now, entry.at)) };
 }
 
 /** A bare envelope has no proof that it was logged: everything but that is checked. No node would open it. */
@@ -181,7 +182,7 @@ export async function openEnvelope(bytes, me, directory, now) {
 }
 
 /** Steps 3 to 10. */
-async function unseal(it, wrapOf, me, now) {
+async function unseal(it, wrapOf, me, now, logged = now) {
   const { manifest, body } = it;
   const place = manifest.to.findIndex((one) => one.id === me.id);
   check(place >= 0, "not_addressed", "MSG-20: addressed to others");
@@ -196,6 +197,7 @@ async function unseal(it, wrapOf, me, now) {
   const committed = same(seal.commitment(k, ctx, content), unb64u(manifest.body.commit));
   check(committed, "commitment_mismatch", "MSG-25: another text than was committed to");
   checkTime(manifest, now);
+  check(logged <= now + SKEW, "message_time", "MSG-8: logged in the future");
   check(!me.seen?.includes(manifest.digest), "already_received", "MSG-26: received before");
   checkDeclared(manifest, parseContent(content));
   return { manifest, content };

@@ -68,7 +68,8 @@ export function readSignatures(signatures) {
     check(signature.protected.length <= 512, "too_large", "ENC-7: a header too long");
     const header = parseJson(unb64u(signature.protected), 512);
     members(header, ["alg", "kid", "typ"], "malformed", "KEY-6: a header");
-    for (const value of Object.values(header)) check(typeof value === "string", "malformed", "KEY-6: not a string");
+    const good = Object.values(header).every((value) => isText(value, /^[A-Za-z0-9+._-]{0,64}$/));
+    check(good, "malformed", "KEY-6: alg, kid or typ in another form");
     return { ...header, protected: signature.protected, signature: unb64u(signature.signature) };
   });
   const algorithms = read.length > 0 && read.length % 2 === 0 && read.every(({ alg }, i) => alg === PAIR[i % 2]);
