@@ -117,9 +117,9 @@ def a_day(worker: Worker) -> dict[str, Any]:
 
 def _take(node: Node) -> int:
     """Collect what is there, open every message of it, and post both receipts of each."""
-    came = node.collect().messages
-    for msg in came:
-        node.open_bytes(msg, OFFICER, WHY)
+    came = node.collect_all()
+    for first in range(0, len(came), 100):
+        node.open_many(came[first : first + 100], OFFICER, WHY)
     if came:
         node.post_receipts()
     return len(came)

@@ -35,6 +35,8 @@ from keys.errors import AgencyUnknown, KeyNotValid, KeyUnknown, Refusal
 
 FIRST_PAUSE: Final = timedelta(seconds=2)
 LONGEST_PAUSE: Final = timedelta(minutes=15)
+NOTED: Final = timedelta(seconds=10)
+"""How often it is written down that the mailbox was empty."""
 STALE: Final = (AgencyUnknown, KeyUnknown, KeyNotValid)
 """Refusals that a directory older than the message explains: it is fetched anew, once, and the check repeated."""
 
@@ -45,10 +47,9 @@ class _Haul:
 
     opened: list[tuple[Parcel, Opened, Mapping[str, Any]]] = field(default_factory=list)
     rejected: list[tuple[str, int, str]] = field(default_factory=list)
-    receipts: list[dict[str, Any]] = field(default_factory=list)
+    receipts: list[tuple[Mapping[str, Any], dict[str, Any], bytes]] = field(default_factory=list)
     oddities: list[dict[str, Any]] = field(default_factory=list)
     batches: dict[tuple[bytes, str], ReceiptBatch] = field(default_factory=dict)
-    sent_to: dict[str, tuple[str, ...]] = field(default_factory=dict)
     news: bool = False
 
 
@@ -69,6 +70,7 @@ class Collecting:
     def __init__(self, office: Office, watch: LogWatch, on_news: Callable[[], None]) -> None:
         self._office, self._watch, self._on_news = office, watch, on_news
         self._keys = {key.public.kid: key for key in office.identity.openings}
+        self._noted: datetime | None = None
 
     def collect(self, *, wait: int = 0, limit: int = MAX_BATCH) -> Collected:
         """Look into the mailbox once, from the stored cursor; then post the receipts that are owed."""
@@ -78,8 +80,11 @@ class Collecting:
         items, following = office.broker.mailbox(after, limit=limit, wait=wait)
         if following < after:
             raise AnswerMismatch("the mailbox's cursor went back")
-        self._watch.see(_checkpoints(items, office.trust.log))
         now = office.clock()
+        if not items and following == after and self._noted and timedelta() <= now - self._noted < NOTED:
+            self.post_receipts()
+            return Collected((), (), 0, False, False)
+        self._watch.see(_checkpoints(items, office.trust.log))
         haul = self._sort(items, now)
         written = self._write(haul, after, following, now)
         if haul.news:
@@ -106,10 +111,8 @@ class Collecting:
     def _sort(self, items: Sequence[Any], now: datetime) -> _Haul:
         haul = _Haul()
         names = [digest_of(item) for item in items]
-        answered = [name for item in items if (name := receipted_message(item))]
         with self._office.store.reading() as books:
             seen = books.received([name for name in names if name])
-            haul.sent_to = {row.msg: tuple(row.recipients.split(" ")) for row in books.outbox_of("msg", answered)}
         for item, name in zip(items, names, strict=True):
             kind = item.get("kind") if type(item) is dict else None
             if kind == "message":
@@ -122,6 +125,7 @@ class Collecting:
                 self._take_expired(item, haul)
             else:
                 haul.oddities.append({"what": "a mailbox item of unknown kind"})
+        self._must_be_for_ours(haul)
         return haul
 
     def _take_message(self, item: Any, name: str | None, seen: set[str], haul: _Haul, now: datetime) -> None:
@@ -196,21 +200,29 @@ class Collecting:
             batch = haul.batches.get((jws, entry.ts))
             if batch is None:  # every item of a batch brings the whole of it along
                 batch = haul.batches[jws, entry.ts] = verify_receipts(jws, office.trust.directory, entry.at)
-            said = ReceiptItem(msg=entry.msg, status=entry.status, **({"code": entry.code} if entry.code else {}))
-            if (batch.by, batch.digest) != (entry.by, entry.batch) or said not in batch.items:
+            said = batch.says(entry.msg, entry.status, entry.code)
+            if (batch.by, batch.digest) != (entry.by, entry.batch) or not said:
                 raise AnswerMismatch("the log entry does not say what the recipient signed")
-            if entry.by not in haul.sent_to.get(entry.msg, ()):
-                raise AnswerMismatch("the receipt is for no message of ours to that agency")
         except (Refusal, KeyError, TypeError, AttributeError) as wrong:
-            code = wrong.code if isinstance(wrong, Refusal) else "malformed"
-            haul.oddities.append({"what": "a receipt that does not hold", "code": code, "item": item})
+            haul.oddities.append(_unheld(item, wrong.code if isinstance(wrong, Refusal) else "malformed"))
             return
-        haul.receipts.append(
-            {
-                "seq": index, "msg": entry.msg, "by": entry.by, "status": str(entry.status), "code": entry.code,
-                "at": entry.ts, "jws": jws, "entry": entry_bytes, "proof": item["proof"],
-            }
-        )  # fmt: skip
+        row = {
+            "seq": index, "msg": entry.msg, "by": entry.by, "status": str(entry.status), "code": entry.code,
+            "at": entry.ts, "batch": digest(jws), "entry": entry_bytes, "proof": item["proof"],
+        }  # fmt: skip
+        haul.receipts.append((item, row, jws))
+
+    def _must_be_for_ours(self, haul: _Haul) -> None:
+        """Put aside receipts for what we never sent to the agency that gives them."""
+        with self._office.store.reading() as books:
+            rows = books.outbox_of("msg", [row["msg"] for _, row, _ in haul.receipts])
+        sent_to = {row.msg: row.recipients.split(" ") for row in rows}
+        told, haul.receipts = haul.receipts, []
+        for item, row, jws in told:
+            if row["by"] in sent_to.get(row["msg"], ()):
+                haul.receipts.append((item, row, jws))
+            else:
+                haul.oddities.append(_unheld(item, AnswerMismatch.code))
 
     # -- writing it down, at once --
 
@@ -225,7 +237,8 @@ class Collecting:
             owed = [{"msg": o.digest, "status": "delivered", "code": None} for _, o, _ in haul.opened]
             owed += [{"msg": m, "status": "rejected", "code": c} for m, _, c in haul.rejected]
             books.add("owed", owed)
-            books.put("got", haul.receipts)
+            books.hear({row["batch"]: jws for _, row, jws in haul.receipts})
+            books.put("got", [row for _, row, _ in haul.receipts])
             odd = [{"at": stamp(now), "kind": "mailbox", "detail": write_json(o).decode()} for o in haul.oddities]
             books.add("evidence", odd)
             acts = [_received(parcel, opened, row) for parcel, opened, row in haul.opened]
@@ -234,12 +247,13 @@ class Collecting:
             if following != after:
                 books.set_meta("cursor", str(following))
             books.set_meta("collected", stamp(now))
+        self._noted = now
         return True
 
     # -- receipts --
 
     def _sign_owed(self) -> bool:
-        """Sign one batch of what is owed and keep it; false if nothing is."""
+        """Sign one batch of what is owed and keep it; says whether more may be owed."""
         office, now = self._office, self._office.clock()
         with office.store.reading() as books:
             owed = books.owed(MAX_ITEMS)
@@ -257,7 +271,7 @@ class Collecting:
         with office.store.writing() as books:
             if {row.n for row in books.owed(MAX_ITEMS)} >= set(held):
                 books.new_batch(jws, stamp(now), held)
-        return True
+        return len(owed) == MAX_ITEMS or len(held) < len(owed)
 
     def _post(self, row: Any) -> bool:
         office = self._office
@@ -309,13 +323,8 @@ def digest_of(item: Any) -> str | None:
         return None
 
 
-def receipted_message(item: Any) -> str | None:
-    """The message that a receipt in the mailbox is for, as its log entry says; nothing is verified."""
-    try:
-        entry = parse_entry(unb64u(item["entry"])) if item["kind"] == "receipt" else None
-    except (Refusal, KeyError, TypeError, AttributeError):
-        return None
-    return entry.msg if isinstance(entry, ReceiptEntry) else None
+def _unheld(item: Mapping[str, Any], code: str) -> dict[str, Any]:
+    return {"what": "a receipt that does not hold", "code": code, "item": item}
 
 
 def _checkpoints(items: Sequence[Any], log: LogIdentity) -> list[str]:

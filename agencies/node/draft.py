@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from agencies.node.errors import DraftMalformed
 from agencies.node.office import Office
-from exchange.protocol.content import CaseMessage, derive_categories, parse_content, undeclared
+from exchange.protocol.content import CaseMessage, Content, read_content, undeclared
 from exchange.protocol.decision import Decision
 from exchange.protocol.errors import Misdeclared
 from exchange.protocol.matching import Request
@@ -75,9 +75,18 @@ class Forecast:
     """What would happen to a draft now: the decision with its reasons, and whether a second officer must agree."""
 
     draft: OfficerDraft
-    case: CaseMessage
-    categories: tuple[str, ...]
+    content: Content
     decision: Decision
+
+    @property
+    def case(self) -> CaseMessage:
+        """What the content says."""
+        return self.content.case
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """What the content carries."""
+        return self.case.categories
 
     @property
     def waits(self) -> bool:
@@ -109,27 +118,24 @@ def forecast(office: Office, draft: OfficerDraft, now: datetime) -> Forecast:
     """Decide about a draft as the broker would now; nothing is written and nothing leaves."""
     if len(set(draft.to)) != len(draft.to) or office.me in draft.to:
         raise DraftMalformed("each recipient is named once, and nobody writes to itself")
-    case = parse_content(draft.content_bytes)
-    categories = tuple(str(c) for c in derive_categories(case))
-    _must_declare(draft, case, categories)
+    content = read_content(draft.content_bytes)
+    _must_declare(draft, content.case)
     if draft.agr is not None:
-        return Forecast(draft, case, categories, _ask(office, draft, case, categories, draft.agr, now))
-    return _choose(office, draft, case, categories, now)
+        return Forecast(draft, content, _ask(office, draft, content.case, draft.agr, now))
+    return _choose(office, draft, content, now)
 
 
-def _must_declare(draft: OfficerDraft, case: CaseMessage, categories: tuple[str, ...]) -> None:
+def _must_declare(draft: OfficerDraft, case: CaseMessage) -> None:
     """Refuse here, before anything waits or is sealed, what every recipient would reject."""
     wrong = undeclared(
         case, type=case.type, purpose=draft.purpose, crime=draft.crime, urgency=draft.urgency, handling=draft.handling,
-        cats=categories, re=draft.re,
+        cats=case.categories, re=draft.re,
     )  # fmt: skip
     if wrong:
         raise Misdeclared(f"the draft does not declare what its content says: {', '.join(f'`{m}`' for m in wrong)}")
 
 
-def _ask(
-    office: Office, draft: OfficerDraft, case: CaseMessage, categories: tuple[str, ...], agreement: str, now: datetime
-) -> Decision:
+def _ask(office: Office, draft: OfficerDraft, case: CaseMessage, agreement: str, now: datetime) -> Decision:
     request = Request(
         discloser=office.party(office.me),
         recipients=tuple(office.party(agency) for agency in draft.to),
@@ -137,7 +143,7 @@ def _ask(
         type=str(case.type),
         purpose=str(draft.purpose),
         crime=str(draft.crime),
-        cats=frozenset(categories),
+        cats=frozenset(case.categories),
         classification=str(draft.class_),
         handling=frozenset(str(code) for code in draft.handling),
         urgency=str(draft.urgency),
@@ -145,19 +151,17 @@ def _ask(
     return office.decide(request, now)
 
 
-def _choose(
-    office: Office, draft: OfficerDraft, case: CaseMessage, categories: tuple[str, ...], now: datetime
-) -> Forecast:
+def _choose(office: Office, draft: OfficerDraft, content: Content, now: datetime) -> Forecast:
     parties = {office.me, *draft.to}
     book = office.trust.book
     shared = [a.digest for a in book.in_force(now) if parties <= set(a.terms.parties)]
     if not shared:  # one that lapsed explains more than none
         shared = [a.digest for a in book.agreements if parties <= set(a.terms.parties)][-1:]
-    made = [_ask(office, draft, case, categories, digest, now) for digest in shared]
+    made = [_ask(office, draft, content.case, digest, now) for digest in shared]
     permitted = [decision for decision in made if decision.permitted]
     if len(permitted) > 1:
         raise DraftMalformed("several agreements permit this; name the one to send it under")
     if not made:
         raise DraftMalformed("no agreement has all these parties; name one to learn what it says")
     chosen = (permitted or made)[0]
-    return Forecast(draft.model_copy(update={"agr": chosen.agreement}), case, categories, chosen)
+    return Forecast(draft.model_copy(update={"agr": chosen.agreement}), content, chosen)

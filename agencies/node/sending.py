@@ -43,7 +43,8 @@ from agencies.node.outbox import (
 )
 from agencies.node.profile import Officer, OfficerRole
 from exchange.protocol.log import DenialEntry, DisclosureEntry, parse_entry, verify_tlog_proof
-from exchange.protocol.message import Draft, Envelope, Manifest, compose, parse
+from exchange.protocol.manifest import Manifest
+from exchange.protocol.message import Draft, Envelope, parse, seal
 from exchange.protocol.vocabulary import Act
 from keys.encoding import read_json, stamp, write_json
 from keys.errors import Refusal
@@ -72,7 +73,7 @@ class Sending:
     def send_many(self, wanted: Sequence[Wanted], officer: Officer, why: Why) -> list[Sent | Refusal]:
         """Send up to 100 drafts in one commit and one call; for each, in order, what became of it."""
         office, now = self._office, self._office.clock()
-        outcomes: dict[int, Sent | Refusal] = {}
+        outcomes: dict[int, Any] = {}  # rows and refusals
         rows: list[dict[str, Any]] = []
         acts: list[LedgerAct] = []
         letters: list[Letter] = []
@@ -89,14 +90,14 @@ class Sending:
             rows.append({**BLANK, **row})
             acts += [act] if act else []
             letters += [letter] if letter else []
-            outcomes[place] = Sent.of(Row(rows[-1]))
-            earlier[row["request_key"]] = Row(rows[-1])
+            outcomes[place] = made = Row(rows[-1])
+            earlier[row["request_key"]] = made
         with office.store.writing() as books:
             books.add("outbox", rows)
             office.record(books, now, *acts)
         settled = self._submit(letters)
         found = [outcomes[place] for place in range(len(outcomes))]
-        return [settled.get(one.ref, one) if isinstance(one, Sent) else one for one in found]
+        return [one if isinstance(one, Refusal) else settled.get(one.ref) or Sent.of(one) for one in found]
 
     def send(self, draft: OfficerDraft, officer: Officer, why: Why, *, key: str | None = None, ruling: bool) -> Sent:
         """Send one draft; raises the refusal if it could not even be judged."""
@@ -148,13 +149,14 @@ class Sending:
         with self._office.store.reading() as books:
             return {row.request_key: row for row in books.outbox_of("request_key", keys)}
 
-    def _again(self, one: Wanted, officer: Officer, earlier: dict[str | None, Any]) -> Sent | None:
+    def _again(self, one: Wanted, officer: Officer, earlier: dict[str | None, Any]) -> Any:
+        """The row this very request made before, if it did."""
         row = earlier.get(request_key(one, officer)) if one.key is not None else None
         if row is None:
             return None
         if row.request_digest != request_digest(one):
             raise RequestKeyReused("this request key was used before, for another draft")
-        return Sent.of(row)
+        return row
 
     def _prepare(
         self, one: Wanted, officer: Officer, why: Why, now: datetime
@@ -183,7 +185,7 @@ class Sending:
             row |= {"state": "stopped", "code": seen.decision.code, "reasons": written(seen.decision.to_json())}
             reasons = seen.reasons
             return row, replace(act, act=Act.ATTEMPT_DENIED, outcome=seen.decision.code, reasons=reasons), None
-        row["content"] = office.vault.lock(draft.content_bytes, f"outbox content {ref}")
+        row["content"] = office.vault.lock(seen.content.data, f"outbox content {ref}")
         if seen.waits:
             waiting = office.vault.lock(write_json({**draft.to_json(), "content": {}}), f"outbox draft {ref}")
             row |= {"state": "pending_release", "draft": waiting, "act": lock_act(office.vault, ref, act)}
@@ -194,27 +196,25 @@ class Sending:
     def _compose(self, ref: str, seen: Forecast, officer_id: str, act: LedgerAct, now: datetime) -> Letter:
         office, draft = self._office, seen.draft
         directory = office.trust.directory
-        envelope = parse(
-            compose(
-                Draft(
-                    fed=directory.fed,
-                    id=new_message_id(now, office.chance),
-                    ts=now,
-                    exp=now + draft.life,
-                    sender=office.me,
-                    recipients=tuple((agency, directory.sealing_key(agency, now)) for agency in draft.to),
-                    agreement=seen.decision.agreement,
-                    purpose=str(draft.purpose),
-                    crime=str(draft.crime),
-                    classification=str(draft.class_),
-                    handling=tuple(str(code) for code in draft.handling),
-                    urgency=str(draft.urgency),
-                    by=office.scribe.officer(officer_id),
-                    re=draft.re,
-                ),
-                draft.content_bytes,
-                office.identity.signer,
-            )
+        envelope = seal(
+            Draft(
+                fed=directory.fed,
+                id=new_message_id(now, office.chance),
+                ts=now,
+                exp=now + draft.life,
+                sender=office.me,
+                recipients=tuple((agency, directory.sealing_key(agency, now)) for agency in draft.to),
+                agreement=seen.decision.agreement,
+                purpose=str(draft.purpose),
+                crime=str(draft.crime),
+                classification=str(draft.class_),
+                handling=tuple(str(code) for code in draft.handling),
+                urgency=str(draft.urgency),
+                by=office.scribe.officer(officer_id),
+                re=draft.re,
+            ),
+            seen.content,
+            office.identity.signer,
         )
         return Letter(ref, envelope, replace(act, message=envelope.digest))
 

@@ -148,15 +148,20 @@ class Node:
 
     def open_bytes(self, message: str, officer: Officer, why: Why) -> bytes:
         """The same, as the exact bytes that were sealed."""
+        (content,) = self.open_many([message], officer, why)
+        return content
+
+    def open_many(self, messages: Sequence[str], officer: Officer, why: Why) -> list[bytes]:
+        """Show several messages' contents under one reason: an act for each, all on disk before the first is shown."""
         officer.must_be(*_WORKERS)
         office, now = self.office, self.office.clock()
         with office.store.writing() as books:
-            row, mine = self._message(books, message)
-            act = self._act(row, mine, Act.CONSULT if mine else Act.OPEN, officer, why)
-            office.record(books, now, act)
-            if not mine and books.mark_opened(message, stamp(now)):
-                books.add("owed", [{"msg": message, "status": "opened", "code": None}])
-        return self._content(row, mine)  # only now: the ledger entry is on disk
+            found = self._messages(books, messages)
+            acts = [self._act(row, mine, Act.CONSULT if mine else Act.OPEN, officer, why) for row, mine in found]
+            office.record(books, now, *acts)
+            first = books.mark_opened([row.msg for row, mine in found if not mine], stamp(now))
+            books.add("owed", [{"msg": msg, "status": "opened", "code": None} for msg in first])
+        return [self._content(row, mine) for row, mine in found]  # only now: the ledger's acts are on disk
 
     def message(self, message: str) -> dict[str, Any]:
         """What is known about a message without looking into it: facts, state, proof, receipts."""
@@ -186,6 +191,7 @@ class Node:
         """The receipts for a message of ours, with the signed batch and the proof that the log has them."""
         with self.office.store.reading() as books:
             rows = books.rows("got", msg=message)
+            batches = {name: books.heard(name) for name in {row.batch for row in rows}}
         return [
             {
                 "by": row.by,
@@ -193,7 +199,7 @@ class Node:
                 "code": row.code,
                 "at": row.at,
                 "index": row.seq,
-                "batch": read_json(row.jws, limit=_LIMIT),
+                "batch": read_json(batches[row.batch], limit=_LIMIT),
                 "entry": b64u(row.entry),
                 "proof": row.proof,
             }
@@ -227,13 +233,19 @@ class Node:
 
     def _message(self, books: Books, message: str) -> tuple[Any, bool]:
         """The row of a message by digest, or by an outbox reference, and whether it is ours."""
-        row = books.get("inbox", msg=message)
-        if row is not None:
-            return row, False
-        row = books.get("outbox", msg=message) or books.get("outbox", ref=message)
-        if row is None:
-            raise NotHere("there is no message of that digest here")
-        return row, True
+        (found,) = self._messages(books, [message])
+        return found
+
+    def _messages(self, books: Books, messages: Sequence[str]) -> list[tuple[Any, bool]]:
+        """Do the same for several, in order; if one is not here, none is."""
+        found: dict[str, tuple[Any, bool]] = {row.msg: (row, False) for row in books.inbox_of(messages)}
+        for name in messages:
+            if name not in found:
+                row = books.get("outbox", msg=name) or books.get("outbox", ref=name)
+                if row is None:
+                    raise NotHere("there is no message of that digest here")
+                found[name] = row, True
+        return [found[name] for name in messages]
 
     def _content(self, row: Any, mine: bool) -> bytes:
         if row.content is None:

@@ -2,7 +2,9 @@
 
 SQLite in WAL with synchronous FULL: what a writing block committed survives the power going. One writer
 at a time (``BEGIN IMMEDIATE``), so the ledger's chain cannot branch even with two processes. Core
-statements with dictionaries, never ORM objects: a hundred messages are a handful of statements.
+statements with dictionaries, never ORM objects: a hundred messages are a handful of statements. Each is
+compiled once for however many nodes a process has, and then handed over as text: SQLAlchemy keeps what it
+compiled per engine, and looking that up costs it more than SQLite needs to answer.
 
 This module knows no meaning: what it stores is already locked, chained and decided by others. Nothing
 here makes a network call, and no caller may make one inside a ``writing()`` block.
@@ -10,6 +12,7 @@ here makes a network call, and no caller may make one inside a ``writing()`` blo
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -17,22 +20,27 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
+    CursorResult,
+    Executable,
     Index,
+    Integer,
     LargeBinary,
     Row,
+    Select,
     Table,
     bindparam,
     create_engine,
     delete,
     event,
     func,
-    insert,
+    literal_column,
     select,
     update,
 )
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import registry
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlmodel import Field, SQLModel
@@ -127,8 +135,16 @@ class Batch(_Base, table=True):
     problem: str | None = None
 
 
+class Heard(_Base, table=True):
+    """A signed batch of receipts as it came; ``digest`` is of these very bytes."""
+
+    __tablename__ = "heard"
+    digest: str = Field(primary_key=True)
+    jws: bytes = Field(sa_type=LargeBinary)
+
+
 class Got(_Base, table=True):
-    """A receipt somebody gave for a message of ours, with its signed batch and proof."""
+    """A receipt somebody gave for a message of ours, with its proof; ``batch`` is in ``heard``."""
 
     __tablename__ = "got"
     seq: int = Field(primary_key=True)
@@ -137,7 +153,7 @@ class Got(_Base, table=True):
     status: str
     code: str | None = None
     at: str
-    jws: bytes = Field(sa_type=LargeBinary)
+    batch: str
     entry: bytes = Field(sa_type=LargeBinary)
     proof: str
 
@@ -210,7 +226,10 @@ def _table(model: type[SQLModel]) -> Table:
 
 _OUTBOX, _INBOX, _OWED, _BATCH = _table(Outbox), _table(Inbox), _table(Owed), _table(Batch)
 _LEDGER, _META, _SESSION, _KNOWN = _table(Ledger), _table(Meta), _table(Session), _table(Known)
+_HEARD: Final = _table(Heard)
 _BY_NAME: Final = {t.name: t for t in _Base.metadata.tables.values()}
+_SEALED: Final = frozenset({"act", "draft", "content", "envelope"})
+"""What an outbox row holds that nobody needs to say how it stands."""
 
 
 class Store:
@@ -271,46 +290,148 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
+# --- statements, as text -------------------------------------------------------------------------
+
+_DIALECT: Final = sqlite.dialect(paramstyle="named")
+
+
+def _text(statement: Executable) -> str:
+    return str(statement.compile(dialect=_DIALECT))  # type: ignore[attr-defined]  # all of ours do
+
+
+def _first(asked: Select[Any], limit: str) -> Select[Any]:
+    """The first so many; both numbers in the text, because SQLAlchemy would give parameters of its own for them."""
+    return asked.limit(literal_column(limit, Integer)).offset(literal_column("0", Integer))
+
+
+def _same(table: Table, columns: Sequence[str]) -> list[ColumnElement[bool]]:
+    """Conditions that these columns have the values given as ``<column>_``."""
+    return [table.c[name] == bindparam(f"{name}_") for name in columns]
+
+
+def _named(where: Values) -> dict[str, Any]:
+    return {f"{name}_": value for name, value in where.items()}
+
+
+def _among(column: ColumnElement[str], name: str) -> ColumnElement[bool]:
+    """A condition for any number of values, given as one JSON list."""
+    return column.in_(select(func.json_each(bindparam(name)).table_valued("value").c.value))
+
+
+@cache
+def _adding(table: str, columns: tuple[str, ...], replacing: bool) -> str:
+    statement = insert(_BY_NAME[table]).values({name: bindparam(name) for name in columns})
+    return _text(statement.prefix_with("OR REPLACE") if replacing else statement)
+
+
+@cache
+def _picking(table: str, columns: tuple[str, ...], newest: bool) -> str:
+    t = _BY_NAME[table]
+    key = next(iter(t.primary_key.columns))
+    asked = select(t).where(*_same(t, columns))
+    return _text(_first(asked.order_by(key.desc()), ":newest") if newest else asked.order_by(key))
+
+
+@cache
+def _counting(table: str, columns: tuple[str, ...]) -> str:
+    t = _BY_NAME[table]
+    return _text(select(func.count()).select_from(t).where(*_same(t, columns)))
+
+
+@cache
+def _changing(table: str, keys: tuple[str, ...], columns: tuple[str, ...]) -> str:
+    t = _BY_NAME[table]
+    return _text(update(t).where(*_same(t, keys)).values({name: bindparam(name) for name in columns}))
+
+
+@cache
+def _outbox_among(column: str) -> str:
+    t = _OUTBOX
+    wanted = [c for c in t.c if c.name not in _SEALED]
+    return _text(select(*wanted).where(_among(t.c[column], "among")).order_by(t.c.n))
+
+
+@cache
+def _ledger_of(columns: tuple[str, ...]) -> str:
+    t = _LEDGER
+    bounds = {"since": t.c.ts.__ge__, "until": t.c.ts.__lt__}
+    asked = select(t).where(t.c.n > bindparam("after")).order_by(t.c.n)
+    for name in columns:
+        value: Any = bindparam(f"{name}_")
+        asked = asked.where(bounds[name](value) if name in bounds else t.c[name] == value)
+    return _text(_first(asked, ":limit"))
+
+
+_META_OF: Final = _text(select(_META.c.value).where(*_same(_META, ["name"])))
+_DUE: Final = _text(
+    _first(
+        select(_OUTBOX)
+        .where(_OUTBOX.c.state == bindparam("state"), _OUTBOX.c.due <= bindparam("now"))
+        .order_by(_OUTBOX.c.n),
+        ":limit",
+    )
+)
+_RECEIVED: Final = _text(select(_INBOX.c.msg).where(_among(_INBOX.c.msg, "among")))
+_INBOX_AMONG: Final = _text(select(_INBOX).where(_among(_INBOX.c.msg, "among")))
+_UNOPENED: Final = [_among(_INBOX.c.msg, "among"), _INBOX.c.opened.is_(None)]
+_HEARD_OF: Final = _text(select(_HEARD.c.jws).where(*_same(_HEARD, ["digest"])))
+_TO_OPEN: Final = _text(select(_INBOX.c.msg).where(*_UNOPENED).order_by(_INBOX.c.n))
+_OPEN: Final = _text(update(_INBOX).where(*_UNOPENED).values(opened=bindparam("at")))
+_OWING: Final = _text(_first(select(_OWED).where(_OWED.c.batch.is_(None)).order_by(_OWED.c.n), ":limit"))
+_BATCHED: Final = _text(update(_OWED).where(_among(_OWED.c.n, "among")).values(batch=bindparam("into")))
+_UNPOSTED: Final = _text(
+    select(_BATCH).where(_BATCH.c.state == bindparam("state"), _BATCH.c.due <= bindparam("now")).order_by(_BATCH.c.n)
+)
+_NEWEST_KNOWN: Final = _text(_first(select(_KNOWN).order_by(_KNOWN.c.size.desc()), "1"))
+_PRUNE: Final = _text(
+    delete(_KNOWN).where(_KNOWN.c.size.not_in(_first(select(_KNOWN.c.size).order_by(_KNOWN.c.size.desc()), ":keep")))
+)
+_LEDGER_HEAD: Final = _text(_first(select(_LEDGER.c.n, _LEDGER.c.hash).order_by(_LEDGER.c.n.desc()), "1"))
+_FORGET: Final = _text(delete(_SESSION).where(_SESSION.c.expires <= bindparam("before")))
+_SIGN_OUT: Final = _text(delete(_SESSION).where(*_same(_SESSION, ["token_hash"])))
+_LATEST: Final = _first(
+    select(_SESSION.c.token_hash).where(*_same(_SESSION, ["officer"])).order_by(_SESSION.c.expires.desc()), ":keep"
+)
+_CROWD: Final = _text(delete(_SESSION).where(*_same(_SESSION, ["officer"]), _SESSION.c.token_hash.not_in(_LATEST)))
+
+
 class Books:
     """The books inside one transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._c = connection
 
+    def _run(self, said: str, **values: Any) -> CursorResult[Any]:
+        return self._c.exec_driver_sql(said, values)
+
     # -- any table --
 
     def add(self, table: str, rows: Sequence[Values]) -> None:
         """Append rows; all of one call have the same columns."""
         if rows:
-            self._c.execute(insert(_BY_NAME[table]), list(rows))
+            self._c.exec_driver_sql(_adding(table, tuple(rows[0]), False), [dict(row) for row in rows])
 
     def put(self, table: str, rows: Sequence[Values]) -> None:
         """Write rows under their primary keys, replacing what was there."""
         if rows:
-            self._c.execute(sqlite_insert(_BY_NAME[table]).prefix_with("OR REPLACE"), list(rows))
+            self._c.exec_driver_sql(_adding(table, tuple(rows[0]), True), [dict(row) for row in rows])
 
     def get(self, table: str, **where: Any) -> Row[Any] | None:
         """The one row with these values, or none."""
-        t = _BY_NAME[table]
-        return self._c.execute(select(t).where(*(t.c[k] == v for k, v in where.items()))).first()
+        return self._run(_picking(table, tuple(where), False), **_named(where)).first()
 
     def rows(self, table: str, *, newest: int | None = None, **where: Any) -> Sequence[Row[Any]]:
         """Rows with these values in the order written, or the ``newest`` so many, newest first."""
-        t = _BY_NAME[table]
-        key = next(iter(t.primary_key.columns))
-        asked = select(t).where(*(t.c[k] == v for k, v in where.items()))
-        asked = asked.order_by(key) if newest is None else asked.order_by(key.desc()).limit(newest)
-        return self._c.execute(asked).all()
+        limit = {} if newest is None else {"newest": newest}
+        return self._run(_picking(table, tuple(where), newest is not None), **_named(where), **limit).all()
 
     def count(self, table: str, **where: Any) -> int:
         """How many rows have these values."""
-        t = _BY_NAME[table]
-        asked = select(func.count()).select_from(t).where(*(t.c[k] == v for k, v in where.items()))
-        return int(self._c.execute(asked).scalar_one())
+        return int(self._run(_counting(table, tuple(where)), **_named(where)).scalar_one())
 
     def meta(self, name: str, default: str = "") -> str:
         """A single value by name."""
-        value = self._c.execute(select(_META.c.value).where(_META.c.name == name)).scalar_one_or_none()
+        value = self._run(_META_OF, name_=name).scalar_one_or_none()
         return default if value is None else str(value)
 
     def set_meta(self, name: str, value: str) -> None:
@@ -321,115 +442,108 @@ class Books:
 
     def due(self, now: str, limit: int) -> Sequence[Row[Any]]:
         """Outbox rows waiting for another attempt, oldest first."""
-        t = _OUTBOX
-        asked = select(t).where(t.c.state == "pending", t.c.due <= now).order_by(t.c.n).limit(limit)
-        return self._c.execute(asked).all()
+        return self._run(_DUE, state="pending", now=now, limit=limit).all()
 
     def move(self, n: int, state: str, to: Values) -> bool:
         """Change an outbox row that is still in ``state``; false if somebody else changed it first."""
-        t = _OUTBOX
-        return self._c.execute(update(t).where(t.c.n == n, t.c.state == state).values(**to)).rowcount == 1
+        return self._run(_changing("outbox", ("n", "state"), tuple(to)), n_=n, state_=state, **to).rowcount == 1
 
     def wake(self, now: str) -> None:
         """Make every pending row due: whoever was sending it when this node stopped is not any more."""
-        self._c.execute(update(_OUTBOX).where(_OUTBOX.c.state == "pending").values(due=now))
+        self._run(_changing("outbox", ("state",), ("due",)), state_="pending", due=now)
 
     def outbox_of(self, column: str, values: Sequence[str]) -> Sequence[Row[Any]]:
-        """Outbox rows whose ``ref``, ``msg`` or ``request_key`` is one of these."""
-        t = _OUTBOX
-        return self._c.execute(select(t).where(t.c[column].in_(values))).all() if values else []
+        """Outbox rows whose ``ref``, ``msg`` or ``request_key`` is one of these, without what is sealed in them."""
+        return self._run(_outbox_among(column), among=json.dumps(values)).all() if values else []
 
     def settle(self, rows: Sequence[Values]) -> None:
         """Change many outbox rows at once, each by its ``n``; all of one call change the same columns."""
         if rows:
-            t = _OUTBOX
-            columns: dict[str, Any] = {name: bindparam(f"{name}_") for name in rows[0] if name != "n"}
-            changed = update(t).where(t.c.n == bindparam("n_")).values(columns)
-            self._c.execute(changed, [{f"{name}_": value for name, value in row.items()} for row in rows])
+            columns = tuple(name for name in rows[0] if name != "n")
+            named = [{("n_" if name == "n" else name): value for name, value in row.items()} for row in rows]
+            self._c.exec_driver_sql(_changing("outbox", ("n",), columns), named)
 
     # -- collecting --
 
     def received(self, names: Sequence[str]) -> set[str]:
         """Which of these message digests are in the inbox already."""
-        return set(self._c.execute(select(_INBOX.c.msg).where(_INBOX.c.msg.in_(names))).scalars())
+        return set(self._run(_RECEIVED, among=json.dumps(names)).scalars()) if names else set()
 
-    def mark_opened(self, msg: str, at: str) -> bool:
-        """Note the first opening; false if it was opened before."""
-        t = _INBOX
-        return self._c.execute(update(t).where(t.c.msg == msg, t.c.opened.is_(None)).values(opened=at)).rowcount == 1
+    def inbox_of(self, names: Sequence[str]) -> Sequence[Row[Any]]:
+        """The inbox rows of these message digests."""
+        return self._run(_INBOX_AMONG, among=json.dumps(names)).all()
+
+    def hear(self, batches: Mapping[str, bytes]) -> None:
+        """Keep signed batches of receipts by the digests of their bytes, each once however many items brought it."""
+        self.put("heard", [{"digest": name, "jws": jws} for name, jws in batches.items()])
+
+    def heard(self, name: str) -> bytes:
+        """A signed batch that was kept."""
+        return bytes(self._run(_HEARD_OF, digest_=name).scalar_one())
+
+    def mark_opened(self, names: Sequence[str], at: str) -> list[str]:
+        """Note the first opening of these messages; returns those that were not opened before."""
+        among = json.dumps(names)
+        first = list(self._run(_TO_OPEN, among=among).scalars())
+        if first:
+            self._run(_OPEN, among=among, at=at)
+        return first
 
     def erase(self, msg: str, at: str) -> None:
         """Take the content and the sealed original of a message away; that it was here remains."""
         gone = {"content": None, "parcel": None, "erased": at}
-        self._c.execute(update(_INBOX).where(_INBOX.c.msg == msg).values(**gone))
+        self._run(_changing("inbox", ("msg",), tuple(gone)), msg_=msg, **gone)
 
     def owed(self, limit: int) -> Sequence[Row[Any]]:
         """Receipts in no batch yet."""
-        t = _OWED
-        return self._c.execute(select(t).where(t.c.batch.is_(None)).order_by(t.c.n).limit(limit)).all()
+        return self._run(_OWING, limit=limit).all()
 
     def new_batch(self, jws: bytes, due: str, owed: Sequence[int]) -> int:
         """Keep a signed batch and say which receipts it holds."""
-        made = self._c.execute(insert(_BATCH).values(jws=jws, state="unposted", attempts=0, due=due))
-        key = made.inserted_primary_key
-        n = int(key[0]) if key else 0
-        self._c.execute(update(_OWED).where(_OWED.c.n.in_(owed)).values(batch=n))
+        row = {"jws": jws, "state": "unposted", "attempts": 0, "due": due}
+        n = int(self._run(_adding("batch", tuple(row), False), **row).lastrowid)
+        self._run(_BATCHED, among=json.dumps(owed), into=n)
         return n
 
     def batches_due(self, now: str) -> Sequence[Row[Any]]:
         """Signed batches not posted yet."""
-        t = _BATCH
-        return self._c.execute(select(t).where(t.c.state == "unposted", t.c.due <= now).order_by(t.c.n)).all()
+        return self._run(_UNPOSTED, state="unposted", now=now).all()
 
     def set_batch(self, n: int, to: Values) -> None:
         """Note what became of a batch."""
-        self._c.execute(update(_BATCH).where(_BATCH.c.n == n).values(**to))
+        self._run(_changing("batch", ("n",), tuple(to)), n_=n, **to)
 
     # -- what the log says --
 
     def newest_checkpoint(self) -> Row[Any] | None:
         """The largest checkpoint shown to be consistent with all others here."""
-        return self._c.execute(select(_KNOWN).order_by(_KNOWN.c.size.desc()).limit(1)).first()
+        return self._run(_NEWEST_KNOWN).first()
 
     def prune_checkpoints(self, keep: int) -> None:
         """Forget all but the newest so many: the others can be shown again from the log."""
-        t = _KNOWN
-        newest = select(t.c.size).order_by(t.c.size.desc()).limit(keep)
-        self._c.execute(delete(t).where(t.c.size.not_in(newest)))
+        self._run(_PRUNE, keep=keep)
 
     # -- ledger --
 
     def ledger_head(self) -> tuple[int, str] | None:
         """Number and hash of the last act."""
-        t = _LEDGER
-        row = self._c.execute(select(t.c.n, t.c.hash).order_by(t.c.n.desc()).limit(1)).first()
+        row = self._run(_LEDGER_HEAD).first()
         return (row.n, row.hash) if row else None
 
     def ledger(self, *, after: int, limit: int, where: Values) -> Sequence[Row[Any]]:
         """Acts from a number on that match all of ``where`` (``since`` and ``until`` bound the time)."""
-        t = _LEDGER
-        asked = select(t).where(t.c.n > after).order_by(t.c.n).limit(limit)
-        for name, value in where.items():
-            if name == "since":
-                asked = asked.where(t.c.ts >= value)
-            elif name == "until":
-                asked = asked.where(t.c.ts < value)
-            else:
-                asked = asked.where(t.c[name] == value)
-        return self._c.execute(asked).all()
+        return self._run(_ledger_of(tuple(where)), after=after, limit=limit, **_named(where)).all()
 
     # -- sessions --
 
     def forget_sessions(self, before: str) -> None:
         """Remove sessions that have expired."""
-        self._c.execute(delete(_SESSION).where(_SESSION.c.expires <= before))
+        self._run(_FORGET, before=before)
 
     def end_session(self, token_hash: str) -> None:
         """Remove one session."""
-        self._c.execute(delete(_SESSION).where(_SESSION.c.token_hash == token_hash))
+        self._run(_SIGN_OUT, token_hash_=token_hash)
 
     def end_sessions_of(self, officer: str, keep: int) -> None:
         """Keep only an officer's latest sessions."""
-        t = _SESSION
-        latest = select(t.c.token_hash).where(t.c.officer == officer).order_by(t.c.expires.desc()).limit(keep)
-        self._c.execute(delete(t).where(t.c.officer == officer, t.c.token_hash.not_in(latest)))
+        self._run(_CROWD, officer_=officer, keep=keep)
