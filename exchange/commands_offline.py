@@ -22,6 +22,7 @@ from rich.table import Table
 from exchange.protocol import message
 from exchange.protocol.content import parse_content
 from exchange.protocol.errors import NotAddressedToMe, SealMismatch
+from exchange.protocol.manifest import MAX_ENVELOPE, MAX_MANIFEST, context_of, verify_times
 from exchange.protocol.vocabulary import Classification, CrimeArea, Handling, Purpose, Urgency
 from keys.commands import PassphraseFile, read_passphrase
 from keys.encoding import b64u, digest, instant, read_json, unb64u, write_json
@@ -168,11 +169,11 @@ def inspection(data: bytes, directory: Directory | None, now: datetime) -> dict[
         "simulation": True,
         "message": envelope.digest,
         "bytes": {"envelope": len(data), "manifest": len(envelope.statement.payload), "body": len(envelope.body)},
-        "manifest": read_json(envelope.statement.payload, limit=message.MAX_MANIFEST),
+        "manifest": read_json(envelope.statement.payload, limit=MAX_MANIFEST),
         "signatures": [{"alg": s.alg, "kid": s.kid, "typ": s.typ} for pair in envelope.statement.pairs for s in pair],
         "wraps": [{"kid": kid, "bytes": len(wrap), "sha256": digest(wrap)} for kid, wrap in envelope.wraps],
         "body": {"sha256": digest(envelope.body)},
-        "context": b64u(message.context_of(envelope.manifest)),
+        "context": b64u(context_of(envelope.manifest)),
         "checks": [_check(name, check) for name, check in _checks(envelope, directory, now).items()],
     }
 
@@ -185,7 +186,7 @@ def _checks(envelope: message.Envelope, directory: Directory | None, now: dateti
     public: dict[str, Check | None] = {
         "well formed": lambda: None,  # it was parsed
         "wraps and body are those the manifest names": lambda: _verify_sealed(envelope),
-        "in time": lambda: message.verify_times(manifest, now),
+        "in time": lambda: verify_times(manifest, now),
         "signed by the sender, both algorithms": None,
         "recipients' keys valid": None,
     }
@@ -219,7 +220,7 @@ def _verify_sealed(envelope: message.Envelope) -> None:
 
 def unseal(data: bytes, me: Identity, directory: Directory, now: datetime) -> tuple[bytes, bool]:
     """Open a mailbox item, or a bare envelope; returns the content and whether it was shown to be logged."""
-    value = read_json(data, limit=2 * message.MAX_ENVELOPE)
+    value = read_json(data, limit=2 * MAX_ENVELOPE)
     keys = {key.public.kid: key for key in me.openings}
     if type(value) is dict and "proof" in value:
         parcel, log = message.Parcel.from_json(value), directory.root.log
@@ -239,9 +240,9 @@ def _unseal_envelope(
     if wrap is None:
         raise NotAddressedToMe("the message does not name this agency with a key it holds")
     kid = next(a.kid for a in manifest.to if a.id == me)
-    context = message.context_of(manifest)
+    context = context_of(manifest)
     content = open_body(envelope.body, keys[kid].unwrap(wrap, context), context, unb64u(manifest.body.commit))
-    message.verify_times(manifest, now)
+    verify_times(manifest, now)
     message.verify_declaration(manifest, parse_content(content))
     return content
 

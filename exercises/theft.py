@@ -12,6 +12,7 @@ from typing import Any
 
 from exchange.http import new_nonce, sign_request
 from exchange.protocol import message
+from exchange.protocol.manifest import MAX_ENVELOPE, MAX_MANIFEST
 from exercises.load import Volley, fire, write_request
 from keys.encoding import b64u, read_json, unb64u, write_json
 from keys.keystore import Identity
@@ -37,15 +38,15 @@ def replayed(url: str, sender: Identity, envelope: bytes, now: datetime) -> Refu
 
 def changed_manifest(url: str, sender: Identity, envelope: bytes, now: datetime) -> Refused:
     """Hold the sender's line but not its signing keys, and change who asked."""
-    value = read_json(envelope, limit=message.MAX_ENVELOPE)
-    manifest = read_json(unb64u(value["payload"]), limit=message.MAX_MANIFEST)
+    value = read_json(envelope, limit=MAX_ENVELOPE)
+    manifest = read_json(unb64u(value["payload"]), limit=MAX_MANIFEST)
     changed = {**value, "payload": b64u(write_json({**manifest, "by": b64u(bytes(32)), "id": new_message_id(now)}))}
     return _judged(fire(url, [_call(url, sender, write_json(changed), now)], 1))
 
 
 def changed_body(url: str, sender: Identity, envelope: bytes, now: datetime) -> Refused:
     """Hold the sender's line, and change one byte of what is sealed."""
-    value = read_json(envelope, limit=message.MAX_ENVELOPE)
+    value = read_json(envelope, limit=MAX_ENVELOPE)
     body = bytearray(unb64u(value["sealed"]["body"]))
     body[-1] ^= 1
     changed = {**value, "sealed": {**value["sealed"], "body": b64u(bytes(body))}}
@@ -60,7 +61,7 @@ def stolen(url: str, thief: Identity, envelope: bytes, now: datetime) -> Refused
 def resigned(thief: Identity, envelope: bytes, now: datetime) -> bytes:
     """Keep the stolen seal, put one's own name on the manifest and sign it properly; the forged envelope."""
     read = message.parse(envelope)
-    manifest: dict[str, Any] = read_json(read.statement.payload, limit=message.MAX_MANIFEST)
+    manifest: dict[str, Any] = read_json(read.statement.payload, limit=MAX_MANIFEST)
     by = pseudonym(thief.pseudonym_key, "officer", "thief")
     forged = {**manifest, "from": thief.agency, "id": new_message_id(now), "by": by}
     kids, wraps = zip(*read.wraps, strict=True)

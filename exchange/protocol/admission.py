@@ -21,8 +21,9 @@ from typing import Any, Final
 from exchange.protocol.decision import Decision, decide
 from exchange.protocol.errors import FederationMismatch, MessageIdReused, SenderMismatch
 from exchange.protocol.log import denial_entry, disclosure_entry
+from exchange.protocol.manifest import Manifest, verify_times
 from exchange.protocol.matching import Party, Request
-from exchange.protocol.message import Envelope, Manifest, parse, verify, verify_times
+from exchange.protocol.message import Envelope, parse, verify
 from exchange.protocol.policy import PolicyBook
 from keys.signing import ALGORITHMS
 from keys.trust import Directory

@@ -34,7 +34,7 @@ from keys.encoding import instant, stamp
 from keys.errors import MalformedEncoding, TooLarge
 
 if TYPE_CHECKING:
-    from exchange.protocol.message import Manifest
+    from exchange.protocol.manifest import Manifest
 
 MAX_ENTRY: Final = 4096
 """Bytes of one entry; the largest manifest there can be, each recipient under five clauses, stays below it."""

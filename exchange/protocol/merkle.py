@@ -268,7 +268,8 @@ def inclusion_root(leaf: bytes, index: int, size: int, path: Sequence[bytes]) ->
         raise InclusionInvalid("a hash of the inclusion proof does not have 32 bytes")
     node = leaf
     for h, sibling in enumerate(path):
-        node = node_hash(sibling, node) if h >= inner or index >> h & 1 else node_hash(node, sibling)
+        pair = sibling + node if h >= inner or index >> h & 1 else node + sibling
+        node = sha256(b"\x01" + pair).digest()  # node_hash, on the path of every item a node collects
     return node
 
 

@@ -15,7 +15,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from exchange.protocol.content import CaseMessage
-from exchange.protocol.message import Manifest
+from exchange.protocol.manifest import Manifest
 from keys.signing import ALGORITHMS
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"

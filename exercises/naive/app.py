@@ -24,6 +24,7 @@ from sqlmodel import Field, Session, SQLModel, create_engine, select
 from exchange.protocol import message
 from exchange.protocol.admission import request_of
 from exchange.protocol.decision import decide
+from exchange.protocol.manifest import verify_times
 from exchange.protocol.policy import PolicyBook
 from keys.encoding import write_json
 from keys.errors import Refusal
@@ -86,7 +87,7 @@ def create_app(database: Path, directory: Directory, book: PolicyBook) -> FastAP
         try:
             envelope = message.parse(write_json(body.model_dump()))
             message.verify(envelope, directory, now)
-            message.verify_times(envelope.manifest, now)
+            verify_times(envelope.manifest, now)
         except Refusal as refusal:
             raise HTTPException(400, refusal.code) from None
         outcome = decide(request_of(envelope.manifest, directory), book, now).outcome

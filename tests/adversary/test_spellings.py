@@ -11,7 +11,8 @@ import pytest
 from exchange.protocol.agreement import read_agreement, read_notice
 from exchange.protocol.content import parse_content
 from exchange.protocol.entry import disclosure_entry, parse_entry
-from exchange.protocol.message import Parcel, open_parcel, parse, parse_manifest
+from exchange.protocol.manifest import parse_manifest
+from exchange.protocol.message import Parcel, open_parcel, parse
 from exchange.protocol.receipt import _read as read_receipts
 from exchange.protocol.receipt import verify_receipts
 from exchange.protocol.terms import parse_notice, parse_terms

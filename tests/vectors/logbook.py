@@ -24,9 +24,9 @@ from exchange.protocol.entry import (
     record_entry,
 )
 from exchange.protocol.log import bundle, sign_checkpoint
+from exchange.protocol.manifest import Manifest, parse_manifest
 from exchange.protocol.matching import Party, Request
 from exchange.protocol.merkle import WIDTH, Tree, bundles, entries_path, leaf_hash, tile_path, tiles
-from exchange.protocol.message import Manifest, parse_manifest
 from exchange.protocol.policy import PolicyBook
 from exchange.protocol.receipt import ReceiptItem, build_receipts
 from exchange.protocol.terms import write_notice, write_terms

@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from exchange.protocol.content import derive_categories, parse_content, write_content
 from exchange.protocol.log import vkeys
-from exchange.protocol.message import compose, context_of, parse
+from exchange.protocol.manifest import context_of
+from exchange.protocol.message import compose, parse
 from keys.encoding import b64u, digest, read_json, stamp, write_json
 from keys.sealing import HEADER, commit, pad
 from keys.signing import Typ

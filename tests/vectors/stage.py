@@ -16,8 +16,9 @@ from typing import Any, Final
 
 from exchange.protocol.content import parse_content, write_content
 from exchange.protocol.log import LogSigner, disclosure_entry, sign_checkpoint, tlog_proof
+from exchange.protocol.manifest import context
 from exchange.protocol.merkle import Tree, leaf_hash
-from exchange.protocol.message import Draft, Parcel, assemble, compose, context, parse
+from exchange.protocol.message import Draft, Parcel, assemble, compose, parse
 from keys.ceremony import AgencyKeys, RootPlan, enrol, federation_id, new_root, revoke
 from keys.encoding import b64u, digest, read_json, write_json
 from keys.sealing import Chance, OpeningKey, commit, encrypt_chunks, new_message_id, pad, pseudonym

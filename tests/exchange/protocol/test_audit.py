@@ -22,7 +22,7 @@ from exchange.protocol.entry import (
 from exchange.protocol.errors import AuditImpossible
 from exchange.protocol.finding import SEVERITIES
 from exchange.protocol.log import bundle, parse_bundle
-from exchange.protocol.message import Manifest
+from exchange.protocol.manifest import Manifest
 from keys.ceremony import amend
 from keys.encoding import digest, read_json, write_json
 from keys.signing import Typ, parse_statement, sign

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from exchange.protocol import entry as e
 from exchange.protocol.entry import MAX_ENTRY, LogEntry, denial_entry, disclosure_entry, parse_entry
 from exchange.protocol.errors import EntryMalformed
-from exchange.protocol.message import Manifest, parse_manifest
+from exchange.protocol.manifest import Manifest, parse_manifest
 from exchange.protocol.vocabulary import (
     Category,
     Classification,

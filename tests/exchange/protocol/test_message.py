@@ -15,19 +15,8 @@ from hypothesis import strategies as st
 
 from exchange.protocol.content import MAX_ATTACHMENT, MAX_CONTENT, parse_content, write_content
 from exchange.protocol.log import denial_entry, disclosure_entry
-from exchange.protocol.message import (
-    MAX_ENVELOPE,
-    MAX_MANIFEST,
-    Envelope,
-    Parcel,
-    context,
-    context_of,
-    open_parcel,
-    parse,
-    parse_manifest,
-    verify,
-    verify_times,
-)
+from exchange.protocol.manifest import MAX_ENVELOPE, MAX_MANIFEST, context, context_of, parse_manifest, verify_times
+from exchange.protocol.message import Envelope, Parcel, open_parcel, parse, verify
 from exchange.protocol.vocabulary import Category, Handling, MessageType
 from keys.encoding import b64u, digest, stamp, unb64u, write_json
 from keys.errors import Refusal

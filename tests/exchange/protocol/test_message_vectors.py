@@ -11,7 +11,8 @@ import pytest
 
 from exchange.protocol.content import derive_categories, parse_content
 from exchange.protocol.log import vkeys
-from exchange.protocol.message import Parcel, context_of, open_parcel, parse, verify, verify_times
+from exchange.protocol.manifest import context_of, verify_times
+from exchange.protocol.message import Parcel, open_parcel, parse, verify
 from keys.encoding import b64u, digest, instant, unb64u, write_json
 from keys.errors import Refusal
 from keys.sealing import HEADER, OpeningKey, commit, decrypt_chunks, encrypt_chunks, pad
