@@ -30,6 +30,8 @@ JSON: Final = "application/json"
 JOSE: Final = "application/jose+json"
 MAX_ANSWER: Final = 64 * 1024 * 1024
 MAX_BATCH: Final = 100
+MAX_PAGE: Final = 200
+"""Items of one look into the mailbox (HTTP-33)."""
 PATIENCE: Final = 30.0
 """Seconds to wait for an answer, on top of what a long poll asks for."""
 
@@ -101,7 +103,7 @@ class BrokerClient:
         values = [_json(line) for line in lines]
         return [_refusal(v) if type(v) is dict and "outcome" not in v else Answer.read(v) for v in values]
 
-    def mailbox(self, after: int, *, limit: int = MAX_BATCH, wait: int = 0) -> tuple[list[Any], int]:
+    def mailbox(self, after: int, *, limit: int = MAX_PAGE, wait: int = 0) -> tuple[list[Any], int]:
         """Items addressed to this node after a cursor, and the next cursor; waits up to ``wait`` seconds."""
         query = f"after={after}&limit={limit}&wait={wait}"
         value = _json(self._call("GET", "/v1/mailbox", query=query, patience=wait + PATIENCE))

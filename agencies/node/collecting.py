@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from agencies.node.broker_client import MAX_BATCH
+from agencies.node.broker_client import MAX_PAGE
 from agencies.node.errors import AnswerMismatch, BrokerRefused, BrokerUnreachable
 from agencies.node.ledger import LedgerAct
 from agencies.node.office import Office
@@ -72,7 +72,7 @@ class Collecting:
         self._keys = {key.public.kid: key for key in office.identity.openings}
         self._noted: datetime | None = None
 
-    def collect(self, *, wait: int = 0, limit: int = MAX_BATCH) -> Collected:
+    def collect(self, *, wait: int = 0, limit: int = MAX_PAGE) -> Collected:
         """Look into the mailbox once, from the stored cursor; then post the receipts that are owed."""
         office = self._office
         with office.store.reading() as books:

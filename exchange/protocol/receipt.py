@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -56,11 +56,9 @@ class _Members(_Part):
     def _items_hold(self) -> Self:
         if len({(item.msg, item.status) for item in self.items}) != len(self.items):
             raise ValueError("a message and status stand in a batch once")
-        rejected = ReceiptStatus.REJECTED
         for item in self.items:
-            if (item.status is rejected) != ("code" in item.model_fields_set) or (
-                item.status is rejected and not item.code
-            ):
+            said = "code" in item.model_fields_set
+            if said != (item.status is ReceiptStatus.REJECTED) or (said and item.code is None):
                 raise ValueError("a rejection has a code, and nothing else has one, not even null")
         return self
 
