@@ -6,22 +6,35 @@ narrative is declared passage by passage by its sender.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator, Sized
+from typing import Final, Protocol
 
 from exchange.protocol import case_vocabulary as terms
 from exchange.protocol import entities as ent
 from exchange.protocol import vocabulary as voc
-from exchange.protocol.entities import AnyEntity, Person
+from exchange.protocol.blocks import Passage
+from exchange.protocol.entities import AnyEntity, Person, Relationship
 from exchange.protocol.vocabulary import Category
-
-if TYPE_CHECKING:
-    from exchange.protocol.content import CaseMessage
 
 ADULT: Final = 18
 
 
-def derive_categories(message: CaseMessage) -> tuple[str, ...]:
+class Carrier(Protocol):
+    """The parts of a content that can carry anything; a ``CaseMessage`` has them."""
+
+    @property
+    def as_of(self) -> str: ...
+    @property
+    def narrative(self) -> tuple[Passage, ...]: ...
+    @property
+    def entities(self) -> tuple[AnyEntity, ...]: ...
+    @property
+    def relationships(self) -> tuple[Relationship, ...]: ...
+    @property
+    def attachments(self) -> Sized: ...
+
+
+def derive_categories(message: Carrier) -> tuple[str, ...]:
     """What a content carries, in ascending order, by the table of CNT-60; the manifest must declare the same."""
     found: set[Category] = set()
     for passage in message.narrative:
