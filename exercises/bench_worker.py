@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from agencies.node.broker_client import BrokerClient, new_client
+from agencies.node.broker_client import MAX_BATCH, BrokerClient, new_client
 from agencies.node.draft import OfficerDraft, read_draft
 from agencies.node.ledger import Why, justify
 from agencies.node.outbox import Wanted
@@ -32,6 +32,8 @@ from keys.trust import Directory
 OFFICER = Officer("bench-1", frozenset({OfficerRole.OFFICER}), "Bench desk")
 WHY: Why = justify("training", "a measurement with invented messages")
 PATIENCE = 240.0
+IDLE = 0.02
+"""Seconds to wait when no mailbox had anything."""
 _LIMIT = 64 * 1024 * 1024
 
 
@@ -61,7 +63,8 @@ class Worker:
 
     nodes: dict[str, Node]
     drafts: dict[str, list[OfficerDraft]]
-    expected: int
+    expected: dict[str, int]
+    """How many messages each node will get."""
 
     @classmethod
     def make(cls, plan: dict[str, Any], home: Path) -> Worker:
@@ -95,34 +98,50 @@ def _node(identity: Identity, broker: str, directory: Directory, home: Path) -> 
 
 
 def a_day(worker: Worker) -> dict[str, Any]:
-    """Send everything, then collect, open and receipt until all that is expected here has been."""
-    began, cpu = time.monotonic(), time.process_time()
+    """Send everything; then look into every mailbox in turn, open and receipt what came, until nothing is missing.
+
+    A node that has all its messages and both receipts for each of its own is asked no more: it would only wait.
+    """
+    start, cpu = time.monotonic(), time.process_time()
     for agency, drafts in worker.drafts.items():
-        node = worker.nodes[agency]
-        for first in range(0, len(drafts), 100):
-            wanted = [Wanted(draft) for draft in drafts[first : first + 100]]
-            _all_sent(node.send_many(wanted, OFFICER, WHY))
-    sent, opened = time.monotonic(), 0
-    while opened < worker.expected:
-        opened += sum(_take(node) for node in worker.nodes.values())
-        _in_time(began)
-    done, cpu = time.monotonic(), time.process_time() - cpu
-    receipts = sum(len(drafts) for drafts in worker.drafts.values())
-    while sum(node.state()["receipts"] for node in worker.nodes.values()) < 2 * receipts:
-        for node in worker.nodes.values():
-            node.collect()
-        _in_time(began)
-    return {"began": began, "sent": sent, "opened": opened, "done": done, "cpu": cpu, "receipted": time.monotonic()}
+        for first in range(0, len(drafts), MAX_BATCH):
+            wanted = [Wanted(draft) for draft in drafts[first : first + MAX_BATCH]]
+            _all_sent(worker.nodes[agency].send_many(wanted, OFFICER, WHY))
+    sent, sent_cpu = time.monotonic(), time.process_time()
+    opened = receipts = 0
+    missing = {agency: [worker.expected[agency], 2 * len(worker.drafts.get(agency, ()))] for agency in worker.nodes}
+    done = sent
+    while missing:
+        before = opened, receipts
+        for agency, owing in list(missing.items()):
+            messages, answers = _take(worker.nodes[agency])
+            opened, receipts = opened + messages, receipts + answers
+            owing[:] = owing[0] - messages, owing[1] - answers
+            if messages:
+                done = time.monotonic()
+            if owing == [0, 0]:
+                del missing[agency]
+        if (opened, receipts) == before:
+            time.sleep(IDLE)
+        _in_time(start)
+    return {
+        "start": start,
+        "sent": sent,
+        "done": done,
+        "receipted": time.monotonic(),
+        "opened": opened,
+        "receipts": receipts,
+        "cpu": {"send": sent_cpu - cpu, "receive": time.process_time() - sent_cpu},
+    }
 
 
-def _take(node: Node) -> int:
-    """Collect what is there, open every message of it, and post both receipts of each."""
-    came = node.collect_all()
-    for first in range(0, len(came), 100):
-        node.open_many(came[first : first + 100], OFFICER, WHY)
-    if came:
+def _take(node: Node) -> tuple[int, int]:
+    """Collect what is there, open every message of it, and post both receipts of each; how much of both came."""
+    came = node.collect()
+    if came.messages:
+        node.open_many(came.messages, OFFICER, WHY)
         node.post_receipts()
-    return len(came)
+    return len(came.messages), came.receipts
 
 
 def _all_sent(outcomes: Sequence[Any]) -> None:
@@ -154,7 +173,7 @@ def await_mail(worker: Worker) -> dict[str, Any]:
     (node,) = worker.nodes.values()
     times: dict[str, float] = {}
     began = time.monotonic()
-    while len(times) < worker.expected:
+    while len(times) < sum(worker.expected.values()):
         for msg in node.collect(wait=5).messages:
             node.open_bytes(msg, OFFICER, WHY)
             times[msg] = time.monotonic()

@@ -94,7 +94,7 @@ class Collecting:
         return Collected(
             tuple(opened.digest for _, opened, _ in haul.opened) if written else (),
             tuple((msg, code) for msg, _, code in haul.rejected) if written else (),
-            len(haul.receipts), haul.news, bool(items),
+            len(haul.receipts) if written else 0, haul.news, bool(items),
         )  # fmt: skip
 
     def post_receipts(self) -> int:
