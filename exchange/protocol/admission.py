@@ -119,5 +119,5 @@ def admit(envelope: Envelope, directory: Directory, book: PolicyBook, at: dateti
         entry = disclosure_entry(manifest, envelope.digest, clauses, decision.policy, at)
         wraps = tuple([(to.id, wrap) for to, (_, wrap) in zip(manifest.to, envelope.wraps, strict=True)])
         return Admission(decision, entry, wraps)
-    reasons = [(one.code, one.nearest[0].clause if one.nearest else None) for one in decision.per_recipient]
+    reasons = [(one.code, one.logged_nearest) for one in decision.per_recipient]
     return Admission(decision, denial_entry(manifest, envelope.digest, reasons, decision.code, decision.policy, at), ())

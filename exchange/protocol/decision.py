@@ -60,6 +60,14 @@ class RecipientDecision:
     obligations: Obligations | None
     nearest: tuple[Miss, ...]
 
+    @property
+    def logged_nearest(self) -> str | None:
+        """The clause that a denial's entry names: the first of the agreement the message names, if any (LOG-34).
+
+        The entry names no other agreement, and a clause's id means nothing outside of its own.
+        """
+        return next((miss.clause for miss in self.nearest if miss.agreement == miss.request.agreement), None)
+
     def to_json(self) -> dict[str, Any]:
         """The members as they are written in an explanation."""
         members: dict[str, Any] = {

@@ -186,10 +186,7 @@ class Replay:
             return
         theirs = {to.id: f"{to.code} {to.nearest or ''}" for to in entry.to}
         theirs |= {"code": entry.code, "policy": entry.policy}
-        ours = {
-            one.recipient: f"{one.code} {one.nearest[0].clause if one.nearest else ''}"
-            for one in decision.per_recipient
-        }
+        ours = {one.recipient: f"{one.code} {one.logged_nearest or ''}" for one in decision.per_recipient}
         self._compare(index, theirs, ours | {"code": decision.code, "policy": decision.policy})
 
     def _compare(self, index: int, theirs: dict[str, str], ours: dict[str, str]) -> None:

@@ -20,6 +20,9 @@ from typing import Any
 
 import pytest
 
+from keys.encoding import stamp
+from tests.vectors.logbook import between_two_agreements
+
 REPO = Path(__file__).resolve().parent.parent.parent
 SECOND = REPO / "conformance" / "second"
 INSTALLED = REPO / "build" / "second"
@@ -227,6 +230,16 @@ def test_what_is_not_for_one_neither_opens(theirs: Run, world: World, tmp_path: 
     refused = ours("open", sealed, *world.holder("north.fiu.sim"))
     assert refused.returncode == 1
     assert "not_addressed" in refused.stderr
+
+
+@pytest.mark.spec("LOG-34")
+def test_it_too_names_no_clause_of_another_agreement(theirs: Run, tmp_path: Path) -> None:
+    book = between_two_agreements()
+    for name, data in book.export().items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    report = json.loads(good(theirs("ix.mjs", "verify-log", tmp_path, f"--fed={book.on.fed}", "--at", stamp(book.now))))
+    assert (report["clean"], report["counts"]["denial"]) == (True, 1)
 
 
 def test_its_command_verifies_an_export_and_finds_an_edit(theirs: Run, tmp_path: Path) -> None:

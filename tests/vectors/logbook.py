@@ -213,7 +213,7 @@ class Logbook:
             clauses = [one.clauses for one in decision.per_recipient]
             self.log(disclosure_entry(manifest, name, clauses, decision.policy, self.now))
         else:
-            why = [(one.code, one.nearest[0].clause if one.nearest else None) for one in decision.per_recipient]
+            why = [(one.code, one.logged_nearest) for one in decision.per_recipient]
             self.log(denial_entry(manifest, name, why, decision.code, decision.policy, self.now))
         return name
 
@@ -299,6 +299,16 @@ def story() -> Logbook:
     book.send()
     book.notify("resume")
     book.send()
+    return book
+
+
+def between_two_agreements() -> Logbook:
+    """Under one agreement victim data may go to the police; another of the same parties forbids it, and wins."""
+    book = Logbook()
+    permit, forbid = CLAUSES[0], {**CLAUSES[2], "id": "theirs"}
+    book.agree(clauses=[{**permit, "cats": sorted([*permit["cats"], "person_victim"])}])
+    book.agree(id="a-second", clauses=[forbid])
+    book.send(cats=["person_victim"])
     return book
 
 

@@ -186,8 +186,8 @@ export class Book {
     const rules = this.inForce(now).filter(both).sort(byName).flatMap((one) =>
       one.clauses.map((clause) => ({ agreement: one, clause })));
     const misses = (clause) => missed(clause, asked, recipient, rolesOf);
-    const forbid = rules.find(({ clause }) => clause.effect === "forbid" && misses(clause).length === 0);
-    if (forbid) return { code: "forbidden", clauses: [], nearest: forbid.clause.id };
+    const forbids = rules.filter(({ clause }) => clause.effect === "forbid" && misses(clause).length === 0);
+    if (forbids.length > 0) return { code: "forbidden", clauses: [], nearest: ownFirst(forbids, asked.agr) };
     const permits = rules.filter(({ clause }) => clause.effect === "permit");
     const denied = (code) => ({ code, clauses: [], nearest: nearest(permits, asked.agr, misses) });
     const state = this.state(asked.agr, now);
@@ -228,12 +228,12 @@ function missed(clause, asked, recipient, rolesOf) {
   return Object.keys(held).filter((name) => !held[name]);
 }
 
-/** AGR-40: the id of the first of the nearest clauses. `permits` stand in the order of AGR-40 already. */
+/** LOG-34: an entry names a clause of the agreement named, or none. */
+const ownFirst = (rules, agr) => rules.find((one) => one.agreement.digest === agr)?.clause.id;
+
+/** AGR-40, as far as an entry shows it. `permits` stand in the order of AGR-40 already. */
 function nearest(permits, agr, misses) {
   const counted = permits.map((one) => ({ ...one, count: misses(one.clause).length }));
   counted.sort((a, b) => a.count - b.count); // stable: equal ones keep their order
-  const named = counted.filter((one) => one.agreement.digest === agr).slice(0, 2);
-  const others = counted.filter((one) => one.agreement.digest !== agr).slice(0, 2);
-  const nearer = others.filter((one) => named.length === 0 || one.count < named[0].count);
-  return [...nearer, ...named][0]?.clause.id;
+  return ownFirst(counted, agr);
 }

@@ -26,7 +26,7 @@ from exchange.protocol.manifest import Manifest
 from keys.ceremony import amend
 from keys.encoding import digest, read_json, write_json
 from keys.signing import Typ, parse_statement, sign
-from tests.vectors.logbook import Export, Logbook, signed_by_all, story, told
+from tests.vectors.logbook import Export, Logbook, between_two_agreements, signed_by_all, story, told
 from tests.vectors.stage import FIU, NGO, NORTH, NOW, SOUTH, signer, stage
 
 ON = stage()
@@ -184,6 +184,18 @@ def test_a_forged_statement_or_none_is_found() -> None:
     receipt = next(path for path in files if path.startswith("receipts/"))
     damaged = {**files, receipt: files[receipt].replace(b'"signature":"', b'"signature":"A', 1)}
     assert [code for code, _ in codes(book.audit(damaged))] == ["receipt_refused"]
+
+
+@pytest.mark.spec("LOG-34", "LOG-42")
+def test_the_clause_of_another_agreement_is_never_named_as_one_of_this() -> None:
+    book = between_two_agreements()
+    assert book.audit().clean
+    entry = parse_entry(book.entries[-1])
+    assert [(to.code, to.nearest) for to in entry.to] == [("forbidden", None)]  # type: ignore[union-attr]
+    manifest, name = book.manifest(cats=["person_victim"])
+    why = [("forbidden", "theirs")]
+    book.log(denial_entry(manifest, name, why, "forbidden", book.book.policy(book.now), book.now))
+    assert only(book.audit()).code == "decision_differs"
 
 
 # --- a broker that lies in its own log -----------------------------------------------------------------

@@ -382,6 +382,21 @@ def test_a_permit_of_another_agreement_does_not_help_but_is_pointed_out() -> Non
     assert [c.member for c in second.missed] == ["type"]
 
 
+@pytest.mark.spec("LOG-34", "AGR-42")
+def test_a_denials_entry_names_a_clause_of_the_agreement_named_or_none() -> None:
+    """Ids of clauses mean nothing outside of their agreement; explanations go by AGR-40's order, named first or not."""
+    forbid = {**FORBID, "to": ["role:police"], "cats": ["any"]}
+    covering = with_clauses({**PERMIT, "id": "theirs", "types": ["info_reply"]}, id="a-other")
+    (one,) = asked(with_clauses(PERMIT), covering, type="info_reply").per_recipient
+    assert [miss.clause for miss in one.nearest] == ["theirs", "c1"]
+    assert one.logged_nearest == "c1"
+    elsewhere = with_clauses({**forbid, "id": "theirs"}, id="a-other", parties=[POLICE.id, SOUTH.id])
+    (one,) = asked(with_clauses(PERMIT), elsewhere).per_recipient
+    assert ([miss.clause for miss in one.nearest], one.logged_nearest) == (["theirs"], None)
+    (one,) = asked(with_clauses(PERMIT, {**forbid, "id": "ours"}), elsewhere).per_recipient
+    assert ([miss.clause for miss in one.nearest], one.logged_nearest) == (["theirs", "ours"], "ours")
+
+
 @pytest.mark.spec("AGR-35")
 def test_one_recipient_denied_denies_the_message() -> None:
     payload = with_clauses(PERMIT, FORBID)
