@@ -7,7 +7,7 @@ job twice writes once: the second finds what the first wrote, and answers from t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from exchange.broker.page import Books, Page, to_millis
@@ -167,7 +167,8 @@ class AgreementOffer:
     def write(self, page: Page) -> None:
         """Add the signatures to those it has; log it when they are complete."""
         directory = page.state.directory
-        agreement = read_agreement(self.statement.to_bytes(), directory, page.now)
+        at = page.changing()  # keys are judged at the very log time, as whoever reads the log will judge them
+        agreement = read_agreement(self.statement.to_bytes(), directory, at)
         if not agreement.has(self.caller):
             raise AgreementNotTheirs(f"`{self.caller}` is no party to this agreement")
         before = page.found.get(agreement.digest) or self._stored(page, agreement.digest)
@@ -193,8 +194,8 @@ class AgreementOffer:
         if agreement.missing:
             page.add(AGREEMENT, name, jws, parties, None, None)
             return _Offered(agreement.statement, None, b"")
-        at = page.changing()
-        book = page.state.book.admit(replace(agreement, at=at))
+        at = agreement.at
+        book = page.state.book.admit(agreement)
         entry = agreement_entry(name, terms.parties, terms.replaces, at)
         seq = page.append(entry)
         page.add(AGREEMENT, name, jws, parties, seq, to_millis(at))
@@ -226,7 +227,8 @@ class NoticeGiven:
     def write(self, page: Page) -> None:
         """Log the notice and tell every party."""
         name = self.statement.digest
-        notice = read_notice(self.statement.to_bytes(), page.state.directory, page.now)
+        at = page.changing()
+        notice = read_notice(self.statement.to_bytes(), page.state.directory, at)
         terms = notice.terms
         if terms.by != self.caller:
             raise AgreementNotTheirs(f"`{self.caller}` may not give a notice of `{terms.by}`")
@@ -238,8 +240,7 @@ class NoticeGiven:
                 self._seq - page.size
             ]
             return
-        at = page.changing()
-        book = page.state.book.admit(replace(notice, at=at))
+        book = page.state.book.admit(notice)
         self._entry = notice_entry(terms.agr, terms.by, terms.act.value, name, at)
         self._seq = page.append(self._entry)
         jws = self.statement.to_bytes().decode()

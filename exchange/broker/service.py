@@ -22,7 +22,8 @@ from exchange.broker.page import Books, State, from_millis
 from exchange.broker.store import HeadRow, Reading, Store, prepare
 from exchange.http import problem_bytes
 from exchange.protocol import admission
-from exchange.protocol.agreement import read_agreement, read_notice
+from exchange.protocol.agreement import Agreement, Notice, read_agreement, read_notice
+from exchange.protocol.entry import parse_entry
 from exchange.protocol.errors import SenderMismatch, TilePathInvalid
 from exchange.protocol.log import LogSigner, bundle, sign_checkpoint
 from exchange.protocol.merkle import EMPTY_ROOT, ENTRIES, HASH, HEIGHT, WIDTH, parse_tile_path
@@ -80,20 +81,25 @@ class Broker:
         self._wake(set(self._waiting))
 
     def _load(self, view: Reading, head: HeadRow) -> State:
-        """Directory and policy book as the books have them; everything is verified again."""
+        """Directory and policy book as the books have them, everything verified again at its place in the log (ADM-38).
+
+        A record that came later turns no judgement made before it: an agreement is read under the records that
+        stood when it was logged, as an auditor reads it (KEY-12).
+        """
         rows = view.trust()
         if not rows:
             return State(self._trust, PolicyBook(), head.version)
         roots = [row.jws.encode() for row in rows if row.kind == "root"]
-        records = [row.jws.encode() for row in rows if row.kind == "record"]
-        directory = Directory.build(roots, records, fed=self._trust.fed, now=self._clock())
-        agreements = [
-            read_agreement(row.jws.encode(), directory, from_millis(row.ts))
-            for row in view.agreements()
-            if row.seq is not None
-        ]
-        notices = [read_notice(row.jws.encode(), directory, from_millis(row.ts)) for row in view.notices()]
-        return State(directory, PolicyBook.build(agreements, notices), head.version)
+        directory = Directory.build(roots, [], fed=self._trust.fed, now=self._clock())
+        rules: list[Agreement | Notice] = []
+        for kind, row in sorted(_changes(view, rows), key=lambda change: change[1].seq):
+            if kind == "record":
+                (entry,) = view.entries(row.seq, row.seq + 1)
+                directory = directory.with_record(row.jws.encode(), parse_entry(entry).at)
+                continue
+            read = read_agreement if kind == "agreement" else read_notice
+            rules.append(read(row.jws.encode(), directory, from_millis(row.ts)))
+        return State(directory, PolicyBook.replay(rules), head.version)
 
     # -- who calls --
 
@@ -295,6 +301,13 @@ class Broker:
         """Sizes of the tables that grow, and of the log."""
         with self._store.reading() as view:
             return {**view.counts(), "log": view.head().size}
+
+
+def _changes(view: Reading, trust: Sequence[Any]) -> list[tuple[str, Any]]:
+    """All that was logged and that decisions depend on, by kind."""
+    changes = [("record", row) for row in trust if row.kind == "record"]
+    changes += [("agreement", row) for row in view.agreements() if row.seq is not None]
+    return changes + [("notice", row) for row in view.notices()]
 
 
 def found_books(store_path: Any, log: LogSigner, now: datetime) -> bool:

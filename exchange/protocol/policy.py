@@ -66,6 +66,14 @@ class PolicyBook:
             book._add(item)
         return book
 
+    @classmethod
+    def replay(cls, logged: Iterable[Agreement | Notice]) -> PolicyBook:
+        """Make a book of what was logged, in the order of the log, each once."""
+        book = cls()
+        for item in logged:
+            book._add(item)
+        return book
+
     def admit(self, item: Agreement | Notice) -> PolicyBook:
         """A book that also holds this; ``self`` if it was there. Refuses what AGR-12, AGR-20 and AGR-23 refuse."""
         if item.digest in self._agreements or any(n.digest == item.digest for n in self._about(item)):
