@@ -274,13 +274,9 @@ def open_parcel(
     seen: Container[str] | Callable[[str], bool] = (),
 ) -> Opened:
     """Open a message, or refuse it with the code of the first check that fails (MSG-20 to MSG-32, in order)."""
-    manifest = parse_manifest(parcel.statement.payload)
+    # 0-1  Logged before delivered: the entry is in the log and says what the manifest says.
+    manifest, entry = verify_logged(parcel, log)
     name = parcel.statement.digest
-    # 1  Logged before delivered: the entry is in the log and says what the manifest says.
-    index, _ = verify_tlog_proof(parcel.proof, parcel.entry, log)
-    entry = _disclosure_of(parcel.entry, manifest, name)
-    if index != parcel.seq:
-        raise ProofMismatch("the parcel's number is not the index its proof shows")
     # 2  Signed by the sender with keys valid at log time.
     verify_signatures(parcel.statement, manifest, directory, instant(entry.ts))
     # 3  Addressed to me, under a key that I hold.
@@ -303,7 +299,17 @@ def open_parcel(
     # 10  It carries what it declares, no more and no less.
     case = parse_content(content)
     verify_declaration(manifest, case)
-    return Opened(manifest, name, case, content, entry, index)
+    return Opened(manifest, name, case, content, entry, parcel.seq)
+
+
+def verify_logged(parcel: Parcel, log: LogIdentity) -> tuple[Manifest, DisclosureEntry]:
+    """Check what a broker cannot blame on a sender: that this manifest is logged at this number (steps 0 and 1)."""
+    manifest = parse_manifest(parcel.statement.payload)
+    index, _ = verify_tlog_proof(parcel.proof, parcel.entry, log)
+    entry = _disclosure_of(parcel.entry, manifest, parcel.statement.digest)
+    if index != parcel.seq:
+        raise ProofMismatch("the parcel's number is not the index its proof shows")
+    return manifest, entry
 
 
 def verify_declaration(manifest: Manifest, case: CaseMessage) -> None:
