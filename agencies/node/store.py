@@ -46,7 +46,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlmodel import Field, SQLModel
 
 Values = Mapping[str, Any]
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 
 
 class _Base(SQLModel, registry=registry()):
@@ -110,6 +110,18 @@ class Rejected(_Base, table=True):
     seq: int
     code: str
     at: str
+
+
+class Doubt(_Base, table=True):
+    """Numbers behind ``after`` up to ``upto`` whose mail came spoiled, to be asked for again (NODE-49)."""
+
+    __tablename__ = "doubt"
+    n: int | None = Field(default=None, primary_key=True)
+    after: int
+    upto: int
+    since: str
+    attempts: int = 0
+    due: str = Field(index=True)
 
 
 class Owed(_Base, table=True):
@@ -193,13 +205,17 @@ class Evidence(_Base, table=True):
 
 
 class Signed(_Base, table=True):
-    """An agreement or notice as all its parties signed it, and when the log took it; also the directory."""
+    """An agreement or notice as all its parties signed it, and when the log took it; also the directory.
+
+    ``seal`` says that this node verified it then: later keys are no reason to judge it again (NODE-38).
+    """
 
     __tablename__ = "signed"
     digest: str = Field(primary_key=True)
     kind: str
     jws: bytes = Field(sa_type=LargeBinary)
     at: str
+    seal: bytes | None = Field(default=None, sa_type=LargeBinary)
 
 
 class Session(_Base, table=True):
@@ -226,7 +242,7 @@ def _table(model: type[SQLModel]) -> Table:
 
 _OUTBOX, _INBOX, _OWED, _BATCH = _table(Outbox), _table(Inbox), _table(Owed), _table(Batch)
 _LEDGER, _META, _SESSION, _KNOWN = _table(Ledger), _table(Meta), _table(Session), _table(Known)
-_HEARD: Final = _table(Heard)
+_HEARD, _DOUBT = _table(Heard), _table(Doubt)
 _BY_NAME: Final = {t.name: t for t in _Base.metadata.tables.values()}
 _SEALED: Final = frozenset({"act", "draft", "content", "envelope"})
 """What an outbox row holds that nobody needs to say how it stands."""
@@ -237,16 +253,16 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         path.touch(mode=0o600)
+        path.chmod(0o600)  # also one that was here before; SQLite gives its side files the same mode
         self._engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
         event.listen(self._engine, "connect", _prepare)
         event.listen(self._engine, "begin", _begin)
         with self._engine.connect().execution_options(ix_writes=True) as connection, connection.begin():
             version = connection.exec_driver_sql("PRAGMA user_version").scalar()
-            if version not in (0, SCHEMA):
+            if version not in (0, 1, SCHEMA):
                 raise RuntimeError(f"the database is of schema {version}; this node writes schema {SCHEMA}")
-            if version == 0:
-                for statement in _schema():
-                    connection.exec_driver_sql(statement)
+            for statement in _schema() if version == 0 else _second() if version == 1 else ():
+                connection.exec_driver_sql(statement)
 
     @contextmanager
     def writing(self) -> Iterator[Books]:
@@ -272,6 +288,13 @@ def _schema() -> tuple[str, ...]:
     tables = [str(CreateTable(table).compile(dialect=dialect)) for table in _Base.metadata.sorted_tables]
     indexes = [CreateIndex(index) for table in _Base.metadata.sorted_tables for index in _sorted_indexes(table)]
     return (*tables, *(str(index.compile(dialect=dialect)) for index in indexes), f"PRAGMA user_version={SCHEMA}")
+
+
+def _second() -> tuple[str, ...]:
+    """What makes books of schema 1 books of schema 2."""
+    made = [str(CreateTable(_DOUBT).compile(dialect=sqlite.dialect()))]
+    made += [str(CreateIndex(index).compile(dialect=sqlite.dialect())) for index in _sorted_indexes(_DOUBT)]
+    return ("ALTER TABLE signed ADD COLUMN seal BLOB", *made, f"PRAGMA user_version={SCHEMA}")
 
 
 def _sorted_indexes(table: Table) -> list[Index]:
@@ -386,6 +409,8 @@ _NEWEST_KNOWN: Final = _text(_first(select(_KNOWN).order_by(_KNOWN.c.size.desc()
 _PRUNE: Final = _text(
     delete(_KNOWN).where(_KNOWN.c.size.not_in(_first(select(_KNOWN.c.size).order_by(_KNOWN.c.size.desc()), ":keep")))
 )
+_DOUBTS: Final = _text(_first(select(_DOUBT).where(_DOUBT.c.due <= bindparam("now")).order_by(_DOUBT.c.due), ":limit"))
+_CLEAR: Final = _text(delete(_DOUBT).where(*_same(_DOUBT, ["n", "attempts"])))
 _LEDGER_HEAD: Final = _text(_first(select(_LEDGER.c.n, _LEDGER.c.hash).order_by(_LEDGER.c.n.desc()), "1"))
 _FORGET: Final = _text(delete(_SESSION).where(_SESSION.c.expires <= bindparam("before")))
 _SIGN_OUT: Final = _text(delete(_SESSION).where(*_same(_SESSION, ["token_hash"])))
@@ -512,6 +537,14 @@ class Books:
     def set_batch(self, n: int, to: Values) -> None:
         """Note what became of a batch."""
         self._run(_changing("batch", ("n",), tuple(to)), n_=n, **to)
+
+    def doubts_due(self, now: str, limit: int) -> Sequence[Row[Any]]:
+        """Numbers to be asked for again by now, the longest waiting first."""
+        return self._run(_DOUBTS, now=now, limit=limit).all()
+
+    def clear_doubt(self, n: int, attempts: int) -> bool:
+        """Take a doubt away that nobody else has looked into since; false if somebody has."""
+        return self._run(_CLEAR, n_=n, attempts_=attempts).rowcount == 1
 
     # -- what the log says --
 

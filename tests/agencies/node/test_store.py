@@ -85,3 +85,30 @@ def test_an_outbox_row_moves_once(store: Store) -> None:
         assert books.due("b", 10) == []
         assert [r.state for r in books.outbox_of("ref", ["r", "x"])] == ["sent"]
         assert books.outbox_of("ref", []) == []
+
+
+def test_books_of_the_first_schema_are_brought_up_to_date(tmp_path: Path) -> None:
+    Store(tmp_path / "old.db").close()
+    with sqlite3.connect(tmp_path / "old.db") as plain:
+        plain.execute("DROP TABLE doubt")
+        plain.execute("ALTER TABLE signed DROP COLUMN seal")
+        plain.execute("INSERT INTO signed VALUES ('d', 'agreement', x'00', 't')")
+        plain.execute("PRAGMA user_version=1")
+    plain.close()
+    again = Store(tmp_path / "old.db")
+    with again.writing() as books:
+        assert books.get("signed", digest="d").seal is None  # type: ignore[union-attr]
+        books.add("doubt", [{"after": 3, "upto": 4, "since": "t", "attempts": 0, "due": "t"}])
+    with again.writing() as books:
+        (due,) = books.doubts_due("t", 8)
+        assert [books.clear_doubt(due.n, attempts) for attempts in (1, 0, 0)] == [False, True, False]
+    again.close()
+
+
+@pytest.mark.spec("NODE-60")
+def test_books_that_others_could_read_are_closed_to_them(tmp_path: Path) -> None:
+    path = tmp_path / "open.db"
+    path.touch(mode=0o644)
+    path.chmod(0o644)
+    Store(path).close()
+    assert path.stat().st_mode & 0o077 == 0
