@@ -41,6 +41,16 @@ STALE: Final = (AgencyUnknown, KeyUnknown, KeyNotValid)
 """Refusals that a directory older than the message explains: it is fetched anew, once, and the check repeated."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """A verified batch of receipts: as it came, as bytes, and read."""
+
+    value: Any
+    jws: bytes
+    name: str
+    batch: ReceiptBatch
+
+
 @dataclass(slots=True)
 class _Haul:
     """What one look into the mailbox brought, checked and ready to be written."""
@@ -49,7 +59,7 @@ class _Haul:
     rejected: list[tuple[str, int, str]] = field(default_factory=list)
     receipts: list[tuple[Mapping[str, Any], dict[str, Any], bytes]] = field(default_factory=list)
     oddities: list[dict[str, Any]] = field(default_factory=list)
-    batches: dict[tuple[bytes, str], ReceiptBatch] = field(default_factory=dict)
+    batches: dict[tuple[str, str], _Heard] = field(default_factory=dict)
     news: bool = False
 
 
@@ -196,21 +206,28 @@ class Collecting:
             entry = parse_entry(entry_bytes)
             if not isinstance(entry, ReceiptEntry) or index != item["seq"]:
                 raise AnswerMismatch("the log entry is not this receipt's")
-            jws = write_json(item["batch"])
-            batch = haul.batches.get((jws, entry.ts))
-            if batch is None:  # every item of a batch brings the whole of it along
-                batch = haul.batches[jws, entry.ts] = verify_receipts(jws, office.trust.directory, entry.at)
-            said = batch.says(entry.msg, entry.status, entry.code)
-            if (batch.by, batch.digest) != (entry.by, entry.batch) or not said:
+            heard = self._hear(item["batch"], entry, haul)
+            said = heard.batch.says(entry.msg, entry.status, entry.code)
+            if (heard.batch.by, heard.batch.digest) != (entry.by, entry.batch) or not said:
                 raise AnswerMismatch("the log entry does not say what the recipient signed")
         except (Refusal, KeyError, TypeError, AttributeError) as wrong:
             haul.oddities.append(_unheld(item, wrong.code if isinstance(wrong, Refusal) else "malformed"))
             return
         row = {
             "seq": index, "msg": entry.msg, "by": entry.by, "status": str(entry.status), "code": entry.code,
-            "at": entry.ts, "batch": digest(jws), "entry": entry_bytes, "proof": item["proof"],
+            "at": entry.ts, "batch": heard.name, "entry": entry_bytes, "proof": item["proof"],
         }  # fmt: skip
-        haul.receipts.append((item, row, jws))
+        haul.receipts.append((item, row, heard.jws))
+
+    def _hear(self, value: Any, entry: ReceiptEntry, haul: _Haul) -> _Heard:
+        """Verify a signed batch as of an entry's time; every item of a batch brings the whole of it along."""
+        known = haul.batches.get((entry.batch, entry.ts))
+        if known is not None and known.value == value:
+            return known
+        jws = write_json(value)
+        batch = verify_receipts(jws, self._office.trust.directory, entry.at)
+        heard = haul.batches[entry.batch, entry.ts] = _Heard(value, jws, digest(jws), batch)
+        return heard
 
     def _must_be_for_ours(self, haul: _Haul) -> None:
         """Put aside receipts for what we never sent to the agency that gives them."""

@@ -106,10 +106,11 @@ class Scribe:
     def chain(self, head: tuple[int, str], acts: Iterable[LedgerAct], now: datetime) -> list[Entry]:
         """Write acts after ``head`` (number and hash of the last one), in order."""
         n, prev = head
+        ts = stamp(now)
         written: list[Entry] = []
         for act in acts:
             n += 1
-            body = write_json(self._members(n, prev, act, now))
+            body = write_json(self._members(n, prev, act, ts))
             prev = digest(body)
             written.append(Entry(n, body, prev, self._vault.seal(body)))
         return written
@@ -136,14 +137,14 @@ class Scribe:
             prev = entry.hash
         return n, prev
 
-    def _members(self, n: int, prev: str, act: LedgerAct, now: datetime) -> dict[str, Any]:
+    def _members(self, n: int, prev: str, act: LedgerAct, ts: str) -> dict[str, Any]:
         why = b64u(self._vault.lock(act.why.text.encode(), f"ledger {n}")) if act.why else None
         return {
             "v": "ix/1",
             "typ": "act",
             "n": n,
             "prev": prev,
-            "ts": stamp(now),
+            "ts": ts,
             "act": act.act.value,
             "agency": self._agency,
             "officer": act.officer,

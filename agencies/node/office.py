@@ -50,13 +50,13 @@ class Office:
         if not acts:
             return
         head = books.ledger_head() or (0, GENESIS)
-        entries = self.scribe.chain(head, acts, now)
+        entries, ts = self.scribe.chain(head, acts, now), stamp(now)
         books.add(
             "ledger",
             [
                 {
                     "n": entry.n,
-                    "ts": stamp(now),
+                    "ts": ts,
                     "act": act.act.value,
                     "officer": act.officer,
                     "msg": act.message,

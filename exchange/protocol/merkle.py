@@ -264,7 +264,7 @@ def inclusion_root(leaf: bytes, index: int, size: int, path: Sequence[bytes]) ->
     inner = (index ^ (size - 1)).bit_length()
     if len(path) != inner + (index >> inner).bit_count():
         raise InclusionInvalid("the inclusion proof has the wrong number of hashes")
-    if any(len(item) != HASH for item in path):
+    if not {HASH}.issuperset(map(len, path)):
         raise InclusionInvalid("a hash of the inclusion proof does not have 32 bytes")
     node = leaf
     for h, sibling in enumerate(path):
