@@ -41,6 +41,8 @@ SKEW: Final = 60
 """Seconds a proof's ``created`` may differ from the reader's clock, either way (HTTP-6)."""
 MAX_BODY: Final = 256 * 1024
 """Bytes of one envelope, receipt batch or other single statement (HTTP-11)."""
+MAX_FIRST_BODY: Final = 64 * 1024
+"""Bytes of a record whose own key proves the call: the one body that is read before anybody is proven (HTTP-16)."""
 MAX_BATCH_BODY: Final = 16 * 1024 * 1024
 """Bytes of one NDJSON batch of envelopes (HTTP-11)."""
 PROBLEM: Final = "application/problem+json"
@@ -249,9 +251,19 @@ def verify_request(
     Whether the nonce was seen before is ``NonceMemory``'s to say, after this.
     """
     check_fresh(proof, now)
+    verify_call(proof, key, method, authority, path, query, headers)
+    check_digest(headers.get("content-digest") or "", body)
+
+
+def verify_call(
+    proof: Proof, key: PublicKey, method: str, authority: str, path: str, query: str, headers: Mapping[str, str]
+) -> None:
+    """Return if the holder of ``key`` signed this call, with a body of the digest it states (HTTP-5).
+
+    The body is not needed for this, so it can be left unread until it is known who sends it (HTTP-16).
+    """
     digest = headers.get("content-digest") or ""
     _verify(proof, key, _call_base(method, authority, path, query, digest, proof.params))
-    check_digest(digest, body)
 
 
 def sign_answer(status: int, body: bytes, call: Proof, signer: TransportSigner, *, created: int) -> dict[str, str]:
@@ -367,42 +379,58 @@ class NonceMemory:
     It lives in one process and is bounded. Two consequences are part of the spec: a call dated before
     this process started is refused, since nobody here can know whether it was made before; and two
     processes at one address do not share a memory, so what a call does must be safe to repeat (it is).
-    A full memory refuses new calls rather than forgetting old ones.
+    A full memory refuses new calls rather than forgetting old ones; and once it is half full, a caller
+    that holds an eighth of it is refused, so that no caller fills it for the others (HTTP-17).
     """
 
     __slots__ = ("_ages", "_held", "_limit", "_started")
 
     def __init__(self, started: datetime, *, limit: int = 500_000) -> None:
         self._started, self._limit = int(started.timestamp()), limit
-        self._ages: dict[int, set[str]] = {}
+        self._ages: dict[int, dict[str, set[str]]] = {}
         self._held = 0
 
     def __len__(self) -> int:
         return self._held
 
-    def remember(self, proof: Proof, now: datetime) -> None:
-        """Note a verified call, or refuse it: made before, or dated before this memory began."""
+    def check(self, proof: Proof, caller: str, now: datetime) -> None:
+        """Refuse a verified call that was made before, or is dated before this memory began, or has no room here."""
         if proof.created < self._started:
             raise CallProofStale("the proof was made before this service started; make a new one")
-        age = proof.created // SKEW
-        seen = self._ages.get(age)
-        if seen is None:
-            self._forget(now)
-            seen = self._ages[age] = set()
-        name = proof.keyid + proof.nonce
-        if name in seen:
+        seen = self._ages.get(proof.created // SKEW, _NOBODY).get(caller)
+        if seen is not None and proof.keyid + proof.nonce in seen:
             raise CallReplayed("this very call was made before")
-        if self._held >= self._limit:
+        if 2 * self._held >= self._limit and not self._has_room(caller):
             self._forget(now)
-            if self._held >= self._limit:
+            if not self._has_room(caller):
                 raise RateLimited("too many calls are remembered to take another; wait a minute")
-        seen.add(name)
+
+    def remember(self, proof: Proof, caller: str, now: datetime) -> None:
+        """Note a call that ``check`` let pass, with nothing awaited in between."""
+        age = proof.created // SKEW
+        callers = self._ages.get(age)
+        if callers is None:
+            self._forget(now)
+            callers = self._ages[age] = {}
+        seen = callers.get(caller)
+        if seen is None:
+            seen = callers[caller] = set()
+        seen.add(proof.keyid + proof.nonce)
         self._held += 1
+
+    def _has_room(self, caller: str) -> bool:
+        if 2 * self._held < self._limit:
+            return True
+        mine = sum(len(callers.get(caller, ())) for callers in self._ages.values())
+        return self._held < self._limit and 8 * mine < self._limit
 
     def _forget(self, now: datetime) -> None:
         # A proof of age n was created before (n + 1) * SKEW and is stale SKEW seconds later.
         for age in [n for n in self._ages if (n + 2) * SKEW < now.timestamp()]:
-            self._held -= len(self._ages.pop(age))
+            self._held -= sum(map(len, self._ages.pop(age).values()))
+
+
+_NOBODY: Final[Mapping[str, set[str]]] = {}
 
 
 # --- limits --------------------------------------------------------------------------------------
@@ -429,6 +457,11 @@ class RateLimit:
             self._buckets[caller] = (tokens, now)
             raise RateLimited("too many calls in a short time", retry_after=int((needed - tokens) / self.rate) + 1)
         self._buckets[caller] = (tokens - cost, now)
+
+    def charge(self, caller: str, now: float, cost: float) -> None:
+        """Take what turned out to be owed for a call that was let through, into debt if need be."""
+        tokens, then = self._buckets.get(caller, (self.burst, now))
+        self._buckets[caller] = (min(self.burst, tokens + max(0.0, now - then) * self.rate) - cost, now)
 
 
 def check_authority(authority: str, allowed: frozenset[str] | None) -> str:

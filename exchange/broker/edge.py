@@ -1,8 +1,8 @@
 """The edge of the broker: who calls, and the broker's signature under every answer (HTTP-1 to HTTP-15).
 
-One piece of ASGI middleware around ``/v1/``. Before a route sees a call, the caller is proven, the body
-is read within its limit and is the one that was signed, the nonce is new and the rate allows it. After
-it, the answer, whatever it is, is signed over the call it answers. Everything else (``/log``, health,
+One piece of ASGI middleware around ``/v1/``. Before a route sees a call, the caller is proven, the nonce
+is new, the rate allows it, and only then is the body read, within its limit, and is the one that was signed.
+After it, the answer, whatever it is, is signed over the call it answers. Everything else (``/log``, health,
 metrics) is open and unsigned: the log proves itself.
 
 The three calls that every message needs are answered from here directly: the way through two frameworks'
@@ -24,22 +24,23 @@ from exchange.http import (
     FAULT_BYTES,
     MAX_BATCH_BODY,
     MAX_BODY,
+    MAX_FIRST_BODY,
     PROBLEM,
     NonceMemory,
     Proof,
     RateLimit,
     check_authority,
+    check_digest,
     check_fresh,
     problem_bytes,
     read_call_proof,
     sign_answer,
     status_of,
-    verify_request,
+    verify_call,
 )
 from exchange.protocol.errors import CallProofMalformed, RateLimited
 from exchange.protocol.message import NDJSON
 from keys.errors import KeyUnknown, Refusal, TooLarge
-from keys.signing import PublicKey
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -146,20 +147,26 @@ class Edge:
         self, scope: Scope, receive: Receive, proof: Proof, headers: Mapping[str, str], now: datetime
     ) -> Call:
         media = headers.get("content-type", "").partition(";")[0].strip().lower()
-        found: tuple[str, PublicKey] | None = None
+        method, raw_path = scope["method"], scope.get("raw_path") or scope["path"].encode()
+        path, query = raw_path.partition(b"?")[0].decode("latin-1"), scope["query_string"].decode("latin-1")
+        authority = headers["host"].lower()
         check_fresh(proof, now)
+        body: bytes | None = None
         try:
-            found = self._broker.caller(proof.keyid, now)
+            caller, key = self._broker.caller(proof.keyid, now)
         except KeyUnknown:
-            if (scope["method"], scope["path"]) != ("POST", "/v1/records"):
+            if (method, scope["path"]) != ("POST", "/v1/records"):
                 raise
-        body = await _body(receive, headers, MAX_BATCH_BODY if media == NDJSON else MAX_BODY)
-        caller, key = found or self._broker.newcomer(body, proof.keyid, now)
-        raw_path, query = scope.get("raw_path") or scope["path"].encode(), scope["query_string"].decode("latin-1")
-        path = raw_path.partition(b"?")[0].decode("latin-1")
-        verify_request(proof, key, scope["method"], headers["host"].lower(), path, query, headers, body, now=now)
-        self._nonces.remember(proof, now)
+            body = await _body(receive, headers, MAX_FIRST_BODY)
+            caller, key = self._broker.newcomer(body, proof.keyid, now)
+        verify_call(proof, key, method, authority, path, query, headers)
+        # Nothing is awaited from here until the nonce is remembered: two copies of one call cannot both pass.
+        self._nonces.check(proof, caller, now)
         self._rate.take(caller, time.monotonic())
+        self._nonces.remember(proof, caller, now)
+        if body is None:
+            body = await _body(receive, headers, MAX_BATCH_BODY if media == NDJSON else MAX_BODY)
+        check_digest(headers.get("content-digest") or "", body)
         return Call(caller, body, media, query, now)
 
     def _fault(self, fault: Exception, scope: Scope) -> _Answer:

@@ -189,7 +189,7 @@ def test_the_log_serves_tiles_and_no_other_file(office: Office, path: str) -> No
 # --- floods ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.xfail(strict=True, reason="a body of up to 16 MiB is read before the signature over its digest is checked")
+@pytest.mark.spec("HTTP-16")
 def test_who_proves_nothing_is_not_listened_to(office: Office) -> None:
     """A key id is no secret. The signature covers the digest, so it can be checked before a byte of the body."""
     thief, known = TransportSigner.generate(), office.cast.identities[NORTH].transport.public.kid
@@ -202,7 +202,7 @@ def test_who_proves_nothing_is_not_listened_to(office: Office) -> None:
     assert taken == 0
 
 
-@pytest.mark.xfail(strict=True, reason="calls beyond the rate are remembered too, and the memory is everybody's")
+@pytest.mark.spec("HTTP-17")
 def test_one_member_cannot_fill_the_memory_of_nonces_for_all(tmp_path: Path) -> None:
     with open_office(tmp_path, nonces=1000, rate=1.0, burst=5) as office:
         for _ in range(1000):

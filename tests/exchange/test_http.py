@@ -331,33 +331,56 @@ def proof_of(created: int = SECONDS, nonce: str | None = None) -> Proof:
     return read_call_proof(signed(created=created, nonce=nonce or new_nonce()))
 
 
+def note(memory: NonceMemory, proof: Proof, now: datetime = NOW, caller: str = "a") -> None:
+    """What the edge does with a verified call."""
+    memory.check(proof, caller, now)
+    memory.remember(proof, caller, now)
+
+
 @pytest.mark.spec("HTTP-8")
 def test_a_call_counts_once() -> None:
     memory, proof = NonceMemory(NOW - timedelta(hours=1)), proof_of()
-    memory.remember(proof, NOW)
+    note(memory, proof)
     for seconds in (0, 1, 59, 60):
-        refused("call_replayed", lambda at=seconds: memory.remember(proof, NOW + timedelta(seconds=at)))
-    memory.remember(proof_of(), NOW)
+        refused("call_replayed", lambda at=seconds: note(memory, proof, NOW + timedelta(seconds=at)))
+    note(memory, proof_of())
     assert len(memory) == 2
 
 
 @pytest.mark.spec("HTTP-8")
 def test_a_call_made_before_the_service_began_is_refused() -> None:
     memory = NonceMemory(NOW)
-    refused("call_proof_stale", lambda: memory.remember(proof_of(SECONDS - 1), NOW))
-    memory.remember(proof_of(SECONDS), NOW)
+    refused("call_proof_stale", lambda: note(memory, proof_of(SECONDS - 1)))
+    note(memory, proof_of(SECONDS))
 
 
 @pytest.mark.spec("HTTP-8")
 def test_a_full_memory_refuses_rather_than_forgets_and_recovers_with_time() -> None:
     memory, first = NonceMemory(NOW, limit=3), proof_of()
-    memory.remember(first, NOW)
-    memory.remember(proof_of(), NOW)
-    memory.remember(proof_of(SECONDS + 30), NOW)
-    refused("rate_limited", lambda: memory.remember(proof_of(), NOW))
-    refused("call_replayed", lambda: memory.remember(first, NOW))
+    note(memory, first)
+    note(memory, proof_of(), caller="b")
+    note(memory, proof_of(SECONDS + 30), caller="c")
+    refused("rate_limited", lambda: note(memory, proof_of(), caller="d"))
+    refused("call_replayed", lambda: note(memory, first))
     later = NOW + timedelta(minutes=4)
-    memory.remember(proof_of(int(later.timestamp())), later)
+    note(memory, proof_of(int(later.timestamp())), later, "d")
+    assert len(memory) == 1
+
+
+@pytest.mark.spec("HTTP-17")
+def test_one_caller_fills_half_of_the_memory_and_an_eighth_where_others_have_filled_that() -> None:
+    memory = NonceMemory(NOW, limit=64)
+    for _ in range(32):
+        note(memory, proof_of())
+    refused("rate_limited", lambda: note(memory, proof_of()))
+    for caller in "bcde":
+        for _ in range(8):
+            note(memory, proof_of(), caller=caller)
+        if caller < "e":
+            refused("rate_limited", lambda caller=caller: note(memory, proof_of(), caller=caller))
+    assert len(memory) == 64
+    later = NOW + timedelta(minutes=4)
+    note(memory, proof_of(int(later.timestamp())), later)
     assert len(memory) == 1
 
 
@@ -367,10 +390,10 @@ def test_nothing_that_is_still_fresh_is_ever_forgotten(calls: list[tuple[int, in
     for wait, offset in calls:
         at += timedelta(seconds=wait)
         made.append(Proof("k", int(at.timestamp()) + offset, new_nonce(), "", ""))
-        memory.remember(made[-1], at)
+        note(memory, made[-1], at)
         for proof in made:
             if abs(at.timestamp() - proof.created) <= SKEW:
-                refused("call_replayed", lambda one=proof, now=at: memory.remember(one, now))
+                refused("call_replayed", lambda one=proof, now=at: note(memory, one, now))
 
 
 @pytest.mark.spec("HTTP-14")

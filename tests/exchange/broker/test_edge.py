@@ -158,6 +158,24 @@ def test_a_body_that_hides_its_length_is_cut_off_while_it_streams(office: Office
     assert read < 10
 
 
+@pytest.mark.spec("HTTP-16")
+def test_of_somebody_unknown_a_small_record_is_read_and_nothing_else(office: Office) -> None:
+    stranger, media = Identity.generate("ghost.police.sim"), "application/jose+json"
+    limit = 64 * 1024
+    assert office.call(stranger, "POST", "/v1/records", b" " * limit, media=media).code == "malformed"
+    assert office.call(stranger, "POST", "/v1/records", b" " * (limit + 1), media=media).code == "too_large"
+    assert office.call(stranger, "POST", "/v1/agreements", b" " * (limit + 1), media=media).code == "key_unknown"
+
+
+@pytest.mark.spec("HTTP-16", "HTTP-17")
+def test_a_call_refused_for_its_rate_is_neither_read_nor_remembered(tmp_path: Path) -> None:
+    with open_office(tmp_path, rate=0.001, burst=1) as office:
+        assert office.call(NORTH, "GET", "/v1/mailbox").status == 200
+        for _ in range(3):  # were it remembered, the second time would be a replay; were it read, its body too large
+            got = office.call(NORTH, "POST", "/v1/messages", b" " * 300_000, media=MEDIA_TYPE, nonce="A" * 22)
+            assert got.code == "rate_limited"
+
+
 @pytest.mark.spec("HTTP-14")
 def test_a_caller_that_asks_too_often_is_told_when_to_come_back(tmp_path: Path) -> None:
     with open_office(tmp_path, rate=0.5, burst=3) as office:
