@@ -27,6 +27,13 @@ AGENCY_ID: Final = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*\.sim", re.ASCII)
 MAX_AGENCY_ID: Final = 40
 _NAME = re.compile(r"[a-z0-9_]{1,24}", re.ASCII)  # a member's name as people may be shown it; any other is masked
 
+# KEY-21's list: one list for ever, where `str.isprintable` would follow the Unicode version of the Python that runs.
+_UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\xa0\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u1680\u180e\u2000-\u200f\u2028-\u202f"
+    "\u205f-\u206f\u3000\ud800-\uf8ff\ufeff\ufff0-\uffff\U000110bd\U000110cd\U00013430-\U0001343f"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U0010ffff]"
+)
+
 
 @lru_cache(maxsize=16384)
 def public_key(alg: str, raw: bytes) -> PublicKey:
@@ -48,8 +55,11 @@ def _bytes(value: Any) -> bytes:
 
 def _time(value: Any) -> datetime:
     if type(value) is not str:
-        raise MalformedEncoding("a time is written as a string")
-    return instant(value)
+        raise ValueError("a time is written as a string")
+    try:
+        return instant(value)
+    except MalformedEncoding as refusal:
+        raise ValueError(refusal.sentence) from None
 
 
 def _agency_id(value: Any) -> Any:
@@ -59,7 +69,7 @@ def _agency_id(value: Any) -> Any:
 
 
 def _printable(value: Any) -> Any:
-    if type(value) is str and not value.isprintable():
+    if type(value) is str and _UNPRINTABLE.search(value):
         raise ValueError("a text holds characters that do not print")
     return value
 
@@ -70,7 +80,7 @@ Digest = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{43}$")]
 Id = Annotated[str, BeforeValidator(_agency_id)]
 Text = Annotated[str, BeforeValidator(_printable), StringConstraints(min_length=1, max_length=120)]
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
-Territory = Annotated[str, StringConstraints(pattern=r"^(AA|Q[M-Z]|X[A-Z]|ZZ)$")]
+Territory = Annotated[str, StringConstraints(pattern=r"^(AA|Q[M-Z]|X[A-JL-Z]|ZZ)$")]
 Origin = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._/-]{1,120}$")]
 Version = Annotated[int, Field(ge=1, le=1_000_000)]
 

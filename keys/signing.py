@@ -68,8 +68,9 @@ class PublicKey:
         self.alg, self.raw = alg, raw
         try:
             if alg == ED25519:
-                if int.from_bytes(raw, "little") % 2**255 % _P in _LOW_ORDER_Y:
-                    raise MalformedEncoding("an Ed25519 key of low order verifies what nobody signed")
+                y = int.from_bytes(raw, "little") % 2**255  # the highest bit is the sign of x
+                if y >= _P or y in _LOW_ORDER_Y:
+                    raise MalformedEncoding("an Ed25519 key of low order, or in a second spelling, is none")
                 self.kid, self._verify = ed25519_kid(raw), Ed25519PublicKey.from_public_bytes(raw).verify
             elif alg == ML_DSA_44:
                 self.kid, self._verify = mldsa_kid(raw), MLDSA44PublicKey.from_public_bytes(raw).verify

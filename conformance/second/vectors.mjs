@@ -44,7 +44,7 @@ async function judgeKeys() {
   for (const text of [...Object.keys(it.times.read), ...it.times.refused]) {
     found.times[text] = await outcome(() => parseTime(text));
   }
-  for (const text of it.json.refused) found.json[text] = await outcome(() => parseJson(Buffer.from(text), 262144));
+  for (const text of Object.keys(it.json.refused)) found.json[text] = await outcome(() => parseJson(Buffer.from(text), 262144));
   for (const text of Object.keys(it.digest)) found.digest[text] = digest(Buffer.from(text));
   const publics = {};
   for (const [label, key] of Object.entries(it.keys)) {
@@ -65,7 +65,7 @@ async function judgeKeys() {
   found.wrap = b64u(await seal.unwrapKey(seed, unb64u(it.wrap.wrap), unb64u(it.wrap.context)));
   for (const one of it.chunked) {
     const [key, context] = [unb64u(one.input_key), ascii(one.context)];
-    const plaintext = Buffer.from(Array.from({ length: one.length }, (_, i) => i % 251)); // found by opening the short ones
+    const plaintext = Buffer.from(Array.from({ length: one.length }, (_, i) => i % 251));
     const body = seal.sealBody(plaintext, key, unb64u(one.salt), context);
     found.chunked.push({ sha256: digest(body), body: b64u(body), length: seal.openBody(body, key, context).length });
   }

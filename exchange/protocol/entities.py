@@ -32,7 +32,12 @@ def _real_day(text: str) -> str:
 
 
 def _text(longest: int, shortest: int = 1) -> StringConstraints:
-    return StringConstraints(min_length=shortest, max_length=longest, pattern=r"\S")
+    return StringConstraints(min_length=shortest, max_length=longest, pattern=_NOT_BLANK)
+
+
+# Not `\S`, which means other characters to every engine: some character that is no white space (ENC-12). The escapes
+# are written out because this goes into the published schema, and stand for the same in both its readers.
+_NOT_BLANK: Final = r"[^\u0009-\u000d\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]"
 
 
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]

@@ -51,7 +51,7 @@ LogTime = Annotated[
 ]
 Clause = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,11}$")]
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
-Version = Annotated[int, Field(ge=1, le=2**31)]
+Version = Annotated[int, Field(ge=1, le=1_000_000)]
 
 # Lax only in this: the vocabulary's text may stand for its term, and a list for a tuple. JSON has no others.
 _AsText = Field(strict=False)
@@ -117,6 +117,8 @@ class DisclosureEntry(_Entry):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         _orderly(self.to, self.handling, self.cats)
+        if any(len(set(to.clauses)) != len(to.clauses) for to in self.to):
+            raise ValueError("a clause is named once to each recipient")
         return self
 
 

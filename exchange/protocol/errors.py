@@ -16,7 +16,7 @@ class EnvelopeMalformed(Refusal):
 
 
 class SuiteUnknown(Refusal):
-    """A cipher suite, version or signature list other than the one of ix/1 (MSG-4)."""
+    """A cipher suite or signature list other than the one of ix/1, or a message with several pairs (MSG-4)."""
 
     code = "suite_unknown"
 

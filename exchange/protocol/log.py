@@ -92,6 +92,8 @@ _NUMBER = re.compile(r"0|[1-9][0-9]{0,15}", re.ASCII)
 _HASH_LINE = re.compile(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=", re.ASCII)
 """The base64 of 32 bytes, in its one spelling."""
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
+_WHITE_SPACE = re.compile("[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]")
+"""ENC-12's list, which no version of Unicode changes."""
 
 
 def _b64(data: bytes) -> str:
@@ -131,8 +133,8 @@ def key_id(name: str, kind: int, public: bytes) -> bytes:
 
 def split_note(note: str) -> tuple[str, tuple[NoteSignature, ...]]:
     """Take a note apart into its text (with the last newline) and its signature lines; verifies nothing."""
-    if len(note) > MAX_NOTE or _CONTROL.search(note) or not _is_utf8(note):
-        raise CheckpointInvalid(f"a signed note is UTF-8 of at most {MAX_NOTE} characters without control characters")
+    if _too_long(note) or _CONTROL.search(note):
+        raise CheckpointInvalid(f"a signed note is UTF-8 of at most {MAX_NOTE} bytes without control characters")
     head, blank, tail = note.rpartition("\n\n")
     if not blank or not tail.endswith("\n"):
         raise CheckpointInvalid("a signed note is a text, an empty line, and signature lines that end in a newline")
@@ -142,18 +144,18 @@ def split_note(note: str) -> tuple[str, tuple[NoteSignature, ...]]:
     return head + "\n", tuple(_signature_line(line) for line in lines)
 
 
-def _is_utf8(text: str) -> bool:
+def _too_long(text: str) -> bool:
+    """Whether it has more bytes than a note may have, or cannot be written as UTF-8 at all."""
     try:
-        text.encode()
+        return len(text) > MAX_NOTE or len(text.encode()) > MAX_NOTE
     except UnicodeEncodeError:
-        return False
-    return True
+        return True
 
 
 def _signature_line(line: str) -> NoteSignature:
     name, _, encoded = line.removeprefix("\u2014 ").partition(" ")
     data = _unb64(encoded)
-    named = bool(name) and "+" not in name and not any(c.isspace() for c in name)
+    named = bool(name) and "+" not in name and not _WHITE_SPACE.search(name)
     if not line.startswith("\u2014 ") or not named or data is None or len(data) < 5:
         raise CheckpointInvalid("a signature line is an em dash, a key name and the base64 of key id and signature")
     return NoteSignature(name, data[:4], data[4:])
@@ -311,8 +313,8 @@ def verify_tlog_proof(proof: str, entry: bytes, identity: LogIdentity) -> tuple[
 
 def parse_tlog_proof(proof: str) -> tuple[int, tuple[bytes, ...], str]:
     """Take a proof apart into index, hashes and the note; verifies nothing. ``extra`` lines are refused (LOG-25)."""
-    if len(proof) > MAX_NOTE:
-        raise TlogProofMalformed(f"a proof has at most {MAX_NOTE} characters")
+    if _too_long(proof):
+        raise TlogProofMalformed(f"a proof is UTF-8 of at most {MAX_NOTE} bytes")
     head, blank, note = proof.partition("\n\n")
     lines = head.split("\n")
     if not blank or len(lines) < 2 or lines[0] != PROOF_HEADER:

@@ -37,6 +37,7 @@ from exchange.protocol.vocabulary import (
     Urgency,
 )
 from keys.encoding import instant, read_json
+from keys.errors import MalformedEncoding
 from keys.signing import ALGORITHMS
 
 MAX_ENVELOPE: Final = 256 * 1024
@@ -153,10 +154,13 @@ def parse_manifest(payload: bytes) -> Manifest:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         member = where(first["loc"])
         raise EnvelopeMalformed(f"manifest member `{member}` is not as MSG-3 says: {first['type']}") from None
+    try:
+        for text in (manifest.ts, manifest.exp):
+            instant(text)  # the pattern lets through a 31st of February
+    except MalformedEncoding:
+        raise EnvelopeMalformed("the manifest names a day or hour that does not exist") from None
     if manifest.sig != ALGORITHMS:
         raise SuiteUnknown("the manifest must declare exactly the signatures Ed25519 and ML-DSA-44")
-    for text in (manifest.ts, manifest.exp):
-        instant(text)  # the pattern lets through a 31st of February
     return manifest
 
 

@@ -240,15 +240,17 @@ class Parcel:
     @classmethod
     def from_json(cls, item: Any) -> Parcel:
         """Read a mailbox item of kind ``message`` strictly; nothing is verified."""
-        wanted = {"kind": str, "seq": int, "payload": str, "signatures": list, "wrap": str, "body": str}
-        wanted |= {"entry": str, "proof": str}
-        if type(item) is not dict or item.keys() != wanted.keys() or item["kind"] != "message":
+        if type(item) is not dict or item.keys() != _PARCEL or item["kind"] != "message":
             raise EnvelopeMalformed("a parcel has exactly the members of MSG-18, and `kind` is `message`")
-        if any(type(item[name]) is not kind for name, kind in wanted.items()):
-            raise EnvelopeMalformed("a parcel has exactly the members of MSG-18, each of its type")
+        if type(seq := item["seq"]) is not int or seq < 0 or any(type(item[name]) is not str for name in _PARCEL_TEXTS):
+            raise EnvelopeMalformed("a parcel has exactly the members of MSG-18, each of its form")
         statement = statement_from(item["payload"], item["signatures"])
         wrap, body, entry = unb64u(item["wrap"]), unb64u(item["body"]), unb64u(item["entry"])
         return cls(item["seq"], statement, wrap, body, entry, item["proof"])
+
+
+_PARCEL_TEXTS: Final = ("wrap", "body", "entry", "proof")
+_PARCEL: Final = {"kind", "seq", "payload", "signatures", *_PARCEL_TEXTS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from exchange.protocol.errors import FederationMismatch, ReceiptMalformed
 from exchange.protocol.synthetic import where
 from exchange.protocol.vocabulary import ReceiptStatus
 from keys.encoding import instant, read_json, stamp, write_json
+from keys.errors import MalformedEncoding
 from keys.signing import Signer, Statement, Typ, parse_statement, sign, verify_pair
 from keys.trust import Directory
 
@@ -119,5 +120,8 @@ def _read(payload: bytes) -> _Members:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         member = where(first["loc"])
         raise ReceiptMalformed(f"receipt member `{member}` is not as RCT-2 says: {first['type']}") from None
-    instant(members.ts)  # the pattern lets through a 31st of February
+    try:
+        instant(members.ts)  # the pattern lets through a 31st of February
+    except MalformedEncoding:
+        raise ReceiptMalformed("the receipts name a day or hour that does not exist") from None
     return members

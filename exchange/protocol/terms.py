@@ -175,7 +175,7 @@ class AgreementTerms(_Part):
     kind: AgreementKind
     parties: Annotated[tuple[AgencyId, ...], Field(min_length=2, max_length=MAX_PARTIES), AfterValidator(_distinct)]
     bases: _Each[LegalBasis]
-    territory: _Each[Annotated[str, StringConstraints(pattern=r"^X[A-Z]$")]]
+    territory: _Each[Annotated[str, StringConstraints(pattern=r"^X[A-JL-Z]$")]]
     start: Instant
     end: Instant
     clauses: Annotated[

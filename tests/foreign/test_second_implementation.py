@@ -110,8 +110,7 @@ def test_it_judges_every_vector_of_keys_alike(theirs: Run) -> None:
     found, told = json.loads(good(theirs("vectors.mjs", VECTORS, "keys"))), load("keys.json")
     for kind in ("base64url", "times"):
         assert found[kind] == {**told[kind]["read"], **dict.fromkeys(told[kind]["refused"], "malformed")}
-    assert set(found["json"]) == set(told["json"]["refused"])
-    assert all(code in ("malformed", "too_large") for code in found["json"].values())
+    assert found["json"] == told["json"]["refused"]
     assert found["digest"] == told["digest"]
     for label, key in told["keys"].items():
         assert {name: found["keys"][label][name] for name in key} == key, label

@@ -45,9 +45,10 @@ def test_values_are_read_and_refused_as_written(vectors: Any) -> None:
 
 @pytest.mark.spec("ENC-1", "ENC-2", "ENC-3", "ENC-4", "ENC-7")
 def test_json_is_refused_as_written(vectors: Any) -> None:
-    for text in vectors["json"]["refused"]:
-        with pytest.raises(Refusal):
+    for text, code in vectors["json"]["refused"].items():
+        with pytest.raises(Refusal) as caught:
             read_json(text.encode("utf-8"), limit=1000)
+        assert caught.value.code == code, text
 
 
 @pytest.mark.spec("KEY-1", "KEY-2", "KEY-7", "KEY-8", "KEY-9")

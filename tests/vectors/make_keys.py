@@ -68,6 +68,7 @@ def make() -> dict[str, Any]:
         "statements_refused": _statements(signer),
         "wrap": {"to": "alice opening", "content_key": b64u(seed("content key")), "context": b64u(context),
                  "wrap": b64u(opening.public.wrap(seed("content key"), context))},
+        "chunked_plaintext": "byte i of a plaintext is i modulo 251",
         "chunked": [_chunked(length) for length in (0, 1, 1024, 16383, 16384, 16385, 32768)],
         "body": _body(context),
         "padded_lengths": {str(n): padded_length(n) for n in (36, 512, 513, 544, 545, 1024, 1025, 4097, 16385, 200000)},
@@ -81,11 +82,13 @@ def _key(private: bytes, public: bytes, kid: str) -> dict[str, str]:
     return {"seed": b64u(private), "public": b64u(public), "kid": kid}
 
 
-def _json() -> list[str]:
+def _json() -> dict[str, str]:
     deep = "[" * 16 + "1" + "]" * 16
     twice = ['{"a":1,"a":1}', '{"a":1,"\\u0061":2}']
     numbers = ["1.0", "1e3", "9007199254740992", "NaN"]
-    return [deep, *twice, *numbers, '"\\ud800"', "\ufeff{}", "{} {}", "[1,]"]
+    return {deep: "too_large"} | dict.fromkeys(
+        [*twice, *numbers, '"\\ud800"', "\ufeff{}", "{} {}", "[1,]"], "malformed"
+    )
 
 
 def _statements(signer: Signer) -> list[dict[str, Any]]:

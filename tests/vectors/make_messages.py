@@ -150,7 +150,7 @@ def bad_envelopes(on: Stage, honest: bytes) -> list[dict[str, Any]]:
         ("absent member as null", "MSG-1", "envelope_malformed", resigned(honest, on, put("re", to=None))),
         ("version 4 id", "MSG-3", "envelope_malformed", resigned(honest, on, put("id", to="0193513d-8a9b-4000-8000-000000000000"))),
         ("a time without zone", "MSG-3", "envelope_malformed", resigned(honest, on, put("ts", to="2026-11-21T16:20:00"))),
-        ("a day that does not exist", "MSG-3", "malformed", resigned(honest, on, put("exp", to="2026-11-31T16:20:00Z"))),
+        ("a day that does not exist", "MSG-3", "envelope_malformed", resigned(honest, on, put("exp", to="2026-11-31T16:20:00Z"))),
         ("categories out of order", "MSG-3", "envelope_malformed", resigned(honest, on, put("cats", to=["person_victim", "data_minor"]))),
         ("other signatures declared", "MSG-4", "suite_unknown", resigned(honest, on, put("sig", to=["Ed25519", "Ed25519"]))),
         ("another federation", "MSG-5", "federation_mismatch", resigned(honest, on, put("fed", to=digest(b"elsewhere")))),

@@ -112,7 +112,7 @@ def test_no_member_may_be_missing(name: str) -> None:
 
 def test_a_day_that_does_not_exist_and_a_member_twice_are_refused() -> None:
     """RCT-2"""
-    with pytest.raises(MalformedEncoding):
+    with pytest.raises(ReceiptMalformed):
         verify_receipts(signed(payload(ts="2026-02-30T00:00:00.000Z")), ON.directory, NOW)
     twice = write_json(payload()).replace(b'"v":"ix/1"', b'"v":"ix/1","v":"ix/1"')
     with pytest.raises(MalformedEncoding):
