@@ -409,3 +409,27 @@ def test_an_item_the_broker_would_not_log_is_kept_as_evidence(north: WorldNode, 
     assert north.receipts(sent.msg or "") == [(SOUTH, "delivered")]
     (kept,) = south.service.evidence(south.officer("auditor"))
     assert [item["problem"]["code"] for item in kept["detail"]["items"]] == ["receipt_not_theirs"]
+
+
+def test_an_empty_mailbox_is_written_down_only_now_and_then(world: World, south: WorldNode) -> None:
+    def noted() -> str:
+        return str(south.service.state()["collected"])
+
+    south.collect()
+    first = noted()
+    world.clock.advance(seconds=3)
+    south.collect()
+    assert noted() == first
+    world.clock.advance(seconds=10)
+    south.collect()
+    assert noted() > first
+
+
+def test_receipts_of_one_batch_share_its_bytes(north: WorldNode, south: WorldNode) -> None:
+    names = [north.send(REQUEST, SOUTH).msg or "" for _ in range(3)]
+    south.collect()
+    north.collect()
+    with north.store.reading() as books:
+        assert (books.count("got"), books.count("heard")) == (3, 1)
+    batches = [north.service.receipts(name)[0]["batch"] for name in names]
+    assert batches[0] == batches[1] == batches[2]

@@ -10,6 +10,7 @@ import pytest
 from agencies.node.errors import LedgerBroken, NoLongerHere, NotHere, RoleMissing
 from exchange.protocol.vocabulary import Act
 from exercises.world import World, WorldNode
+from keys.encoding import read_json
 from tests.agencies.node.conftest import EVIDENCE, NORTH, REQUEST, SOUTH, WHY, acts
 
 SECRETS = [b"Gull Cove", b"Marrow", b"XN-2026/0417", b"Night boats", b"SIM-BT-0921", b"mine since this morning"]
@@ -59,6 +60,40 @@ def test_ones_own_message_can_be_read_again_as_a_consult(north: WorldNode, excha
     assert north.service.open(exchanged, north.officer(), WHY) == REQUEST
     assert acts(north)[-1]["act"] == "consult"
     assert [one["status"] for one in north.service.message(exchanged)["receipts"]] == ["delivered", "opened"]
+
+
+@pytest.mark.spec("NODE-47")
+def test_several_are_opened_under_one_reason_with_an_act_for_each(north: WorldNode, south: WorldNode) -> None:
+    names = [north.send(case, SOUTH).msg or "" for case in (REQUEST, REQUEST, REQUEST)]
+    mine = south.send(REQUEST, NORTH).msg or ""
+    south.collect()
+    south.service.open(names[1], south.officer(), WHY)
+    before = len(acts(south))
+    asked = [names[2], mine, names[1], names[0]]
+    assert [read_json(data, limit=1 << 20) for data in south.service.open_many(asked, south.officer(), WHY)] == [
+        REQUEST
+    ] * 4
+    assert [(act["act"], act["msg"]) for act in acts(south)[before:]] == [
+        ("consult" if name == mine else "open", name) for name in asked
+    ]
+    assert len({act["why"] for act in acts(south)[before:]}) == 1
+    south.service.post_receipts()
+    north.collect()
+    assert [[status for _, status in north.receipts(name)] for name in names] == [["delivered", "opened"]] * 3
+
+
+@pytest.mark.spec("NODE-40", "NODE-47")
+def test_of_several_none_is_opened_if_one_is_not_here(north: WorldNode, south: WorldNode) -> None:
+    name = north.send(REQUEST, SOUTH).msg or ""
+    south.collect()
+    before = acts(south)
+    with pytest.raises(NotHere):
+        south.service.open_many([name, "A" * 43], south.officer(), WHY)
+    with pytest.raises(RoleMissing):
+        south.service.open_many([name], south.officer("auditor"), WHY)
+    assert south.service.open_many([], south.officer(), WHY) == []
+    assert acts(south) == before
+    assert south.service.inbox()[0]["opened"] is None
 
 
 @pytest.mark.spec("NODE-48")

@@ -74,6 +74,17 @@ def test_books_of_another_schema_are_not_touched(tmp_path: Path) -> None:
         Store(tmp_path / "node.db")
 
 
+def test_statements_are_compiled_for_all_nodes_of_a_process_at_once(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        made = Store(tmp_path / name)
+        with made.writing() as books:
+            books.set_meta("x", name)
+            assert books.meta("x") == name
+            assert books.received(["a" * 43]) == set()
+        assert made._engine._compiled_cache == {}
+        made.close()
+
+
 def test_an_outbox_row_moves_once(store: Store) -> None:
     row = {"ref": "r", "state": "pending_release", "officer": "o", "made": "t", "recipients": "a", "summary": "{}"}
     with store.writing() as books:

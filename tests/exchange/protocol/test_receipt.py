@@ -62,6 +62,22 @@ def test_a_batch_says_what_was_put_in() -> None:
     )
 
 
+def test_a_batch_says_its_items_and_nothing_near_them() -> None:
+    read = verify_receipts(batch(OPENED, REJECTED), ON.directory, NOW)
+    assert read.says(MSG, "opened", None)
+    assert read.says(REJECTED.msg, "rejected", "commitment_mismatch")
+    assert not any(
+        read.says(*item)
+        for item in (
+            (MSG, "delivered", None),
+            (MSG, "opened", "x"),
+            (REJECTED.msg, "opened", None),
+            (REJECTED.msg, "rejected", "padding_invalid"),
+            (REJECTED.msg, "rejected", None),
+        )
+    )
+
+
 def test_a_hundred_items_are_a_batch_and_one_more_is_not() -> None:
     """RCT-3"""
     items = [ReceiptItem(msg=digest(str(i).encode()), status=ReceiptStatus.DELIVERED) for i in range(101)]
@@ -91,7 +107,9 @@ def test_the_longest_batch_fits() -> None:
         {"items": []}, {"items": {}}, {"items": [{"msg": MSG}]}, {"items": [{"msg": MSG, "status": "seen"}]},
         {"items": [{"msg": "x", "status": "opened"}]}, {"items": [{"msg": MSG, "status": "opened", "note": "hello"}]},
         {"items": [{"msg": MSG, "status": "rejected"}]}, {"items": [{"msg": MSG, "status": "opened", "code": "x"}]},
-        {"items": [{"msg": MSG, "status": "opened", "code": None}]}, {"items": [{"msg": MSG, "status": "opened"}] * 2},
+        {"items": [{"msg": MSG, "status": "opened", "code": None}]},
+        {"items": [{"msg": MSG, "status": "rejected", "code": None}]},
+        {"items": [{"msg": MSG, "status": "opened"}] * 2},
         {"items": [{"msg": MSG, "status": "rejected", "code": "Not A Code"}]}, {"fed": "short"},
         {"items": [{"msg": digest(str(i).encode()), "status": "opened"} for i in range(101)]},
     ],
