@@ -200,10 +200,15 @@ def cosign(statement: Statement, signer: Signer, typ: Typ) -> Statement:
 def _sign_pair(raw_payload: str, signer: Signer, typ: Typ) -> tuple[Signature, Signature]:
     made: list[Signature] = []
     for key, sign_one in zip(signer.public, (signer.sign_ed25519, signer.sign_mldsa44), strict=True):
-        protected = b64u(write_json({"alg": key.alg, "kid": key.kid, "typ": typ.value}))
+        protected = _protected(key.alg, key.kid, typ)
         value = sign_one(f"{protected}.{raw_payload}".encode("ascii"))
         made.append(Signature(protected, key.alg, key.kid, typ.value, value))
     return made[0], made[1]
+
+
+@lru_cache(maxsize=256)  # the same in all that one key signs for one purpose
+def _protected(alg: str, kid: str, typ: Typ) -> str:
+    return b64u(write_json({"alg": alg, "kid": kid, "typ": typ.value}))
 
 
 MAX_STATEMENT: Final = 256 * 1024
