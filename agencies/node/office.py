@@ -6,10 +6,10 @@ written; this module puts them where ``sending``, ``collecting`` and ``service``
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from agencies.node.broker_client import BrokerClient
 from agencies.node.ledger import GENESIS, LedgerAct, Scribe
@@ -21,6 +21,9 @@ from keys.encoding import stamp, write_json
 from keys.keystore import Identity
 from keys.sealing import Chance
 from keys.vault import Vault, fresh
+
+MAX_KEPT: Final = 1000
+"""Pieces of evidence of one kind."""
 
 
 @dataclass(slots=True)
@@ -76,9 +79,14 @@ class Office:
 
     def keep_evidence(self, kind: str, **detail: Any) -> None:
         """Keep something that should not be, whole; met again and again, it is kept once."""
-        now, told = stamp(self.clock()), write_json(detail).decode()
         with self.store.writing() as books:
-            if books.get("evidence", kind=kind, detail=told) is None:
+            self.note_evidence(books, kind, [detail])
+
+    def note_evidence(self, books: Books, kind: str, details: Iterable[Mapping[str, Any]]) -> None:
+        """Keep evidence in the caller's transaction; at most so much of a kind, for somebody else decides how much."""
+        now = stamp(self.clock())
+        for told in dict.fromkeys(write_json(detail).decode() for detail in details):
+            if books.get("evidence", kind=kind, detail=told) is None and books.count("evidence", kind=kind) < MAX_KEPT:
                 books.add("evidence", [{"at": now, "kind": kind, "detail": told}])
 
     def party(self, agency: str) -> Party:

@@ -36,7 +36,7 @@ from keys.keystore import Identity
 from keys.sealing import Chance
 from keys.signing import Typ, cosign, sign
 from keys.trust import Directory
-from keys.vault import fresh
+from keys.vault import Vault, fresh
 
 _LIMIT: Final = 4 * 1024 * 1024
 _WORKERS: Final = (OfficerRole.OFFICER, OfficerRole.RELEASE_OFFICER)
@@ -64,7 +64,7 @@ class Node:
         clock: Callable[[], datetime],
         chance: Chance = fresh,
     ) -> None:
-        trust = TrustView(directory, store, clock)
+        trust = TrustView(directory, store, clock, Vault.derive(identity.pseudonym_key, f"node {identity.agency}"))
         self.office = Office(identity, store, connect(lambda: trust.directory), trust, clock, chance)
         self.watch = LogWatch(self.office)
         self.sending = Sending(self.office)
@@ -319,7 +319,7 @@ class Node:
         self._refresh_agreements()
 
     def _refresh_agreements(self) -> None:
-        wrong = self.office.trust.refresh_agreements(self.office.broker)
+        wrong = self.office.trust.refresh_agreements(self.office.broker, self.watch.see_proofs)
         if wrong:
             self.office.keep_evidence("agreements", wrong=wrong)
 

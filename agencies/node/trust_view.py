@@ -2,14 +2,16 @@
 
 Both are values; this module holds the current ones and replaces them when the broker has newer. Neither
 goes back: a directory that forgets a version is refused (``Directory.advance``), and an agreement or
-notice once seen stays, also after a restart and with no broker to ask. The broker is believed in nothing
-here: agreements and notices carry the parties' signatures, records the enrolment authority's.
+notice once seen stays, also after a restart and with no broker to ask: what was verified is kept under the
+node's own seal, and later keys are no reason to judge it again. The broker is believed in nothing here:
+agreements and notices carry the parties' signatures, records the enrolment authority's, and the proofs
+beside them must fit the one log that is known.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -19,10 +21,12 @@ from agencies.node.store import Store
 from exchange.protocol.agreement import Agreement, Notice, read_agreement, read_notice
 from exchange.protocol.log import AgreementEntry, NoticeEntry, parse_entry, verify_tlog_proof
 from exchange.protocol.policy import PolicyBook
+from exchange.protocol.terms import parse_notice, parse_terms
 from keys.encoding import instant, stamp, unb64u, write_json
 from keys.errors import Refusal
 from keys.signing import parse_statement
 from keys.trust import Directory, LogIdentity
+from keys.vault import Vault
 
 Item = Agreement | Notice
 
@@ -30,9 +34,9 @@ Item = Agreement | Notice
 class TrustView:
     """The directory and the policy book of one node, current and never older than they were."""
 
-    def __init__(self, directory: Directory, store: Store, clock: Callable[[], datetime]) -> None:
+    def __init__(self, directory: Directory, store: Store, clock: Callable[[], datetime], vault: Vault) -> None:
         """``doubts`` says what was taken in once and counts no more."""
-        self._store, self._clock = store, clock
+        self._store, self._clock, self._vault = store, clock, vault
         self._guard = threading.Lock()
         with store.reading() as books:
             rows = {row.digest: row for row in books.rows("signed")}
@@ -45,10 +49,12 @@ class TrustView:
         self.doubts: list[str] = []
         for name, row in rows.items():
             try:
-                found.append(self._read(row.kind, row.jws, instant(row.at)))
-            except Refusal as refusal:  # a key was revoked as of a time before it signed: it counts no more
+                found.append(self._kept(row))
+            except Refusal as refusal:
                 self.doubts.append(f"{name}: {refusal.code}: {refusal.sentence}")
         self.doubts += self._admit(found)
+        if unsealed := [i for i in found if rows[i.digest].seal is None]:
+            self._keep(unsealed)
 
     @property
     def log(self) -> LogIdentity:
@@ -65,15 +71,19 @@ class TrustView:
             with self._store.writing() as books:
                 books.put("signed", [{"digest": "directory", "kind": "directory", "jws": data, "at": ""}])
 
-    def refresh_agreements(self, broker: BrokerClient) -> list[str]:
-        """Learn agreements and notices the broker has and this node has not; says what could not be believed."""
+    def refresh_agreements(self, broker: BrokerClient, see: Callable[[Iterable[str]], None]) -> list[str]:
+        """Learn agreements and notices the broker has and this node has not; says what could not be believed.
+
+        ``see`` holds the checkpoints of proofs against those known, and raises if one does not fit.
+        """
         answer = broker.agreements()
         if type(answer) is not dict or not all(type(answer.get(m)) is list for m in ("agreements", "notices")):
             raise AnswerMismatch("the answer has not the members `agreements` and `notices`")
+        listed = [("agreement", v) for v in answer["agreements"]] + [("notice", v) for v in answer["notices"]]
+        see(v["proof"] for _, v in listed if type(v) is dict and type(v.get("proof")) is str)
         with self._guard:
             found: list[Item] = []
             wrong: list[str] = []
-            listed = [("agreement", v) for v in answer["agreements"]] + [("notice", v) for v in answer["notices"]]
             for kind, value in listed:
                 try:
                     found.append(self._take(kind, value))
@@ -120,21 +130,34 @@ class TrustView:
             raise AnswerMismatch("what counts has a place in the log, and this comes without one")
         return item
 
+    def _kept(self, row: Any) -> Item:
+        """Read what was taken in before: under our seal as it was verified then, without one by today's keys."""
+        at = instant(row.at)
+        if row.seal is None:
+            return self._read(row.kind, row.jws, at)
+        self._vault.check_seal(_sealed(row.kind, row.jws, row.at), row.seal)
+        statement = parse_statement(row.jws)
+        if row.kind == "notice":
+            return Notice(statement.digest, statement, parse_notice(statement.payload), at)
+        terms = parse_terms(statement.payload)  # only what all parties have signed is kept
+        return Agreement(statement.digest, statement, terms, terms.parties, at)
+
     def _read(self, kind: str, jws: bytes, at: datetime) -> Item:
         return read_agreement(jws, self.directory, at) if kind == "agreement" else read_notice(jws, self.directory, at)
 
     def _keep(self, items: list[Item]) -> None:
-        rows = [
-            {
-                "digest": item.digest,
-                "kind": "agreement" if isinstance(item, Agreement) else "notice",
-                "jws": item.statement.to_bytes(),
-                "at": stamp(item.at),
-            }
-            for item in items
-        ]
+        rows = []
+        for item in items:
+            kind = "agreement" if isinstance(item, Agreement) else "notice"
+            jws, at = item.statement.to_bytes(), stamp(item.at)
+            seal = self._vault.seal(_sealed(kind, jws, at))
+            rows.append({"digest": item.digest, "kind": kind, "jws": jws, "at": at, "seal": seal})
         with self._store.writing() as books:
             books.put("signed", rows)
+
+
+def _sealed(kind: str, jws: bytes, at: str) -> bytes:
+    return f"signed {kind} {at}\n".encode() + jws
 
 
 def _in_order(item: Item) -> tuple[datetime, bool, int]:

@@ -3,19 +3,26 @@
 A proof convinces only of one view of the log. This module holds each new checkpoint against the newest
 one known: same size, same root; larger, and the log's own tiles must prove that it only added. Where
 that fails the broker has shown two logs: both checkpoints and the proof are kept as evidence, and the
-node takes nothing more from such a log until a person has looked.
+node takes nothing that came with them.
+
+The tree of the newest checkpoint is kept in memory: what the log adds is then a tile or two to fetch and
+a root to compare, and only what does not come out that way is looked into from the beginning.
 """
 
 from __future__ import annotations
 
+import json
+import threading
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from agencies.node.errors import BrokerUnreachable, LogForked
 from agencies.node.office import Office
+from agencies.node.store import Books
 from exchange.protocol.errors import LogInconsistent
 from exchange.protocol.log import Checkpoint, parse_bundle, verify_checkpoint, verify_growth
 from exchange.protocol.merkle import (
+    HASH,
     HEIGHT,
     WIDTH,
     Tree,
@@ -26,9 +33,20 @@ from exchange.protocol.merkle import (
     tile_path,
 )
 from keys.encoding import b64u
+from keys.errors import Refusal
 
+NEAR: Final = 8
+"""Tiles of new leaves that are fetched rather than the edge of the whole tree."""
 KEPT: Final = 64
 """Checkpoints remembered; an older one is shown consistent again from the tiles."""
+
+
+class _Note(NamedTuple):
+    """A checkpoint that was verified, and its text."""
+
+    size: int
+    root: bytes
+    text: str
 
 
 class LogWatch:
@@ -36,43 +54,80 @@ class LogWatch:
 
     def __init__(self, office: Office) -> None:
         self._office = office
+        self._guard = threading.Lock()
+        self._newest: _Note | None = None
+        """The newest checkpoint that fits, perhaps not on disk yet."""
+        self._tree: Tree | None = None
+        """The tree under it, as far as it was read."""
 
     def newest(self) -> str | None:
         """The newest checkpoint known, as signed."""
-        with self._office.store.reading() as books:
-            row = books.newest_checkpoint()
-        return row.text if row else None
+        newest = self._known_newest()
+        return newest.text if newest else None
+
+    def size(self) -> int:
+        """How many entries the log has at least, as signed."""
+        newest = self._known_newest()
+        return newest.size if newest else 0
 
     def see(self, notes: Iterable[str]) -> None:
         """Take in checkpoints, in any order; ``LogForked`` if one does not fit with what was seen before."""
+        if fresh := self.fit(notes):
+            with self._office.store.writing() as books:
+                self.keep(books, fresh)
+
+    def see_proofs(self, proofs: Iterable[str]) -> None:
+        """Take in the checkpoints inside proofs. What is no checkpoint is left to the proof's own check."""
+        self.see(self.inside(proofs))
+
+    def inside(self, proofs: Iterable[str]) -> list[str]:
+        """The log's checkpoints inside proofs, each once."""
+        notes = dict.fromkeys(proof.partition("\n\n")[2] for proof in proofs)
+        return [note for note in notes if self._signed(note)]
+
+    def fit(self, notes: Iterable[str]) -> dict[int, str]:
+        """Do the same, and leave it to the caller to ``keep`` those that are new."""
         identity = self._office.trust.log
-        with self._office.store.reading() as books:
-            newest = books.newest_checkpoint()
-            known = {row.size: row.text for row in books.rows("known")}
-        fresh: dict[int, str] = {}
-        for note in dict.fromkeys(notes):
-            size = verify_checkpoint(note, identity).size
-            beside = known.get(size) or fresh.get(size)
-            if beside == note:
-                continue
-            if beside is not None:
-                self._must_follow(beside, note, lambda _: ())
-            elif size:
-                fresh[size] = note
-        if not fresh:
-            return
-        everything = {**fresh, **({newest.size: newest.text} if newest else {})}
-        self._must_all_fit(everything)
-        self._keep(fresh)
+        sizes = {note: verify_checkpoint(note, identity).size for note in dict.fromkeys(notes)}
+        if not sizes:
+            return {}
+        with self._guard:
+            newest = self._known_newest()
+            with self._office.store.reading() as books:
+                rows = [books.get("known", size=size) for size in set(sizes.values())]
+            known = {row.size: row.text for row in rows if row} | ({newest.size: newest.text} if newest else {})
+            fresh: dict[int, str] = {}
+            for note, size in sizes.items():
+                beside = known.get(size) or fresh.get(size)
+                if beside is None and size:
+                    fresh[size] = note
+                elif beside is not None and beside != note:
+                    self._must_follow(beside, note, lambda _: ())
+            if fresh:
+                if newest is None or not self._grown(newest, fresh):
+                    self._must_all_fit({**fresh, **({newest.size: newest.text} if newest else {})})
+                if newest is None or max(fresh) > newest.size:
+                    self._newest = self._note(fresh[max(fresh)])
+        return fresh
+
+    def keep(self, books: Books, fresh: dict[int, str]) -> None:
+        """Write down what ``fit`` found new."""
+        if fresh:
+            books.put("known", [{"size": s, "root": self._note(t).root, "text": t} for s, t in fresh.items()])
+            books.prune_checkpoints(KEPT)
 
     def look(self) -> Checkpoint:
-        """Fetch the log's latest checkpoint and take it in; ``LogForked`` also if the log has shrunk."""
-        before = self.newest()  # asked first: what arrives meanwhile may well be newer than the answer
+        """Fetch the log's latest checkpoint and take it in.
+
+        ``LogForked`` if it does not fit. One that fits and is older than what is known is no answer: nobody signs
+        what ``/log`` serves, so anybody on the way may have shown it again.
+        """
+        before = self.size()  # asked first: what arrives meanwhile may well be newer than the answer
         note = self._office.broker.checkpoint()
         latest = verify_checkpoint(note, self._office.trust.log)
-        if before is not None and latest.size < (was := verify_checkpoint(before, self._office.trust.log)).size:
-            self._forked(f"the log had {was.size} entries and now shows {latest.size}", before, note, ())
         self.see([note])
+        if latest.size < before:
+            raise BrokerUnreachable(f"the log had {before} entries and now shows {latest.size}: an old answer")
         return latest
 
     def entries(self, checkpoint: Checkpoint) -> list[bytes]:
@@ -86,16 +141,44 @@ class LogWatch:
             raise LogForked("the entries the log serves are not those under its signed root")
         return listed
 
+    def _grown(self, newest: _Note, fresh: dict[int, str]) -> bool:
+        """Whether each new checkpoint is the known tree and more leaves; false says nothing yet."""
+        tree, self._tree = self._tree, None
+        if tree is None or (tree.size, tree.root()) != (newest.size, newest.root):
+            return False
+        if not newest.size < min(fresh) <= max(fresh) <= newest.size + NEAR * WIDTH:
+            return False
+        try:
+            for upto in sorted(fresh):
+                while tree.size < upto:
+                    tree.append(self._leaves(tree.size, upto))
+                if tree.root() != self._note(fresh[upto]).root:
+                    return False
+        except ValueError:  # a tile that is not whole: the long way says so
+            return False
+        self._tree = tree
+        return True
+
+    def _leaves(self, begin: int, end: int) -> list[bytes]:
+        """Leaf hashes from one number on, up to the end of its tile or of the log."""
+        n, first = divmod(begin, WIDTH)
+        width = min(WIDTH, end - n * WIDTH)
+        data = self._fetch(tile_path(0, n, width), tile_path(0, n))[: width * HASH]
+        if len(data) != width * HASH:
+            raise ValueError("a tile is too short")
+        return [data[at : at + HASH] for at in range(first * HASH, width * HASH, HASH)]
+
     def _must_all_fit(self, notes: dict[int, str]) -> None:
         top = max(notes)
         if len(notes) == 1:
             return  # the first checkpoint ever seen has nothing to fit with
-        tree = self._tree(top)
+        tree = self._load(top)
         if tree.root() != verify_checkpoint(notes[top], self._office.trust.log).root:
             self._forked("the tiles the log serves do not lead to its signed root", notes[top], notes[top], ())
         for size in sorted(notes):
             if size != top:
                 self._must_follow(notes[size], notes[top], tree.consistency)
+        self._tree = tree
 
     def _must_follow(self, older: str, newer: str, proof: Callable[[int], tuple[bytes, ...]]) -> None:
         identity = self._office.trust.log
@@ -106,17 +189,26 @@ class LogWatch:
             self._forked(refusal.sentence, older, newer, hashes)
 
     def _forked(self, sentence: str, older: str, newer: str, proof: tuple[bytes, ...]) -> None:
-        detail: dict[str, Any] = {"sentence": sentence, "older": older, "newer": newer}
-        self._office.keep_evidence("log_forked", **detail, proof=[b64u(item) for item in proof])
+        if not self._told_of(older, newer):
+            detail: dict[str, Any] = {"sentence": sentence, "older": older, "newer": newer}
+            self._office.keep_evidence("log_forked", **detail, proof=[b64u(item) for item in proof])
         raise LogForked(f"{sentence}; both checkpoints are kept as evidence")
 
-    def _tree(self, size: int) -> Tree:
+    def _told_of(self, *notes: str) -> bool:
+        """Whether one of these that is not among the known ones is in evidence already."""
+        with self._office.store.reading() as books:
+            known = {row.text for row in books.rows("known")}
+            told = "".join(row.detail for row in books.rows("evidence", kind="log_forked"))
+        strange = [json.dumps(note, ensure_ascii=False) for note in notes if note not in known]
+        return any(note in told for note in strange)
+
+    def _load(self, size: int) -> Tree:
         def read(level: int, n: int) -> bytes:
             width = min(WIDTH, (size >> (HEIGHT * level)) - n * WIDTH)
             return self._fetch(tile_path(level, n, width), tile_path(level, n))
 
         try:
-            return Tree.load(size, read)
+            return Tree.load(size, read, cache=16)
         except ValueError as wrong:
             raise BrokerUnreachable(f"the log's tiles are not whole: {wrong}") from None
 
@@ -129,12 +221,24 @@ class LogWatch:
                 raise
             return self._office.broker.log_file(full)
 
-    def _keep(self, notes: dict[int, str]) -> None:
-        identity = self._office.trust.log
-        rows = [{"size": s, "root": verify_checkpoint(t, identity).root, "text": t} for s, t in notes.items()]
-        with self._office.store.writing() as books:
-            books.put("known", rows)
-            books.prune_checkpoints(KEPT)
+    def _known_newest(self) -> _Note | None:
+        with self._office.store.reading() as books:
+            row = books.newest_checkpoint()
+        mine = self._newest
+        if row and (mine is None or row.size > mine.size):  # another process on these books has seen more
+            return _Note(row.size, row.root, row.text)
+        return mine
+
+    def _note(self, text: str) -> _Note:
+        made = verify_checkpoint(text, self._office.trust.log)
+        return _Note(made.size, made.root, text)
+
+    def _signed(self, note: str) -> bool:
+        try:
+            self._note(note)
+        except Refusal:
+            return False
+        return True
 
 
 def _width_of(data: bytes) -> int:

@@ -101,7 +101,7 @@ def test_what_was_logged_in_one_instant_is_taken_up_in_the_order_of_the_log(offi
     office.second().close()
 
 
-@pytest.mark.xfail(strict=True, reason="a node verifies what it took in again under the newest records alone (NODE-38)")
+@pytest.mark.spec("NODE-38")
 def test_a_revocation_held_back_does_not_make_a_node_forget_an_agreement(tmp_path: Path) -> None:
     """What a node has once taken in stays, across restarts; so does what it was under."""
     with World(tmp_path, [NORTH, SOUTH], agreements=()) as world:

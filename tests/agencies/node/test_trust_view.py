@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 
 import pytest
 
+from agencies.node.errors import LogForked
+from exchange.protocol.log import LogSigner, sign_checkpoint, tlog_proof
+from exchange.protocol.merkle import leaf_hash
+from exercises.federation import ORIGIN
 from exercises.world import World, WorldNode
 from keys.encoding import read_json
 from keys.errors import RecordRefused
@@ -106,3 +111,47 @@ def test_a_suspension_can_be_taken_back(world: World, north: WorldNode) -> None:
     world.clock.advance(minutes=1)
     north.service.give_notice("resume", agreement, release, "and in going on")
     assert north.send(REQUEST, SOUTH).state == "sent"
+
+
+def edit(world: World, node: str, statement: str) -> None:
+    """Change a stopped node's books behind its back."""
+    world.node(node).store.close()
+    with sqlite3.connect(world.home / f"{node}.db") as books:
+        books.execute(statement)
+    books.close()
+
+
+@pytest.mark.spec("NODE-38")
+def test_what_was_taken_in_is_under_a_seal(world: World, north: WorldNode) -> None:
+    north.service.refresh()
+    edit(world, NORTH, "UPDATE signed SET at = '2026-01-02T00:00:00.000Z' WHERE kind = 'agreement'")
+    north = world.restart_node(NORTH)
+    assert north.service.office.trust.book.agreements == ()
+    assert any("seal" in doubt for doubt in north.service.office.trust.doubts)
+
+
+@pytest.mark.spec("NODE-38")
+def test_what_was_taken_in_before_there_were_seals_is_verified_once_and_sealed(world: World, north: WorldNode) -> None:
+    north.service.refresh()
+    edit(world, NORTH, "UPDATE signed SET seal = NULL")
+    north = world.restart_node(NORTH)
+    assert len(north.service.office.trust.book.agreements) == 1
+    with north.store.reading() as books:
+        assert all(row.seal for row in books.rows("signed", kind="agreement"))
+
+
+@pytest.mark.spec("NODE-34", "NODE-38")
+def test_agreements_proved_in_a_branch_of_the_log_are_not_taken(world: World, north: WorldNode, crook: Any) -> None:
+    north.service.watch.look()
+    log, entry = LogSigner(ORIGIN, world.federation.broker.log), b"another first entry"
+
+    def branched(honest: Any) -> Any:
+        found = honest.agreements()
+        note = sign_checkpoint(1, leaf_hash(entry), log, world.clock())
+        proof = tlog_proof(0, (), note)
+        return {**found, "agreements": [{**one, "proof": proof} for one in found["agreements"]]}
+
+    crook(north, agreements=branched)
+    with pytest.raises(LogForked):
+        north.service.refresh()
+    assert north.service.state()["evidence"] == 1

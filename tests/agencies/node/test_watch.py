@@ -98,15 +98,61 @@ def test_mail_with_a_forked_proof_is_not_taken(north: WorldNode, south: WorldNod
 
 
 @pytest.mark.spec("NODE-35")
-def test_a_log_that_shrank_is_refused(north: WorldNode, south: WorldNode, crook: Any) -> None:
+def test_an_older_checkpoint_shown_again_is_no_answer_and_no_evidence(
+    north: WorldNode, south: WorldNode, crook: Any
+) -> None:
+    """Nobody signs what `/log` serves: anybody on the way may repeat what was true before."""
     early = north.service.office.broker.checkpoint()
     north.send(REQUEST, SOUTH)
-    south.service.watch.look()
+    latest = south.service.watch.look()
     crook(south, checkpoint=lambda _: early)
-    with pytest.raises(LogForked, match="now shows"):
+    with pytest.raises(BrokerUnreachable, match="now shows"):
         south.service.watch.look()
-    (kept,) = evidence(south)
-    assert kept["newer"] == early
+    assert evidence(south) == []
+    crook(south)
+    assert south.service.watch.look() == latest
+
+
+@pytest.mark.spec("NODE-35", "NODE-36")
+def test_a_fork_shown_again_and_again_is_kept_as_evidence_once(
+    north: WorldNode, south: WorldNode, crook: Any, other_log: Any
+) -> None:
+    forked = other_log(south.service.watch.look().size)
+    for _ in range(3):
+        crook(south, checkpoint=lambda _: forked)
+        with pytest.raises(LogForked):
+            south.service.watch.look()
+        crook(south)
+        north.send(REQUEST, SOUTH)
+        south.service.watch.look()
+    assert len(evidence(south)) == 1
+
+
+@pytest.mark.spec("NODE-35")
+def test_what_the_log_adds_is_a_tile_to_fetch(world: World, north: WorldNode, south: WorldNode) -> None:
+    south.service.watch.look()
+    north.send(REQUEST, SOUTH)
+    south.service.watch.look()
+    north.send(REQUEST, SOUTH)
+    before = len(world.wire.calls)
+    south.service.watch.look()
+    assert [call.path.startswith("/log/tile/0/") for call in world.wire.calls[before:]] == [False, True]
+
+
+@pytest.mark.spec("NODE-35")
+def test_leaves_that_lead_to_another_root_are_looked_into(
+    north: WorldNode, south: WorldNode, crook: Any, other_log: Any
+) -> None:
+    """Once the tree is in memory: a larger log of the same keys that is not this one."""
+    for _ in range(3):
+        north.send(REQUEST, SOUTH)
+        size = south.service.watch.look().size
+    crook(south, checkpoint=lambda _: other_log(size + 1), log_file=lambda honest, path: bytes(32 * (size + 1)))
+    with pytest.raises(LogForked):
+        south.service.watch.look()
+    crook(south)
+    north.send(REQUEST, SOUTH)
+    assert south.service.watch.look().size == size + 1
 
 
 @pytest.mark.spec("NODE-35")
