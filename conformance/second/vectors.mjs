@@ -9,7 +9,7 @@ import { join } from "node:path";
 import {
   Refusal, ascii, b64u, digest, parseJson, parseTime, sha256, unb64u,
 } from "./lib/encoding.mjs";
-import { checkTyp, kid, parseStatement, signer, verifyPair } from "./lib/signing.mjs";
+import { parseStatement, signer, verifyPair } from "./lib/signing.mjs";
 import * as seal from "./lib/sealing.mjs";
 import { Directory, counts } from "./lib/directory.mjs";
 import * as message from "./lib/message.mjs";
@@ -54,9 +54,8 @@ async function judgeKeys() {
     publics[found.keys[label].kid] = unb64u(found.keys[label].public);
   }
   const judge = (json) => outcome(() => {
-    const statement = parseStatement(again(json), it.statement.typ);
-    checkTyp(statement.pairs, it.statement.typ);
-    for (const pair of statement.pairs) verifyPair(pair, statement.encoded, pair.map((one) => publics[one.kid]));
+    const statement = parseStatement(again(json));
+    for (const pair of statement.pairs) verifyPair(pair, statement.encoded, it.statement.typ, (id) => publics[id]);
     return statement.payload.toString();
   });
   found.statement = await judge(it.statement.json);

@@ -221,8 +221,8 @@ class Audit {
     }
     if (!this.known) return;
     this.count("decided_again");
-    const rolesOf = (id) => this.logged.get(id)?.roles ?? [];
-    compare(this.book.decide({ ...entry, to: entry.to.map((one) => one.id) }, rolesOf, entry.at));
+    const recordOf = (id) => this.logged.get(id);
+    compare(this.book.decide({ ...entry, to: entry.to.map((one) => one.id) }, recordOf, entry.at));
   }
 
   receipt(entry, index) {
@@ -240,7 +240,7 @@ class Audit {
   /** spec/receipts.md. */
   batch(value, entry) {
     const form = (condition, sentence) => check(condition, "receipt_malformed", `RCT-2: ${sentence}`);
-    const statement = readStatement(value, "ix-rcpt+jws", 32768);
+    const statement = readStatement(value, 32768);
     const names = ["v", "typ", "fed", "by", "ts", "items"];
     const it = members(parseJson(statement.payload, 32768), names, "receipt_malformed", "RCT-2: a batch");
     form(it.v === "ix/1" && it.typ === "receipts" && isList(it.items, 1, 100), "v, typ or items");
@@ -255,7 +255,7 @@ class Audit {
     form(new Set(items).size === items.length, "RCT-3: an item twice");
     check(it.fed === this.fed, "federation_mismatch", "RCT-5: another federation");
     form(statement.pairs.length === 1, "RCT-1: not exactly one pair");
-    this.view.verify(statement.pairs[0], statement.encoded, it.by, entry.at);
+    this.view.verify(statement.pairs[0], statement.encoded, "ix-rcpt+jws", it.by, entry.at);
     const says = it.items.some((one) => one.msg === entry.msg && one.status === entry.status && one.code === entry.code);
     check(statement.digest === entry.batch && it.by === entry.by && says, "receipt_refused", "says something else");
     return true;

@@ -8,17 +8,20 @@ import { checkEncryptionKey } from "./sealing.mjs";
 
 export const SKEW = 5 * 60 * 1000;
 const CODE = /^[a-z][a-z0-9_]{0,39}$/;
-const TERRITORY = /^(AA|Q[M-Z]|X[A-Z]|ZZ)$/;
+const TERRITORY = /^(AA|Q[M-Z]|X[A-JL-Z]|ZZ)$/;
 const ENC = "HPKE-647a-0001-0002";
 const KINDS = { "sig Ed25519": checkEd25519, "sig ML-DSA-44": checkMldsa44, [`enc ${ENC}`]: checkEncryptionKey,
   "tls Ed25519": checkEd25519 };
 const LIMITS = { payload: 262144, directory: 67108864 };
 
 /** Printable as KEY-21 has it; characters are counted as code points. */
-function printable(value) {
-  if (typeof value !== "string" || [...value].length < 1 || [...value].length > 120) return false;
-  return /^(?:[^\p{C}\p{Z}]|\u0020)*$/u.test(value);
+export function printable(value) {
+  return typeof value === "string" && [...value].length >= 1 && [...value].length <= 120 && !UNPRINTABLE.test(value);
 }
+const UNPRINTABLE = new RegExp(
+  "[\\u0000-\\u001f\\u007f-\\u00a0\\u00ad\\u0600-\\u0605\\u061c\\u06dd\\u070f\\u0890\\u0891\\u08e2\\u1680\\u180e"
+  + "\\u2000-\\u200f\\u2028-\\u202f\\u205f-\\u206f\\u3000\\ud800-\\uf8ff\\ufeff\\ufff0-\\uffff\\u{110bd}\\u{110cd}"
+  + "\\u{13430}-\\u{1343f}\\u{1bca0}-\\u{1bca3}\\u{1d173}-\\u{1d17a}\\u{e0000}-\\u{10ffff}]", "u");
 
 /** Refusals of a form have the code of what is read (ENC-8); those of the encoding keep their own. */
 const root = (condition, sentence) => check(condition, "root_refused", sentence);
@@ -36,7 +39,7 @@ function publicPair(value, extra = []) {
 }
 
 function readRoot(value) {
-  const statement = readStatement(value, "ix-root+jws", LIMITS.payload);
+  const statement = readStatement(value, LIMITS.payload);
   const it = members(parseJson(statement.payload, LIMITS.payload), ROOT, "root_refused", "KEY-21: a root");
   root(it.simulation === true, "KEY-20: not marked as a simulation");
   root(it.v === "ix/1" && it.typ === "root", "KEY-21: no root of ix/1");
@@ -55,7 +58,7 @@ function readRoot(value) {
   const transport = it.broker.transport.map((pub) => kid.Ed25519(checkEd25519(unb64u(pub))));
   const kids = [...rootKeys, ...enrolment, log].flatMap((key) => key.kids).concat(transport);
   root(new Set(kids).size === kids.length, "KEY-21: a key that is there twice");
-  root(isText(it.min_protocol, /^ix\/[0-9]+$/), "KEY-21: min_protocol");
+  root(isText(it.min_protocol, /^ix\/[1-9][0-9]{0,3}$/), "KEY-21: min_protocol");
   return {
     statement, kids, rootKeys, enrolment, log, transport, issued, expires, version: it.version, prev: it.prev,
     threshold: it.threshold, name: it.name, broker: it.broker.id, speaks: Number(it.min_protocol.slice(3)),
@@ -69,7 +72,7 @@ function signers(statement, lists) {
     const key = lists.flat().find((one) => one.kids[0] === pair[0].kid && one.kids[1] === pair[1].kid);
     root(key, "KEY-22: signed by a key that is not listed");
     root(!seen.has(key.kids[0]), "KEY-22: one key signed twice");
-    verifyPair(pair, statement.encoded, key.publics);
+    verifyPair(pair, statement.encoded, "ix-root+jws", (kid_, i) => key.publics[i]);
     seen.add(key.kids[0]);
   }
   return (list) => list.filter((key) => seen.has(key.kids[0])).length;
@@ -117,7 +120,7 @@ function readKey(value) {
 }
 
 function readRecord(value, fed, enrolment, now) {
-  const statement = readStatement(value, "ix-rec+jws", LIMITS.payload);
+  const statement = readStatement(value, LIMITS.payload);
   record(statement.pairs.length === 1, "KEY-15: not exactly one pair");
   const it = members(parseJson(statement.payload, LIMITS.payload), RECORD, "record_refused", "KEY-15: a record");
   record(it.v === "ix/1" && it.typ === "record" && it.fed === fed, "KEY-15: no record of this federation");
@@ -138,14 +141,14 @@ function readRecord(value, fed, enrolment, now) {
   const [pair] = statement.pairs;
   const by = enrolment.find((key) => key.kids[0] === pair[0].kid && key.kids[1] === pair[1].kid);
   check(by, "key_unknown", "KEY-15: not signed by an enrolment key");
-  verifyPair(pair, statement.encoded, by.publics);
+  verifyPair(pair, statement.encoded, "ix-rec+jws", (kid_, i) => by.publics[i]);
   return { ...it, statement, issued, keys };
 }
 
 /** KEY-14 and KEY-16. */
 function follows(it, before) {
   record(it.version === (before ? before.version + 1 : 1), "KEY-14: versions with gaps");
-  if (!before) return;
+  if (!before) return newKeys(it, it.keys);
   record(it.prev === before.statement.digest && it.issued >= before.issued, "KEY-14: does not follow");
   for (const old of before.keys) {
     const key = it.keys.find((one) => one.kid === old.kid);
@@ -158,10 +161,15 @@ function follows(it, before) {
       continue;
     }
     record(is !== undefined && is <= was, "KEY-16: revocation taken away or put off");
-    if (was <= it.issued) record(is === was && key.reason === old.reason, "KEY-16: changes a revocation that has passed");
+    if (was < it.issued) record(is === was && key.reason === old.reason, "KEY-16: changes a revocation that has passed");
     if (is !== was) record(is >= it.issued, "KEY-16: revoked in the past");
   }
-  for (const key of it.keys.filter((one) => !before.keys.some((old) => old.kid === one.kid))) {
+  newKeys(it, it.keys.filter((one) => !before.keys.some((old) => old.kid === one.kid)));
+}
+
+/** KEY-16.5; in version 1 every key is new. */
+function newKeys(it, keys) {
+  for (const key of keys) {
     record(key.nbf >= it.issued && (key.revoked ?? Infinity) >= it.issued, "KEY-16: a new key from the past");
   }
 }
@@ -213,22 +221,22 @@ export class Directory {
     return versions.at(-1);
   }
 
-  /** KEY-10 to KEY-12: the key, if it is this agency's, listed for this use, and counts at the instant. */
-  key(id, agency, use, instant) {
+  /** KEY-10 to KEY-12, in their order: the key, if it is this agency's, for this use, and counts at the instant. */
+  key(id, agency, use, instant, alg) {
     this.newest(agency);
     const key = this.keys.get(id);
     check(key, "key_unknown", "KEY-10: no record lists the key");
     check(key.agency === agency, "key_not_theirs", "KEY-11: the key is another agency's");
     check(key.use === use, "key_not_valid", "KEY-12: the key is listed for another use");
+    check(!alg || key.alg === alg, "wrong_algorithm", "KEY-3: the key is of another algorithm");
     check(counts(key, instant), "key_not_valid", "KEY-12: the key does not count at that time");
     return key;
   }
 
-  /** KEY-3, KEY-4, KEY-10 to KEY-12: one pair by this agency, at this instant. */
-  verify(pair, encoded, agency, instant) {
-    const keys = pair.map((one) => this.key(one.kid, agency, "sig", instant));
-    keys.forEach((key, i) => check(key.alg === PAIR[i], "wrong_algorithm", "KEY-3: the key is of another algorithm"));
-    verifyPair(pair, encoded, keys.map((key) => key.pub));
+  /** KEY-3 to KEY-5, KEY-10 to KEY-12: one pair by this agency, for this purpose, at this instant. */
+  verify(pair, encoded, typ, agency, instant) {
+    this.newest(agency);
+    verifyPair(pair, encoded, typ, (id, i) => this.key(id, agency, "sig", instant, PAIR[i]).pub);
   }
 
   /** KEY-26. */

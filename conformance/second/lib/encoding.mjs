@@ -33,6 +33,9 @@ export const sha256 = (...parts) => {
   return hash.digest();
 };
 export const digest = (bytes) => b64u(sha256(bytes));
+/** ENC-12, as a character class. */
+export const WHITE_SPACE = "\\t-\\r \\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff";
+
 export const same = (a, b) => a.length === b.length && timingSafeEqual(a, b);
 
 export const b64u = (bytes) => Buffer.from(bytes).toString("base64url");
@@ -65,7 +68,7 @@ export function parseTime(text, code = "malformed") {
   if (!match) refuse(code, "ENC-6: not a time");
   const [year, month, day, hour, minute, second, milli] = match.slice(1).map((part) => Number(part ?? 0));
   if (!dayExists(year, month, day) || hour > 23 || minute > 59 || second > 59) {
-    refuse("malformed", "ENC-6: a time that does not exist");
+    refuse(code, "ENC-6: a time that does not exist");
   }
   return Date.UTC(year, month - 1, day, hour, minute, second, milli);
 }

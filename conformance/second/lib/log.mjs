@@ -1,7 +1,7 @@
 // Tree, checkpoints, proofs, tiles and entries: spec/log.md up to LOG-43. An export is audited in audit.mjs.
 
 import {
-  AGENCY, DIGEST, TIME, ascending, ascii, check, isCount, isList, isText, members, parseJson, parseTime, recoded,
+  AGENCY, DIGEST, TIME, WHITE_SPACE, ascending, ascii, check, isCount, isList, isText, members, parseJson, parseTime, recoded,
   sha256, unb64,
 } from "./encoding.mjs";
 import { verify } from "./signing.mjs";
@@ -94,17 +94,20 @@ function u64(value) {
   return bytes;
 }
 
+const LONGEST = 131072;
+const LINE = new RegExp(`^\\u2014 ([^+${WHITE_SPACE}]+) ([A-Za-z0-9+/]+={0,2})$`, "u");
+
 /** LOG-19. */
 function readNote(note) {
   const bad = (condition, sentence) => check(condition, "checkpoint_invalid", `LOG-19: ${sentence}`);
-  bad(note.length <= 131072, "too long");
-  bad(note.isWellFormed() && !/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/.test(note), "control characters");
+  bad(Buffer.byteLength(note) <= LONGEST, "too long");
+  bad(note.isWellFormed() && !/[\u0000-\u0009\u000b-\u001f]/.test(note), "control characters");
   const blank = note.lastIndexOf("\n\n");
   bad(blank > 0 && note.endsWith("\n"), "no empty line");
   const lines = note.slice(blank + 2, -1).split("\n");
   bad(lines.length >= 1 && lines.length <= 32, "another number of signatures");
   const signatures = lines.map((line) => {
-    const match = /^\u2014 ([^\s+]+) ([A-Za-z0-9+/]+={0,2})$/u.exec(line);
+    const match = LINE.exec(line);
     bad(match, "a line that is no signature");
     const raw = unb64(match[2], "checkpoint_invalid");
     bad(raw.length >= 5, "a signature too short");
@@ -134,7 +137,9 @@ export function openCheckpoint(note, log) {
   const [timestamp, signature] = [ml.subarray(0, 8), ml.subarray(8)];
   const message = Buffer.concat([ascii("subtree/v1\n\0"), name, timestamp, name, u64(0), u64(size), root]);
   check(verify("ML-DSA-44", log.publics[1], message, signature), "checkpoint_invalid", "LOG-20: the ML-DSA-44 line");
-  return { size, root, time: Number(timestamp.readBigUInt64BE()) * 1000 };
+  const time = timestamp.readBigUInt64BE();
+  check(time <= 253402300799n, "checkpoint_invalid", "LOG-20: signed after the year 9999");
+  return { size, root, time: Number(time) * 1000 };
 }
 
 // --- proofs ----------------------------------------------------------------------------------------------------------
@@ -142,6 +147,7 @@ export function openCheckpoint(note, log) {
 /** LOG-23 to LOG-25. */
 export function readProof(text) {
   const bad = (condition, sentence) => check(condition, "tlog_proof_malformed", `LOG-24: ${sentence}`);
+  bad(Buffer.byteLength(text) <= LONGEST, "too long");
   const blank = text.indexOf("\n\n");
   bad(blank > 0, "no empty line");
   const [header, index, ...hashes] = text.slice(0, blank).split("\n");
@@ -210,19 +216,18 @@ const distinct = (list) => new Set(list).size === list.length;
 const sorted = (list) => (value) => isList(value, 0, 32) && value.every((item) => list.includes(item)) && ascending(value);
 const recipients = (names) => (value) =>
   isList(value, 1, 20) && value.every((one) => object(one, names)) && distinct(value.map((one) => one.id));
-const clauses = (value) => isList(value, 1, 64) && value.every(clause);
+const clauses = (value) => isList(value, 1, 64) && value.every(clause) && distinct(value);
 const parties = (value) => isList(value, 2, 32) && value.every(agency) && distinct(value);
-const outcome = oneOf(codes.DECISIONS);
 
 const SUBJECT = { type: oneOf(codes.TYPE), purpose: oneOf(codes.PURPOSE), crime: oneOf(codes.CRIME),
-  class: oneOf(codes.CLASS), handling: (value) => value.length > 0 && sorted(codes.HANDLING)(value),
+  class: oneOf(codes.CLASS), handling: (value) => isList(value, 1, 4) && sorted(codes.HANDLING)(value),
   cats: sorted(codes.CATEGORY), urgency: oneOf(codes.URGENCY) };
 
 const KINDS = {
   disclosure: { msg: digestForm, id: uuid, from: agency, to: recipients({ id: agency, clauses }), agr: digestForm,
     ...SUBJECT, "re?": digestForm, policy: digestForm },
-  denial: { msg: digestForm, id: uuid, from: agency, to: recipients({ id: agency, code: outcome, "nearest?": clause }),
-    agr: digestForm, code: outcome, ...SUBJECT, policy: digestForm },
+  denial: { msg: digestForm, id: uuid, from: agency, to: recipients({ id: agency, code, "nearest?": clause }),
+    agr: digestForm, code, ...SUBJECT, policy: digestForm },
   receipt: { msg: digestForm, by: agency, status: oneOf(codes.RECEIPT), "code?": code, batch: digestForm },
   agreement: { agr: digestForm, parties, "replaces?": digestForm },
   suspension: { agr: digestForm, by: agency, act: oneOf(["suspend", "resume", "leave"]), notice: digestForm },

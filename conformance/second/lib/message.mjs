@@ -5,7 +5,7 @@ import {
   AGENCY, TIME, ascending, ascii, b64u, check, digest, formatTime, isCount, isList, isText, members, parseJson,
   parseTime, same, sha256, unb64u,
 } from "./encoding.mjs";
-import { PAIR, checkTyp, isDigest, readSignatures, signPair } from "./signing.mjs";
+import { PAIR, isDigest, readSigned, signPair } from "./signing.mjs";
 import * as seal from "./sealing.mjs";
 import { SKEW } from "./directory.mjs";
 import { readEntry, verifyProof } from "./log.mjs";
@@ -34,7 +34,7 @@ export function parseManifest(bytes) {
   form(!("re" in it) || isDigest(it.re), "MSG-3: re");
   form(isText(it.id, codes.UUID7), "MSG-3: id");
   form(isText(it.ts, TIME) && isText(it.exp, TIME), "MSG-3: ts or exp");
-  const [sent, expires] = [parseTime(it.ts), parseTime(it.exp)];
+  const [sent, expires] = [it.ts, it.exp].map((time) => parseTime(time, "envelope_malformed"));
   form(isText(it.from, AGENCY), "MSG-3: from");
   form(isList(it.to, 1, 20), "MSG-3: to");
   for (const one of it.to) {
@@ -64,35 +64,22 @@ export const context = (manifest) => sha256(ascii(contextLines(manifest)));
 
 // --- envelope and parcel, their form ---------------------------------------------------------------------------------
 
-/** MSG-2, MSG-4: one pair in form; its `typ` and its keys are judged later. */
-function onePair(signatures) {
-  form(isList(signatures, 0, 128), "MSG-2: signatures");
-  for (const one of signatures) {
-    members(one, ["protected", "signature"], "envelope_malformed", "MSG-2: a signature");
-    form(typeof one.protected === "string" && typeof one.signature === "string", "MSG-2: a signature");
-  }
-  const pairs = readSignatures(signatures);
-  check(pairs.length === 1, "suite_unknown", "MSG-4: more than one pair");
-  return pairs[0];
-}
-
+/** MSG-2, in the order that "What the broker checks" gives. */
 export function parseEnvelope(bytes) {
   const it = members(parseJson(bytes, LIMIT.envelope), ["payload", "signatures", "sealed"], "envelope_malformed",
     "MSG-2: the envelope");
-  form(typeof it.payload === "string", "MSG-2: payload");
+  const { payload, pairs } = readSigned(it.payload, it.signatures);
   const { sealed } = it;
   members(sealed, ["suite", "keys", "body"], "envelope_malformed", "MSG-2: sealed");
-  form(typeof sealed.body === "string", "MSG-2: sealed");
-  form(isList(sealed.keys, 1, 20), "MSG-2: keys");
+  check(sealed.suite === SUITE, "suite_unknown", "MSG-4: another suite");
+  form(isList(sealed.keys, 1, 20) && typeof sealed.body === "string", "MSG-2: keys or body");
   for (const one of sealed.keys) {
     members(one, ["kid", "wrap"], "envelope_malformed", "MSG-2: a wrap");
     form(isDigest(one.kid) && typeof one.wrap === "string", "MSG-2: a wrap");
   }
-  const payload = unb64u(it.payload);
-  const pair = onePair(it.signatures);
-  check(sealed.suite === SUITE, "suite_unknown", "MSG-4: another suite");
   const wraps = sealed.keys.map((one) => ({ kid: one.kid, bytes: unb64u(one.wrap) }));
-  return { encoded: it.payload, manifest: parseManifest(payload), pair, wraps, body: unb64u(sealed.body) };
+  const body = unb64u(sealed.body);
+  return { encoded: it.payload, manifest: parseManifest(payload), pairs, wraps, body };
 }
 
 const PARCEL = ["kind", "seq", "payload", "signatures", "wrap", "body", "entry", "proof"];
@@ -101,10 +88,10 @@ const PARCEL = ["kind", "seq", "payload", "signatures", "wrap", "body", "entry",
 export function readParcel(value) {
   const it = members(value, PARCEL, "envelope_malformed", "MSG-18: the parcel");
   form(it.kind === "message" && isCount(it.seq, 0, Number.MAX_SAFE_INTEGER), "MSG-18: kind or seq");
-  for (const name of ["payload", "wrap", "body", "entry", "proof"]) form(typeof it[name] === "string", `MSG-18: ${name}`);
-  const [payload, wrap, body, entry] = ["payload", "wrap", "body", "entry"].map((name) => unb64u(it[name]));
-  const pair = onePair(it.signatures);
-  return { encoded: it.payload, manifest: parseManifest(payload), pair, wrap, body, entry, seq: it.seq, proof: it.proof };
+  for (const name of ["wrap", "body", "entry", "proof"]) form(typeof it[name] === "string", `MSG-18: ${name}`);
+  const { payload, pairs } = readSigned(it.payload, it.signatures);
+  const [wrap, body, entry] = ["wrap", "body", "entry"].map((name) => unb64u(it[name]));
+  return { encoded: it.payload, manifest: parseManifest(payload), pairs, wrap, body, entry, seq: it.seq, proof: it.proof };
 }
 
 // --- the checks ------------------------------------------------------------------------------------------------------
@@ -112,8 +99,8 @@ export function readParcel(value) {
 /** MSG-5, MSG-9. */
 function checkSigned(it, directory, instant) {
   check(it.manifest.fed === directory.fed, "federation_mismatch", "MSG-5: another federation");
-  checkTyp([it.pair], TYP);
-  directory.verify(it.pair, it.encoded, it.manifest.from, instant);
+  check(it.pairs.length === 1, "suite_unknown", "MSG-4: more than one pair");
+  directory.verify(it.pairs[0], it.encoded, TYP, it.manifest.from, instant);
 }
 
 /** MSG-6. */

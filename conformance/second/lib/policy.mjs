@@ -40,7 +40,7 @@ export function readTerms(payload) {
   good(text(it.title) && among(codes.KIND)(it.kind), "AGR-3: title or kind");
   set(it.parties, 2, 32, agency, "parties");
   set(it.bases, 0, 64, among(codes.BASIS), "bases");
-  set(it.territory, 0, 64, (code) => isText(code, /^X[A-Z]$/), "territory");
+  set(it.territory, 0, 64, (code) => isText(code, /^X[A-JL-Z]$/), "territory");
   const [start, end] = [it.start, it.end].map((time) => parseTime(time, "agreement_malformed"));
   good(start < end, "AGR-3: starts after its end");
   good(isList(it.clauses, 1, 64), "AGR-3: clauses");
@@ -73,7 +73,7 @@ function readClause(it) {
 
 /** AGR-5, AGR-12 to AGR-15: a complete agreement, its signatures judged at an instant. */
 export function openAgreement(value, directory, instant) {
-  const statement = readStatement(value, "ix-agr+jws", 65536);
+  const statement = readStatement(value, 65536);
   const terms = readTerms(statement.payload);
   check(terms.fed === directory.fed, "federation_mismatch", "AGR-5: another federation");
   for (const party of terms.parties) directory.newest(party);
@@ -83,7 +83,7 @@ export function openAgreement(value, directory, instant) {
     check(owner, "key_unknown", "KEY-10: no record lists the key");
     check(terms.parties.includes(owner), "signer_not_party", "AGR-13: signed by somebody who is no party");
     check(!signed.has(owner), "signed_twice", "AGR-14: a party signed twice");
-    directory.verify(pair, statement.encoded, owner, instant);
+    directory.verify(pair, statement.encoded, "ix-agr+jws", owner, instant);
     signed.add(owner);
   }
   check(signed.size === terms.parties.length, "signatures_missing", "AGR-12: not signed by every party");
@@ -94,7 +94,7 @@ const NOTICE = ["v", "typ", "act", "fed", "agr", "by", "ts", "reason"];
 
 /** AGR-22: its form and signature; whether it may be given is the book's to say. */
 export function openNotice(value, directory, instant) {
-  const statement = readStatement(value, "ix-ntc+jws", 4096);
+  const statement = readStatement(value, 4096);
   const it = members(parseJson(statement.payload, 4096), NOTICE, "notice_malformed", "AGR-22: a notice");
   const form = (condition) => check(condition, "notice_malformed", "AGR-22: a member of a notice");
   form(it.v === "ix/1" && it.typ === "notice" && among(["suspend", "resume", "leave"])(it.act) && isDigest(it.fed));
@@ -102,7 +102,7 @@ export function openNotice(value, directory, instant) {
   const given = parseTime(it.ts, "notice_malformed");
   check(it.fed === directory.fed, "federation_mismatch", "AGR-22: another federation");
   check(statement.pairs.length === 1, "notice_refused", "AGR-22: not exactly one pair");
-  directory.verify(statement.pairs[0], statement.encoded, it.by, instant);
+  directory.verify(statement.pairs[0], statement.encoded, "ix-ntc+jws", it.by, instant);
   return { ...it, given, digest: statement.digest };
 }
 
@@ -174,18 +174,18 @@ export class Book {
     return digest(ascii([...this.inForce(now), ...noticed].map((one) => one.digest).sort().join("\n")));
   }
 
-  /** AGR-30 to AGR-42. `asked`: from, to (ids), agr and the message's codes; `rolesOf(id)` at the instant. */
-  decide(asked, rolesOf, now) {
-    const to = asked.to.map((id) => ({ id, ...this.decideOne(asked, id, rolesOf, now) }));
+  /** AGR-30 to AGR-42. `asked`: from, to (ids), agr and the message's codes; `recordOf(id)` at the instant. */
+  decide(asked, recordOf, now) {
+    const to = asked.to.map((id) => ({ id, ...this.decideOne(asked, id, recordOf, now) }));
     const denied = codes.DENIALS.find((code) => to.some((one) => one.code === code));
     return { code: to.length === 0 ? "no_clause" : (denied ?? "permitted"), to, policy: this.policy(now) };
   }
 
-  decideOne(asked, recipient, rolesOf, now) {
+  decideOne(asked, recipient, recordOf, now) {
     const both = (one) => one.parties.includes(asked.from) && one.parties.includes(recipient);
     const rules = this.inForce(now).filter(both).sort(byName).flatMap((one) =>
       one.clauses.map((clause) => ({ agreement: one, clause })));
-    const misses = (clause) => missed(clause, asked, recipient, rolesOf);
+    const misses = (clause) => missed(clause, asked, recipient, recordOf);
     const forbids = rules.filter(({ clause }) => clause.effect === "forbid" && misses(clause).length === 0);
     if (forbids.length > 0) return { code: "forbidden", clauses: [], nearest: ownFirst(forbids, asked.agr) };
     const permits = rules.filter(({ clause }) => clause.effect === "permit");
@@ -193,6 +193,7 @@ export class Book {
     const state = this.state(asked.agr, now);
     if (state) return denied(state);
     if (!both(this.agreements.get(asked.agr))) return denied("not_a_party");
+    if (!underCeiling(asked.class, recordOf(recipient))) return denied("above_ceiling");
     const matching = permits.filter((one) => one.agreement.digest === asked.agr && misses(one.clause).length === 0);
     if (matching.length === 0) return denied("no_clause");
     return { code: "permitted", clauses: matching.map((one) => one.clause.id) };
@@ -205,10 +206,15 @@ function byName(a, b) {
   return a.digest < b.digest ? -1 : 1;
 }
 
+/** AGR-39. */
+function underCeiling(level, record) {
+  return codes.CLASS.includes(level) && codes.CLASS.indexOf(level) <= codes.CLASS.indexOf(record?.ceiling);
+}
+
 /** AGR-8, AGR-9, AGR-11: the names of the conditions that a clause misses. Both are parties already. */
-function missed(clause, asked, recipient, rolesOf) {
+function missed(clause, asked, recipient, recordOf) {
   const names = (list, id) =>
-    list.some((one) => one === id || one === "party:any" || rolesOf(id).some((role) => one === `role:${role}`));
+    list.some((one) => one === id || one === "party:any" || (recordOf(id)?.roles ?? []).some((role) => one === `role:${role}`));
   const forbids = clause.effect === "forbid";
   const holds = (list, code) => list.includes(code) || (forbids && list.includes("any"));
   const { conditions } = clause;
@@ -220,6 +226,7 @@ function missed(clause, asked, recipient, rolesOf) {
     crime: holds(clause.crimes, asked.crime),
     urgency: forbids || conditions.urgency.includes(asked.urgency),
     class: forbids || codes.CLASS.indexOf(asked.class) <= codes.CLASS.indexOf(clause.class_max),
+    ceiling: forbids || underCeiling(asked.class, recordOf(recipient)),
     cats: forbids
       ? clause.cats.includes("any") || asked.cats.some((cat) => clause.cats.includes(cat))
       : asked.cats.every((cat) => clause.cats.includes(cat)),

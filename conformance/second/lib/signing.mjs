@@ -3,7 +3,7 @@
 import { createPrivateKey, createPublicKey, sign as nodeSign, verify as nodeVerify } from "node:crypto";
 import { ed25519 } from "@noble/curves/ed25519.js";
 import { ml_dsa44 } from "@noble/post-quantum/ml-dsa.js";
-import { DIGEST, ascii, b64u, check, digest, isList, isText, members, parseJson, unb64u } from "./encoding.mjs";
+import { DIGEST, ascii, b64u, check, digest, isText, members, parseJson, unb64u } from "./encoding.mjs";
 
 export const PAIR = ["Ed25519", "ML-DSA-44"];
 export const LIMIT = 262144;
@@ -15,14 +15,18 @@ export const kid = {
   "HPKE-647a-0001-0002": (pub) => digest(ascii(`{"alg":"HPKE-647a-0001-0002","kty":"AKP","pub":"${b64u(pub)}"}`)),
 };
 
-/** KEY-1: 32 bytes, and not one of the points of low order in any encoding. */
+const P = 2n ** 255n - 19n;
+
+/** KEY-1: 32 bytes, in the one spelling of a point, and not one of the points of low order. */
 export function checkEd25519(pub) {
   check(pub.length === 32, "malformed", "KEY-1: an Ed25519 key of another length");
+  const y = BigInt(`0x${Buffer.from(pub).reverse().toString("hex")}`) % 2n ** 255n;
+  check(y < P, "malformed", "KEY-1: a second spelling of a point");
   let point;
   try {
     point = ed25519.Point.fromBytes(pub, true);
   } catch {
-    return pub; // no point at all: the specification leaves this to the signature, which cannot verify
+    return pub; // no point at all: shows when a signature is verified, for none does
   }
   check(!point.isSmallOrder(), "malformed", "KEY-1: a point of low order");
   return pub;
@@ -61,10 +65,13 @@ export function signer(edSeed, mlSeed) {
 // --- statements ------------------------------------------------------------------------------------------------------
 
 /** The signature objects of a statement or an envelope: their headers read, in pairs. KEY-3, KEY-6. */
-export function readSignatures(signatures) {
+function readSignatures(signatures) {
+  const { length } = signatures;
+  check(length > 0 && length <= 128 && length % 2 === 0, "wrong_algorithm", "KEY-3: no number of pairs from 1 to 64");
   const read = signatures.map((signature) => {
     members(signature, ["protected", "signature"], "malformed", "KEY-6: a signature");
-    check(typeof signature.protected === "string", "malformed", "KEY-6: a header that is no string");
+    const texts = typeof signature.protected === "string" && typeof signature.signature === "string";
+    check(texts, "malformed", "KEY-6: a header or signature that is no string");
     check(signature.protected.length <= 512, "too_large", "ENC-7: a header too long");
     const header = parseJson(unb64u(signature.protected), 512);
     members(header, ["alg", "kid", "typ"], "malformed", "KEY-6: a header");
@@ -72,35 +79,37 @@ export function readSignatures(signatures) {
     check(good, "malformed", "KEY-6: alg, kid or typ in another form");
     return { ...header, protected: signature.protected, signature: unb64u(signature.signature) };
   });
-  const algorithms = read.length > 0 && read.length % 2 === 0 && read.every(({ alg }, i) => alg === PAIR[i % 2]);
-  check(algorithms, "wrong_algorithm", "KEY-3: not exactly Ed25519 then ML-DSA-44");
+  check(read.every(({ alg }, i) => alg === PAIR[i % 2]), "wrong_algorithm", "KEY-3: not exactly Ed25519 then ML-DSA-44");
   const pairs = [];
   for (let i = 0; i < read.length; i += 2) pairs.push([read[i], read[i + 1]]);
   return pairs;
 }
 
-/** KEY-5. */
-export function checkTyp(pairs, typ) {
-  check(pairs.flat().every((one) => one.typ === typ), "wrong_typ", `KEY-5: not all signed as ${typ}`);
-}
-
 /** A statement, as a parsed value, taken apart; nothing is verified yet. */
-export function readStatement(value, typ, limit = LIMIT) {
+export function readStatement(value, limit = LIMIT) {
   members(value, ["payload", "signatures"], "malformed", "KEY-6: a statement");
-  check(isList(value.signatures, 0, 128), "malformed", "KEY-6: no list of signatures, or more than 64 pairs");
-  const payload = unb64u(value.payload);
-  const pairs = readSignatures(value.signatures);
-  checkTyp(pairs, typ);
-  check(payload.length <= limit, "too_large", `ENC-7: a payload of more than ${limit} bytes`);
-  return { payload, encoded: value.payload, pairs, digest: digest(payload) };
+  return readSigned(value.payload, value.signatures, limit);
 }
 
-export const parseStatement = (bytes, typ, limit) => readStatement(parseJson(bytes, LIMIT), typ, limit);
+/** The two members of a statement, also where they stand in an envelope or parcel. KEY-6, in its order. */
+export function readSigned(encoded, signatures, limit = LIMIT) {
+  const shape = typeof encoded === "string" && Array.isArray(signatures);
+  check(shape, "malformed", "KEY-6: a payload that is no string, or no list of signatures");
+  const pairs = readSignatures(signatures);
+  const payload = unb64u(encoded);
+  check(payload.length <= limit, "too_large", `ENC-7: a payload of more than ${limit} bytes`);
+  return { payload, encoded, pairs, digest: digest(payload) };
+}
 
-/** KEY-4: both signatures of a pair, or neither counts. */
-export function verifyPair(pair, encoded, publics) {
-  const good = pair.map((one, i) => verify(PAIR[i], publics[i], ascii(`${one.protected}.${encoded}`), one.signature));
-  check(good[0] && good[1], "signature_invalid", "KEY-4: a signature does not verify");
+export const parseStatement = (bytes, limit) => readStatement(parseJson(bytes, LIMIT), limit);
+
+/** KEY-4, KEY-5: each signature in turn, its typ, its key, itself. `keyOf(kid, i)` gives the key or refuses. */
+export function verifyPair(pair, encoded, typ, keyOf) {
+  pair.forEach((one, i) => {
+    check(one.typ === typ, "wrong_typ", `KEY-5: not signed as ${typ}`);
+    const good = verify(PAIR[i], keyOf(one.kid, i), ascii(`${one.protected}.${encoded}`), one.signature);
+    check(good, "signature_invalid", "KEY-4: a signature does not verify");
+  });
 }
 
 export function signPair(payload, typ, by) {

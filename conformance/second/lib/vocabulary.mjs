@@ -26,7 +26,6 @@ export const BASIS = words(`untoc_18 untoc_19 untoc_27 smuggling_prot_10 traffic
 export const KIND = words(`police_cooperation task_force joint_investigation_team fiu_exchange victim_referral hub
   exercise`);
 
-/** AGR-33, in the order of AGR-35. A denial of several recipients may name one that would have been permitted. */
+/** AGR-33, in the order of AGR-35. */
 export const DENIALS = words(`forbidden agreement_unknown agreement_not_in_force agreement_expired
-  agreement_superseded agreement_suspended not_a_party no_clause`);
-export const DECISIONS = [...DENIALS, "permitted"];
+  agreement_superseded agreement_suspended not_a_party above_ceiling no_clause`);
