@@ -91,7 +91,7 @@ def check_repetition(digest: str, earlier: str) -> None:
 
 
 def request_of(manifest: Manifest, directory: Directory) -> Request:
-    """Put the question that the agreements answer, with everybody's roles as the directory has them."""
+    """Put the question that the agreements answer, with everybody's roles and ceilings as the directory has them."""
     return Request(
         discloser=_party(manifest.from_, directory),
         recipients=tuple([_party(addressee.id, directory) for addressee in manifest.to]),
@@ -107,7 +107,8 @@ def request_of(manifest: Manifest, directory: Directory) -> Request:
 
 
 def _party(agency: str, directory: Directory) -> Party:
-    return Party(agency, directory.agency(agency).roles)
+    record = directory.agency(agency)
+    return Party(agency, record.roles, record.ceiling)
 
 
 def admit(envelope: Envelope, directory: Directory, book: PolicyBook, at: datetime) -> Admission:

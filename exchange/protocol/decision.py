@@ -22,6 +22,7 @@ Outcome = Literal["permit", "deny"]
 PERMITTED: Final = "permitted"
 FORBIDDEN: Final = "forbidden"
 NOT_A_PARTY: Final = "not_a_party"
+ABOVE_CEILING: Final = "above_ceiling"
 NO_CLAUSE: Final = "no_clause"
 _LAPSED: Final = {
     State.UNKNOWN: "agreement_unknown",
@@ -39,6 +40,7 @@ CODES: Final = (
     "agreement_superseded",
     "agreement_suspended",
     NOT_A_PARTY,
+    ABOVE_CEILING,
     NO_CLAUSE,
 )
 """The codes of a denial; where recipients differ, the message gets the one that stands first here."""
@@ -139,9 +141,8 @@ def _one(
     period: Period,
     now: datetime,
 ) -> RecipientDecision:
-    to = recipient.names
     forbids = period.shared(request.discloser.id, recipient.id).forbids
-    forbidden = forbids.hits(request, names, to)
+    forbidden = forbids.hits(request, names, recipient.names)
     if forbidden:
         rows = [forbids.rows[place] for place in places(forbidden)]
         misses, ids = forbidding(request, recipient, rows), tuple([clause.id for _, clause in rows])
@@ -150,8 +151,11 @@ def _one(
     if named is None or not named.has(request.discloser.id) or not named.has(recipient.id):
         return _out_of_reach(request, recipient, named, book, period, now)
     table = period.permits(named)
-    matching = table.hits(request, names, to)
+    matching = table.hits(request, names, recipient)
     if not matching:
+        if not recipient.may_receive(request.classification):
+            sentence = f"`{recipient.id}` may receive `{recipient.ceiling}` at most, not `{request.classification}`"
+            return _denied(request, recipient, ABOVE_CEILING, sentence, period)
         sentence = f"no clause of `{named.terms.id}` lets `{request.discloser.id}` tell `{recipient.id}` this"
         return _denied(request, recipient, NO_CLAUSE, sentence, period)
     found = list(places(matching))

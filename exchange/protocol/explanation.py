@@ -90,7 +90,7 @@ class Miss:
 
 def nearest(request: Request, recipient: Party, table: PermitTable) -> tuple[Miss, ...]:
     """The clauses of ``table`` that came nearest to permitting this, those with the fewest misses first."""
-    met = table.met(request, request.discloser.names, recipient.names)
+    met = table.met(request, request.discloser.names, recipient)
     digits, named = table.count_misses(met), table.of(request.agreement)
     own = list(islice(by_misses(digits, named), NEAREST))
     others = islice(by_misses(digits, table.all & ~named), NEAREST)
@@ -145,6 +145,14 @@ def _say_class(request: Request, _: Party, clause: Permit) -> Condition:
     return Condition("class", (request.classification,), (want,), sentence)
 
 
+def _say_ceiling(request: Request, recipient: Party, _: Permit) -> Condition:
+    want = recipient.ceiling
+    sentence = (
+        f"it is classified `{want}` at most, not `{request.classification}`: `{recipient.id}` may receive no more"
+    )
+    return Condition("ceiling", (request.classification,), (want,), sentence)
+
+
 _SAY: Final[dict[str, Callable[[Request, Party, Any], Condition]]] = {
     "from": lambda q, _, c: _one_of("from", q.discloser.id, c.from_, "it is told by"),
     "to": lambda _, p, c: _one_of("to", p.id, c.to, "it is told to"),
@@ -153,6 +161,7 @@ _SAY: Final[dict[str, Callable[[Request, Party, Any], Condition]]] = {
     "crime": lambda q, _, c: _one_of("crime", q.crime, c.crimes, "it is about"),
     "urgency": lambda q, _, c: _one_of("urgency", q.urgency, c.conditions.urgency, "its urgency is"),
     "class": _say_class,
+    "ceiling": _say_ceiling,
     "cats": _say_cats,
     "handling": _say_handling,
 }

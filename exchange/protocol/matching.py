@@ -17,13 +17,24 @@ from exchange.protocol.agreement import Agreement
 from exchange.protocol.terms import ANY, ANY_PARTY, Conditions, Forbid, Permit
 from exchange.protocol.vocabulary import Classification, Onward
 
+_CODES: Final = sorted(Classification, key=lambda code: code.rank)
+_RANKS: Final = {code.value: code.rank for code in _CODES}
+_UP_TO: Final = {ceiling.value: frozenset(c.value for c in _CODES if c.rank <= ceiling.rank) for ceiling in _CODES}
+"""For each ceiling, the classifications that are not above it."""
+HIGHEST: Final = _CODES[-1].value
+
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """An agency and the roles its record gives it."""
+    """An agency, with the roles and the ceiling that its record gives it."""
 
     id: str
     roles: tuple[str, ...]
+    ceiling: str = HIGHEST
+
+    def may_receive(self, classification: str) -> bool:
+        """Whether this is not above its ceiling (AGR-39); codes nobody knows are refused on either side."""
+        return classification in _UP_TO.get(self.ceiling, ())
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -87,11 +98,8 @@ class Obligations:
 
 _STRICTNESS: Final = {onward.value: onward.rank for onward in Onward}
 
-MEMBERS: Final = ("from", "to", "type", "purpose", "crime", "urgency", "class", "cats", "handling")
-"""The nine conditions of a permit, in the order ``PermitTable.met`` answers and explanations list them."""
-
-_RANKS: Final = {code.value: code.rank for code in Classification}
-
+MEMBERS: Final = ("from", "to", "type", "purpose", "crime", "urgency", "class", "ceiling", "cats", "handling")
+"""The ten conditions of a permit, in the order ``PermitTable.met`` answers and explanations list them."""
 
 Column = dict[str, int]
 """One member of many clauses: for each code, the mask of the clauses that list it."""
@@ -159,7 +167,7 @@ class PermitTable:
         self._class = _column([k for k, rank in _RANKS.items() if rank <= c.class_max.rank] for c in clauses)
         self._handling = _column(c.conditions.handling_required for c in clauses)
 
-    def met(self, request: Request, discloser: Sequence[str], recipient: Sequence[str]) -> tuple[int, ...]:
+    def met(self, request: Request, discloser: Sequence[str], recipient: Party) -> tuple[int, ...]:
         """For each of ``MEMBERS``, the clauses whose condition on it the request meets."""
         listed = unmarked = self.all
         for cat in request.cats:
@@ -169,17 +177,18 @@ class PermitTable:
                 unmarked &= ~mask
         return (
             _listing(self._from, discloser),
-            _listing(self._to, recipient),
+            _listing(self._to, recipient.names),
             self._type.get(request.type, 0),
             self._purpose.get(request.purpose, 0),
             self._crime.get(request.crime, 0),
             self._urgency.get(request.urgency, 0),
             self._class.get(request.classification, 0),
+            self.all if recipient.may_receive(request.classification) else 0,
             listed,
             unmarked,
         )
 
-    def hits(self, request: Request, discloser: Sequence[str], recipient: Sequence[str]) -> int:
+    def hits(self, request: Request, discloser: Sequence[str], recipient: Party) -> int:
         """The clauses that permit this: every condition met."""
         return reduce(and_, self.met(request, discloser, recipient))
 

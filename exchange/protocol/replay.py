@@ -158,14 +158,15 @@ class Replay:
         )
 
     def _party(self, agency: str) -> Party:
-        """The agency with the roles its record gave it at this place in the log."""
+        """The agency with the roles and the ceiling its record gave it at this place in the log."""
         party = self._parties.get(agency)
         if party is None:
             history = self.directory.history(agency)
             version = self._records.get(agency, 0)
             if not version:
                 raise AgencyUnknown(f"`{agency}` had no record at this place in the log")
-            party = self._parties[agency] = Party(agency, history[version - 1].roles)
+            record = history[version - 1]
+            party = self._parties[agency] = Party(agency, record.roles, record.ceiling)
         return party
 
     def _compare_disclosure(self, index: int, entry: DisclosureEntry, decision: Decision) -> None:

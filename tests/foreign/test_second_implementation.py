@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from keys.encoding import stamp
-from tests.vectors.logbook import between_two_agreements
+from tests.vectors.logbook import Logbook, between_two_agreements, ceilings
 
 REPO = Path(__file__).resolve().parent.parent.parent
 SECOND = REPO / "conformance" / "second"
@@ -168,6 +168,22 @@ def test_it_judges_every_vector_of_the_log_alike(theirs: Run) -> None:
     assert found["edits"] == [it["findings"] for it in export["edits"]]
 
 
+@pytest.mark.spec("ENC-12", "KEY-1", "KEY-4", "KEY-6", "KEY-16", "KEY-21", "CNT-16", "CNT-26", "MSG-18", "LOG-19", "LOG-24")
+def test_it_judges_every_vector_of_the_edges_alike(theirs: Run) -> None:
+    """Where the two once differed, and the specification was made plain."""
+    found, told = json.loads(good(theirs("vectors.mjs", VECTORS, "edges"))), load("edges.json")
+    for kind in ("times", "json"):
+        assert found[kind] == told[kind]
+    for kind, code in (("printable", "refused"), ("lines", "content_malformed")):
+        texts = told[kind] if kind in told else told["contents"][kind]
+        assert found[kind] == dict.fromkeys(texts["taken"], "taken") | dict.fromkeys(texts["refused"], code)
+    places = ("federations", "envelopes", "parcels", "contents", "notes", "proofs", "receipts")
+    lists = {place: told[place]["vectors"] for place in places}
+    lists |= {place: told[place] for place in ("ed25519", "entries", "agreements")}
+    for place, vectors in lists.items():
+        assert found[place] == {it["name"]: it["code"] for it in vectors}, place
+
+
 # --- each opens what the other sealed ---------------------------------------------------------------------------------
 
 
@@ -233,12 +249,22 @@ def test_what_is_not_for_one_neither_opens(theirs: Run, world: World, tmp_path: 
 
 @pytest.mark.spec("LOG-34")
 def test_it_too_names_no_clause_of_another_agreement(theirs: Run, tmp_path: Path) -> None:
-    book = between_two_agreements()
+    report = verified(theirs, between_two_agreements(), tmp_path)
+    assert (report["clean"], report["counts"]["denial"]) == (True, 1)
+
+
+@pytest.mark.spec("AGR-39")
+def test_it_too_takes_a_ceiling_from_the_record_in_force(theirs: Run, tmp_path: Path) -> None:
+    report = verified(theirs, ceilings(), tmp_path)
+    assert (report["clean"], report["counts"]["denial"], report["counts"]["disclosure"]) == (True, 3, 3)
+
+
+def verified(theirs: Run, book: Logbook, tmp_path: Path) -> Any:
+    """What it reports of a whole export."""
     for name, data in book.export().items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(data)
-    report = json.loads(good(theirs("ix.mjs", "verify-log", tmp_path, f"--fed={book.on.fed}", "--at", stamp(book.now))))
-    assert (report["clean"], report["counts"]["denial"]) == (True, 1)
+    return json.loads(good(theirs("ix.mjs", "verify-log", tmp_path, f"--fed={book.on.fed}", "--at", stamp(book.now))))
 
 
 def test_its_command_verifies_an_export_and_finds_an_edit(theirs: Run, tmp_path: Path) -> None:

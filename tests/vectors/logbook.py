@@ -31,6 +31,7 @@ from exchange.protocol.policy import PolicyBook
 from exchange.protocol.receipt import ReceiptItem, build_receipts
 from exchange.protocol.terms import write_notice, write_terms
 from exchange.protocol.vocabulary import ReceiptStatus
+from keys.ceremony import amend
 from keys.encoding import b64u, digest, stamp, write_json
 from keys.sealing import new_message_id
 from keys.signing import Statement, Typ, cosign, parse_statement, sign
@@ -233,8 +234,9 @@ class Logbook:
         )
 
     def party(self, agency: str) -> Party:
-        """An agency with the roles of its newest record."""
-        return Party(agency, self.directory.agency(agency).roles)
+        """An agency with the roles and the ceiling of its newest record."""
+        record = self.directory.agency(agency)
+        return Party(agency, record.roles, record.ceiling)
 
     def receipt(self, *messages: str, by: str = SOUTH, status: str = "opened", code: str | None = None) -> str:
         """Log a signed batch of receipts; returns its digest."""
@@ -309,6 +311,19 @@ def between_two_agreements() -> Logbook:
     book.agree(clauses=[{**permit, "cats": sorted([*permit["cats"], "person_victim"])}])
     book.agree(id="a-second", clauses=[forbid])
     book.send(cats=["person_victim"])
+    return book
+
+
+def ceilings() -> Logbook:
+    """A clause goes up to secret; South may receive less, then as much, then less again, as its records say."""
+    book = Logbook()
+    book.agree(clauses=[{**CLAUSES[0], "class_max": "secret"}])
+    for ceiling in ("confidential", "secret", "restricted"):
+        record = book.directory.agency(SOUTH)
+        if record.ceiling != ceiling:
+            book.record(amend(book.on.fed, record, book.on.enrolment, now=book.now, ceiling=ceiling), SOUTH)
+        book.send(**{"class": "secret"})
+        book.send(**{"class": "confidential"})
     return book
 
 

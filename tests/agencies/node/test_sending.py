@@ -159,7 +159,7 @@ def test_what_is_denied_here_does_not_leave(world: World, north: WorldNode) -> N
 
 @pytest.mark.spec("NODE-23")
 def test_a_local_denial_names_the_nearest_clause_and_what_it_missed(north: WorldNode) -> None:
-    sent = north.send(REQUEST, SOUTH, classification="secret")
+    sent = north.send(REQUEST, SOUTH, classification="confidential")
     (recipient,) = (sent.reasons or {})["recipients"]
     assert (sent.code, recipient["nearest"][0]["clause"]) == ("no_clause", "ask")
     assert [missed["member"] for missed in recipient["nearest"][0]["missed"]] == ["class"]
@@ -167,7 +167,7 @@ def test_a_local_denial_names_the_nearest_clause_and_what_it_missed(north: World
 
 @pytest.mark.spec("NODE-24")
 def test_a_ruling_is_the_brokers_logged_denial_with_proof(world: World, north: WorldNode, south: WorldNode) -> None:
-    sent = north.send(REQUEST, SOUTH, classification="secret", ruling=True)
+    sent = north.send(REQUEST, SOUTH, classification="confidential", ruling=True)
     assert (sent.state, sent.code) == ("denied", "no_clause")
     entry = parse_entry(sent.entry or b"")
     assert isinstance(entry, DenialEntry)

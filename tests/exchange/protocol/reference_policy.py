@@ -22,6 +22,7 @@ from keys.signing import Statement
 FED = digest(b"a federation")
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 LEVELS = ["unclassified", "restricted", "confidential", "secret"]
+MEMBERS = ["from", "to", "type", "purpose", "crime", "urgency", "class", "ceiling", "cats", "handling"]
 ONWARD = ["within_parties", "by_consent", "none"]
 CODES = [
     "forbidden",
@@ -31,14 +32,15 @@ CODES = [
     "agreement_superseded",
     "agreement_suspended",
     "not_a_party",
+    "above_ceiling",
     "no_clause",
 ]
 AGENCIES = [
-    Party("north.police.sim", ("police",)),
-    Party("south.police.sim", ("police", "prosecutor")),
-    Party("north.fiu.sim", ("fiu",)),
-    Party("harbour.ngo.sim", ("ngo",)),
-    Party("plain.sim", ()),
+    Party("north.police.sim", ("police",), "secret"),
+    Party("south.police.sim", ("police", "prosecutor"), "secret"),
+    Party("north.fiu.sim", ("fiu",), "confidential"),
+    Party("harbour.ngo.sim", ("ngo",), "restricted"),
+    Party("plain.sim", (), "unclassified"),
 ]
 
 
@@ -138,11 +140,17 @@ def misses(clause: dict[str, Any], request: Request, recipient: Party) -> list[s
         missed.append("urgency")
     if LEVELS.index(request.classification) > LEVELS.index(clause["class_max"]):
         missed.append("class")
+    if above_ceiling(request, recipient):
+        missed.append("ceiling")
     if not all(cat in clause["cats"] for cat in request.cats):
         missed.append("cats")
     if not all(code in request.handling for code in conditions["handling_required"]):
         missed.append("handling")
     return missed
+
+
+def above_ceiling(request: Request, recipient: Party) -> bool:
+    return LEVELS.index(request.classification) > LEVELS.index(recipient.ceiling)
 
 
 def decide_one(request: Request, recipient: Party, logged: Logged, now: datetime) -> dict[str, Any]:
@@ -165,6 +173,8 @@ def decide_one(request: Request, recipient: Party, logged: Logged, now: datetime
     terms = dict(counting)[request.agreement]
     if request.discloser.id not in terms["parties"] or recipient.id not in terms["parties"]:
         return {"code": "not_a_party", "clauses": [], "nearest": near}
+    if above_ceiling(request, recipient):
+        return {"code": "above_ceiling", "clauses": [], "nearest": near}
     permits = [c for c in terms["clauses"] if c["effect"] == "permit" and not misses(c, request, recipient)]
     if not permits:
         return {"code": "no_clause", "clauses": [], "nearest": near}

@@ -26,7 +26,7 @@ from exchange.protocol.manifest import Manifest
 from keys.ceremony import amend
 from keys.encoding import digest, read_json, write_json
 from keys.signing import Typ, parse_statement, sign
-from tests.vectors.logbook import Export, Logbook, between_two_agreements, signed_by_all, story, told
+from tests.vectors.logbook import Export, Logbook, between_two_agreements, ceilings, signed_by_all, story, told
 from tests.vectors.stage import FIU, NGO, NORTH, NOW, SOUTH, signer, stage
 
 ON = stage()
@@ -243,6 +243,14 @@ def test_other_clauses_or_another_policy_than_decided_are_found() -> None:
     report = book.audit()
     assert codes(report) == [("decision_differs", 1), ("decision_differs", 2)]
     assert [set(f.evidence) for f in report.findings] == [{SOUTH}, {"policy"}]
+
+
+@pytest.mark.spec("AGR-39")
+def test_a_ceiling_is_taken_from_the_record_that_was_in_force() -> None:
+    report = ceilings().audit()
+    assert report.clean, report.findings
+    assert [(d.entry.code, d.entry.to[0].nearest) for d in report.denials] == [("above_ceiling", "c1")] * 3
+    assert [d.entry.class_ for d in report.disclosures] == ["confidential", "secret", "confidential"]
 
 
 def test_a_denial_of_what_is_permitted_is_found() -> None:

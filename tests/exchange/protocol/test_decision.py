@@ -105,8 +105,7 @@ def compare(request: Request, logged: Logged, book: PolicyBook, now: Any) -> Dec
         if one.code == "forbidden":
             assert [near[:2] for near in found] == [near[:2] for near in expected["nearest"]]
         elif one.code != "permitted":
-            order = {member: place for place, member in enumerate(
-                ("from", "to", "type", "purpose", "crime", "urgency", "class", "cats", "handling"))}  # fmt: skip
+            order = {member: place for place, member in enumerate(ref.MEMBERS)}
             assert found == [(a, c, sorted(m, key=order.__getitem__)) for a, c, m in expected["nearest"]]
     return real
 
@@ -236,11 +235,11 @@ def test_the_two_ways_to_ask_a_table_agree(rng: Random) -> None:
     agreement = admitted(write_terms({**ref.random_terms(rng, 1, forbid=0)}), T0)
     table = PermitTable([(agreement, c) for c in agreement.terms.clauses if isinstance(c, Permit)] * 7)
     request = ref.random_request(rng, Logged([(agreement.statement.payload, T0)]))
-    met = table.met(request, request.discloser.names, request.recipients[0].names)
+    met = table.met(request, request.discloser.names, request.recipients[0])
     counted = list(by_misses(table.count_misses(met), table.all))
     one_by_one = sorted((sum(not mask >> place & 1 for mask in met), place) for place in range(len(table.rows)))
     assert counted == one_by_one
-    hits = table.hits(request, request.discloser.names, request.recipients[0].names)
+    hits = table.hits(request, request.discloser.names, request.recipients[0])
     assert [place for count, place in counted if count == 0] == [p for p in range(len(table.rows)) if hits >> p & 1]
 
 
@@ -274,6 +273,42 @@ def test_one_condition_missed_denies_and_is_named(member: str, changes: dict[str
     assert [condition.member for condition in miss.missed] == [member]
     assert words in miss.missed[0].sentence
     assert miss.missed[0].sentence in miss.sentence
+
+
+@pytest.mark.spec("AGR-33", "AGR-39")
+def test_a_message_above_a_recipients_ceiling_is_denied_whatever_a_clause_says() -> None:
+    payload = with_clauses({**PERMIT, "class_max": "secret"})
+    for ceiling, level, passes in (
+        ("restricted", "restricted", True), ("restricted", "confidential", False), ("confidential", "secret", False),
+        ("secret", "secret", True), ("unclassified", "unclassified", True), ("unclassified", "restricted", False),
+    ):  # fmt: skip
+        decision = asked(payload, recipients=(replace(SOUTH, ceiling=ceiling),), classification=level)
+        assert decision.code == ("permitted" if passes else "above_ceiling")
+    (one,) = decision.per_recipient
+    assert one.sentence == "`south.police.sim` may receive `unclassified` at most, not `restricted`"
+    (missed,) = one.nearest[0].missed
+    assert (missed.member, missed.have, missed.want) == ("ceiling", ("restricted",), ("unclassified",))
+    assert missed.sentence in one.nearest[0].sentence
+    assert asked(payload, discloser=replace(POLICE, ceiling="unclassified")).permitted  # it binds who receives
+
+
+@pytest.mark.spec("AGR-33", "AGR-35", "AGR-39")
+def test_one_recipients_ceiling_denies_the_message_and_comes_before_clauses_that_do_not_match() -> None:
+    low = replace(SOUTH, ceiling="unclassified")
+    decision = asked(with_clauses(PERMIT), recipients=(low, FIU))
+    assert [one.code for one in decision.per_recipient] == ["above_ceiling", "permitted"]
+    assert (decision.outcome, decision.code) == ("deny", "above_ceiling")
+    both = asked(with_clauses(PERMIT), recipients=(low, FIU), type="info_reply")
+    assert [one.code for one in both.per_recipient] == ["above_ceiling", "no_clause"]
+    assert both.code == "above_ceiling"
+    assert [c.member for c in both.per_recipient[0].nearest[0].missed] == ["type", "ceiling"]
+
+
+@pytest.mark.spec("AGR-39")
+def test_a_ceiling_nobody_knows_lets_nothing_through() -> None:
+    for level in ("unclassified", "secret", "no such code"):
+        decision = asked(with_clauses(PERMIT), recipients=(replace(SOUTH, ceiling="cosmic"),), classification=level)
+        assert decision.code == "above_ceiling"
 
 
 @pytest.mark.spec("AGR-8")
