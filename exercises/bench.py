@@ -38,6 +38,8 @@ CALLERS: Final = 32
 BATCH: Final = 50
 BATCH_CALLERS: Final = 4
 WARM: Final = 40
+NODE_PROCESSES: Final = 4
+"""How many processes share the day's nodes: enough that some compute while others wait for the broker or the disk."""
 PATIENCE: Final = 300.0
 
 
@@ -189,11 +191,11 @@ class Bench:
         self.say(f"a day: {size.day} messages among {size.agencies} agencies")
         home, federation = self.home / "day", self._federation("day", size.agencies)
         drawn, agencies = pairs(federation, size.day), sorted(federation.identities)
-        halves = [agencies[0::2], agencies[1::2]]
+        shares = [agencies[n::NODE_PROCESSES] for n in range(NODE_PROCESSES)]
         with Processes(home / "logs") as processes:
             broker = _serve(processes, federation, home)
             plans = [
-                _plan(home, "day", federation, broker, half, drawn, name=f"day-{n}") for n, half in enumerate(halves)
+                _plan(home, "day", federation, broker, share, drawn, name=f"day-{n}") for n, share in enumerate(shares)
             ]
             before = broker.cpu_seconds()
             done = self._work(processes, home, plans)
