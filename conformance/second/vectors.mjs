@@ -1,22 +1,25 @@
 // Judges every test vector, and prints what this implementation made of it: one JSON object, by vector.
 //
-//   node vectors.mjs tests/vectors keys|messages|log
+//   node vectors.mjs tests/vectors keys|messages|log|edges
 //
 // It does not look at the answers the vectors give; the caller compares. Refused: the code. Taken: the value.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import {
-  Refusal, ascii, b64u, digest, parseJson, parseTime, sha256, unb64u,
+  Refusal, ascii, b64u, check, digest, parseJson, parseTime, sha256, unb64u,
 } from "./lib/encoding.mjs";
-import { parseStatement, signer, verifyPair } from "./lib/signing.mjs";
+import { checkEd25519, parseStatement, signer, verify, verifyPair } from "./lib/signing.mjs";
 import * as seal from "./lib/sealing.mjs";
-import { Directory, counts } from "./lib/directory.mjs";
+import { Directory, counts, printable } from "./lib/directory.mjs";
 import * as message from "./lib/message.mjs";
 import { categories, parseContent } from "./lib/content.mjs";
 import {
-  checkConsistency, checkInclusion, inclusionPath, leafHash, tilePath, tilesOf, treeRoot, vkeys,
+  checkConsistency, checkInclusion, inclusionPath, leafHash, openCheckpoint, readEntry, tilePath, tilesOf, treeRoot,
+  verifyProof, vkeys,
 } from "./lib/log.mjs";
+import { readTerms } from "./lib/policy.mjs";
+import { openReceipts } from "./lib/receipts.mjs";
 import { auditExport } from "./lib/audit.mjs";
 
 const place = process.argv[2];
@@ -208,5 +211,67 @@ function edited(name, { file, find, replace }) {
   return Buffer.from(fileOf(name).toString("latin1").replace(find, replace), "latin1");
 }
 
-const parts = { keys: judgeKeys, messages: judgeMessages, log: judgeLog };
+// --- edges.json ------------------------------------------------------------------------------------------------------
+
+async function judgeEdges() {
+  const it = load("edges.json");
+  const parties = load("messages/parties.json");
+  const at = (time) => new Directory(parties.directory, parties.fed, parseTime(time));
+  const log = at(it.notes.now).root.log;
+  const found = {};
+  const judge = async (place, name, act) => {
+    (found[place] ??= {})[name] = await outcome(async () => (await act()) && "taken");
+  };
+  const all = async (place, act) => {
+    for (const one of it[place].vectors ?? it[place]) await judge(place, one.name, async () => (await act(one)) ?? true);
+  };
+  for (const text of Object.keys(it.times)) await judge("times", text, () => parseTime(text) ?? true);
+  for (const text of Object.keys(it.json)) await judge("json", text, () => parseJson(Buffer.from(text), 1000));
+  for (const text of [...it.printable.taken, ...it.printable.refused]) {
+    await judge("printable", text, () => check(printable(text), "refused", "KEY-21") ?? true);
+  }
+  await all("ed25519", (one) => {
+    const pub = checkEd25519(unb64u(one.public));
+    check(verify("Ed25519", pub, unb64u(one.message), unb64u(one.signature)), "signature_invalid", "KEY-1");
+  });
+  await all("federations", ({ roots, records, fed }) => {
+    const [a, b] = [roots, records].map((names) => names.map((name) => it.federations.statements[name]));
+    return new Directory({ roots: a, records: b }, fed, parseTime(it.federations.now));
+  });
+  await all("envelopes", ({ set }) => {
+    const { base, at: time } = it.envelopes;
+    return message.judgeEnvelope(again(changed(base, set)), at(time), parseTime(time));
+  });
+  await all("parcels", ({ set }) => {
+    const { base, me, now } = it.parcels;
+    const holder = { id: me, openings: [seal.opening(unb64u(parties.parties[me].sealing_seed))] };
+    return message.openParcel(changed(base, set), holder, at(now), parseTime(now));
+  });
+  await all("contents", ({ content }) => parseContent(Buffer.from(content)));
+  const small = JSON.parse(it.contents.vectors[0].content);
+  for (const line of [...it.contents.lines.taken, ...it.contents.lines.refused]) {
+    small.narrative[0].text = line;
+    await judge("lines", line, () => parseContent(again(small)));
+  }
+  await all("notes", (one) => openCheckpoint(filled(one, one.note), log));
+  await all("proofs", (one) => verifyProof(filled(one, one.proof), unb64u(it.proofs.entry), log));
+  await all("entries", ({ entry }) => readEntry(Buffer.from(entry)));
+  await all("receipts", ({ batch }) => openReceipts(batch, at(it.receipts.at), parseTime(it.receipts.at)));
+  await all("agreements", ({ payload }) => readTerms(Buffer.from(payload)));
+  return found;
+}
+
+const filled = ({ pad = 0 }, text) => text.replace("{pad}", "A".repeat(pad));
+
+/** A copy of a value with other values at some places. */
+function changed(base, edits) {
+  const value = JSON.parse(JSON.stringify(base));
+  for (const [path, to] of edits) {
+    const place = path.slice(0, -1).reduce((at, step) => at[step], value);
+    place[path.at(-1)] = to;
+  }
+  return value;
+}
+
+const parts = { edges: judgeEdges, keys: judgeKeys, messages: judgeMessages, log: judgeLog };
 process.stdout.write(JSON.stringify(await parts[process.argv[3]]()));

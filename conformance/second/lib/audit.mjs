@@ -5,11 +5,11 @@
 // agreement or notice is refused or missing, no decision behind it is made again and no notice held against the book,
 // since what they rest on is not known.
 
-import { Refusal, b64u, formatTime, isList, isText, members, parseJson, parseTime, check } from "./encoding.mjs";
+import { Refusal, b64u, check, formatTime, parseJson } from "./encoding.mjs";
 import { Directory } from "./directory.mjs";
-import { isDigest, readStatement } from "./signing.mjs";
 import { leafHash, openCheckpoint, readBundle, readEntry, tilePath, tilesOf, treeRoot } from "./log.mjs";
 import { Book, openAgreement, openNotice } from "./policy.mjs";
+import { openReceipts } from "./receipts.mjs";
 
 /** `file(name)` gives the bytes of a file of the export, or undefined. */
 export function auditExport(file, fed, now) {
@@ -237,27 +237,10 @@ class Audit {
     if (good) this.count("signed_receipts");
   }
 
-  /** spec/receipts.md. */
   batch(value, entry) {
-    const form = (condition, sentence) => check(condition, "receipt_malformed", `RCT-2: ${sentence}`);
-    const statement = readStatement(value, 32768);
-    const names = ["v", "typ", "fed", "by", "ts", "items"];
-    const it = members(parseJson(statement.payload, 32768), names, "receipt_malformed", "RCT-2: a batch");
-    form(it.v === "ix/1" && it.typ === "receipts" && isList(it.items, 1, 100), "v, typ or items");
-    form(typeof it.ts === "string" && it.ts.length === 24 && parseTime(it.ts, "receipt_malformed"), "ts");
-    for (const one of it.items) {
-      members(one, ["msg", "status", "code?"], "receipt_malformed", "RCT-2: an item");
-      form(isDigest(one.msg) && ["delivered", "opened", "rejected"].includes(one.status), "an item");
-      form("code" in one === (one.status === "rejected"), "RCT-4: code");
-      form(!("code" in one) || isText(one.code, /^[a-z][a-z0-9_]{0,39}$/), "code");
-    }
-    const items = it.items.map((one) => `${one.msg} ${one.status}`);
-    form(new Set(items).size === items.length, "RCT-3: an item twice");
-    check(it.fed === this.fed, "federation_mismatch", "RCT-5: another federation");
-    form(statement.pairs.length === 1, "RCT-1: not exactly one pair");
-    this.view.verify(statement.pairs[0], statement.encoded, "ix-rcpt+jws", it.by, entry.at);
+    const it = openReceipts(value, this.view, entry.at);
     const says = it.items.some((one) => one.msg === entry.msg && one.status === entry.status && one.code === entry.code);
-    check(statement.digest === entry.batch && it.by === entry.by && says, "receipt_refused", "says something else");
+    check(it.digest === entry.batch && it.by === entry.by && says, "receipt_refused", "says something else");
     return true;
   }
 }
