@@ -38,6 +38,8 @@ MAX_PAGE: Final = 200
 """Mailbox items in one answer."""
 MAX_PAGE_BYTES: Final = 8 * 1024 * 1024
 """Bytes after which a mailbox answer takes no further item (it has one at least)."""
+MAX_WAITING: Final = 4
+"""Calls of one agency that wait for mail at a time; a further one is answered at once (HTTP-35)."""
 _FAIRNESS: Final = 8
 """Envelopes of a batch judged in one go; then other callers get a turn of the loop."""
 
@@ -58,6 +60,8 @@ class Broker:
     ) -> None:
         self._store, self._trust, self._clock, self._poll, self._meters = store, trust, clock, poll_seconds, meters
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
+        self._seen = 0  # the log's size up to which everybody who waits was woken
+        self._timer: asyncio.TimerHandle | None = None
         self._directory_bytes: tuple[int, bytes] = (-1, b"")
         self._closing = False
         self.clerk = Clerk(store, log, clock, self._load, self._committed, max_queue)
@@ -177,9 +181,10 @@ class Broker:
         while True:
             page = self._mail(caller, after, limit)
             left = until - loop.time()
-            if page is not None or left <= 0 or self._closing:
+            crowded = len(self._waiting.get(caller, ())) >= MAX_WAITING
+            if page is not None or left <= 0 or self._closing or crowded:
                 return page or f'{{"items":[],"next":{after}}}'.encode()
-            await self._mail_or(min(left, self._poll), caller)
+            await self._mail_or(left, caller)
 
     def _mail(self, caller: str, after: int, limit: int) -> bytes | None:
         books = self.clerk.refresh()
@@ -202,12 +207,29 @@ class Broker:
         arrival: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiting = self._waiting.setdefault(caller, set())
         waiting.add(arrival)
+        if self._timer is None:
+            self._seen = self.clerk.books.head.size
+            self._timer = arrival.get_loop().call_later(self._poll, self._look_round, arrival.get_loop())
         try:
             await asyncio.wait([arrival], timeout=seconds)
         finally:
             waiting.discard(arrival)
-            if not waiting:
-                self._waiting.pop(caller, None)
+            if not waiting and self._waiting.get(caller) is waiting:
+                del self._waiting[caller]
+            if not self._waiting and self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+
+    def _look_round(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Look once for all who wait whether another process has written, and if so let them look for themselves."""
+        self._timer = loop.call_later(self._poll, self._look_round, loop)
+        try:
+            size = self.clerk.refresh().head.size
+        except Exception:  # noqa: BLE001  # each of them meets it when it looks, and its caller is told
+            size = -1
+        if size != self._seen:
+            self._seen = size
+            self._wake(set(self._waiting))
 
     def _wake(self, recipients: set[str]) -> None:
         for recipient in recipients & self._waiting.keys():
@@ -216,6 +238,8 @@ class Broker:
 
     def _committed(self, group: Group, recipients: set[str]) -> None:
         self._wake(recipients)
+        if self._seen == group.log_size - group.entries:  # else somebody else wrote as well: the timer wakes all
+            self._seen = group.log_size
         self._meters.committed(group)
 
     # -- receipts, agreements, records --

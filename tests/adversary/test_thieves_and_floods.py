@@ -210,9 +210,7 @@ def test_one_member_cannot_fill_the_memory_of_nonces_for_all(tmp_path: Path) -> 
         assert office.call(SOUTH, "GET", "/v1/mailbox").status == 200
 
 
-@pytest.mark.xfail(
-    strict=True, reason="nothing limits how many long polls of one caller wait, and each looks every second"
-)
+@pytest.mark.spec("HTTP-35")
 def test_one_member_cannot_keep_the_broker_busy_by_waiting(office: Office) -> None:
     looks = 0
     honest = office.broker._mail

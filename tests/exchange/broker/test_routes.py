@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -290,6 +291,29 @@ def test_a_long_poll_wakes_up_when_mail_comes(office: Office) -> None:
     ((got, seconds),) = office.together(scene())
     assert [i["kind"] for i in got.json["items"]] == ["message"]
     assert seconds < 5
+
+
+@pytest.mark.spec("HTTP-35")
+def test_four_calls_of_an_agency_wait_and_a_fifth_is_answered_at_once(office: Office) -> None:
+    begun = time.monotonic()
+
+    async def waits(who: str) -> float:
+        await office.acall(who, "GET", "/v1/mailbox", query="after=99&wait=1")
+        return time.monotonic() - begun
+
+    took = sorted(office.together(*[waits(NORTH) for _ in range(6)], waits(SOUTH)))
+    assert [seconds > 0.9 for seconds in took] == [False] * 2 + [True] * 5
+
+
+@pytest.mark.spec("HTTP-35")
+def test_who_waits_in_vain_costs_no_query_of_the_mailbox(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[str] = []
+    honest = office.broker._mail
+    monkeypatch.setattr(office.broker, "_mail", lambda who, *args: looks.append(who) or honest(who, *args))
+    office.together(*[office.acall(who, "GET", "/v1/mailbox", query="wait=1") for who in (NORTH, SOUTH)])
+    assert (
+        sorted(looks) == [NORTH] * 2 + [SOUTH] * 2
+    )  # on coming and in the end, not every 50 ms
 
 
 @pytest.mark.spec("HTTP-35")
