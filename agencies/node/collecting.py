@@ -1,9 +1,10 @@
 """Collecting: mailbox, every check in order, inbox and receipts in one commit (`spec/nodes.md`, NODE-40 to NODE-45).
 
 What passes all of ``open_parcel`` is kept locked and answered with a ``delivered`` receipt; of what fails
-nothing is kept but its digest and the code, and the answer is ``rejected`` with that code. Inbox, owed
-receipts, ledger and cursor move in one transaction, so a crash anywhere shows a message once and answers
-it once. Receipts are signed in batches, kept as signed, and posted until the broker has them.
+nothing is kept but its digest and the code, and the answer is ``rejected`` with that code. What the log
+does not bear out is the broker's doing: evidence, no receipt, and its number is asked for again
+(``doubts``). Inbox, owed receipts, ledger and cursor move in one transaction, so a crash anywhere shows a
+message once and answers it once. Receipts are signed in batches, kept as signed, and posted until the broker has them.
 """
 
 from __future__ import annotations
@@ -14,24 +15,25 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from agencies.node.broker_client import MAX_PAGE
-from agencies.node.errors import AnswerMismatch, BrokerRefused, BrokerUnreachable
+from agencies.node.doubts import GIVEN_UP, TOLD, Mark, Span, pause, place, remaining, told
+from agencies.node.errors import AnswerMismatch, BrokerRefused, BrokerUnreachable, LogForked
 from agencies.node.ledger import LedgerAct
 from agencies.node.office import Office
+from agencies.node.store import Books
 from agencies.node.watch import LogWatch
-from exchange.protocol.errors import MessageExpired
+from exchange.protocol.errors import AlreadyReceived, MessageExpired, SealMismatch
 from exchange.protocol.log import (
     DisclosureEntry,
-    LogIdentity,
+    LogEntry,
     ReceiptEntry,
     parse_entry,
-    verify_checkpoint,
     verify_tlog_proof,
 )
-from exchange.protocol.message import Opened, Parcel, open_parcel
+from exchange.protocol.message import Opened, Parcel, open_parcel, verify_logged
 from exchange.protocol.receipt import MAX_ITEMS, ReceiptBatch, ReceiptItem, build_receipts, verify_receipts
 from exchange.protocol.vocabulary import Act, ReceiptStatus
-from keys.encoding import digest, stamp, unb64u, write_json
-from keys.errors import AgencyUnknown, KeyNotValid, KeyUnknown, Refusal
+from keys.encoding import digest, instant, stamp, unb64u, write_json
+from keys.errors import AgencyUnknown, KeyNotTheirs, KeyNotValid, KeyUnknown, Refusal, SignatureInvalid
 
 FIRST_PAUSE: Final = timedelta(seconds=2)
 LONGEST_PAUSE: Final = timedelta(minutes=15)
@@ -39,6 +41,11 @@ NOTED: Final = timedelta(seconds=10)
 """How often it is written down that the mailbox was empty."""
 STALE: Final = (AgencyUnknown, KeyUnknown, KeyNotValid)
 """Refusals that a directory older than the message explains: it is fetched anew, once, and the check repeated."""
+DOUBTFUL: Final = (SignatureInvalid, SealMismatch, KeyNotTheirs, *STALE)
+"""Refusals of what a broker must have checked before it logged: its number is asked for again all the same."""
+UNHELD: Final = "a receipt that does not hold"
+MAX_ASKED: Final = 8
+"""Spans in doubt that one look asks for again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +64,20 @@ class _Haul:
 
     opened: list[tuple[Parcel, Opened, Mapping[str, Any]]] = field(default_factory=list)
     rejected: list[tuple[str, int, str]] = field(default_factory=list)
+    astray: set[str] = field(default_factory=set)
+    """Of those, what the log says was for others."""
     receipts: list[tuple[Mapping[str, Any], dict[str, Any], bytes]] = field(default_factory=list)
     oddities: list[dict[str, Any]] = field(default_factory=list)
     batches: dict[tuple[str, str], _Heard] = field(default_factory=dict)
+    marks: list[Mark] = field(default_factory=list)
     news: bool = False
+    renewed: bool | None = None
+    """Whether the directory was fetched anew for this look; none if there was no need."""
+
+    def doubt(self, what: str, code: str, item: Any) -> Mark:
+        """Note an item that the log does not bear out."""
+        self.oddities.append({"what": what, "code": code, "item": told(item)})
+        return Mark(None, False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,25 +104,84 @@ class Collecting:
         office = self._office
         with office.store.reading() as books:
             after = int(books.meta("cursor", "-1"))
+            due = books.doubts_due(stamp(office.clock()), MAX_ASKED)
+        hauls = [haul for row in due if (haul := self._ask_again(row))]
         items, following = office.broker.mailbox(after, limit=limit, wait=wait)
-        if following < after:
-            raise AnswerMismatch("the mailbox's cursor went back")
         now = office.clock()
-        if not items and following == after and self._noted and timedelta() <= now - self._noted < NOTED:
-            self.post_receipts()
-            return Collected((), (), 0, False, False)
-        self._watch.see(_checkpoints(items, office.trust.log))
-        haul = self._sort(items, now)
-        written = self._write(haul, after, following, now)
+        moved = False
+        if items or following != after or not (self._noted and timedelta() <= now - self._noted < NOTED):
+            haul, fresh = self._sort(items, now)
+            upto, spans = place(after, haul.marks, following, self._size(haul, following))
+
+            def ours(books: Books) -> bool:
+                if int(books.meta("cursor", "-1")) != after:
+                    return False
+                self._doubt(books, spans, now, now, 0)
+                if upto != after:
+                    books.set_meta("cursor", str(upto))
+                books.set_meta("collected", stamp(now))
+                return True
+
+            if self._write(haul, fresh, now, ours):
+                self._noted, moved = now, upto != after
+                hauls.append(haul)
+            if haul.news:
+                self._on_news()
+        self.post_receipts()
+        return Collected(
+            tuple(opened.digest for haul in hauls for _, opened, _ in haul.opened),
+            tuple((msg, code) for haul in hauls for msg, _, code in haul.rejected),
+            sum(len(haul.receipts) for haul in hauls), any(haul.news for haul in hauls), moved,
+        )  # fmt: skip
+
+    def _ask_again(self, row: Any) -> _Haul | None:
+        """Ask once more for numbers whose mail came spoiled; takes what is good now, and doubts the rest on."""
+        office, now = self._office, self._office.clock()
+        asked = Span(row.after, row.upto)
+        limit = min(MAX_PAGE, asked.upto - asked.after)
+        items, _ = office.broker.mailbox(asked.after, limit=limit, wait=0)
+        items = [one for one in items if not _is_behind(one, asked.upto)]
+        try:
+            haul, fresh = self._sort(items, now)
+        except LogForked:  # both faces are kept; these numbers wait, and the rest goes on
+            haul, fresh = _Haul(), {}
+        spans = remaining(asked, haul.marks, len(items) >= limit)
+        if row.attempts >= TOLD:
+            haul.oddities.clear()
+        if now - instant(row.since) > GIVEN_UP:
+            spans = []
+            haul.oddities.append({"what": "mail that stayed in doubt", "after": row.after, "upto": row.upto})
+        after_pause = now + pause(row.attempts + 1, office.chance(2))
+
+        def ours(books: Books) -> bool:
+            if not books.clear_doubt(row.n, row.attempts):
+                return False
+            self._doubt(books, spans, instant(row.since), after_pause, row.attempts + 1)
+            got = books.received([opened.digest for _, opened, _ in haul.opened])  # another look may have been first
+            haul.opened = [one for one in haul.opened if one[1].digest not in got]
+            return True
+
+        written = self._write(haul, fresh, now, ours)
         if haul.news:
             self._on_news()
-        if written:
-            self.post_receipts()
-        return Collected(
-            tuple(opened.digest for _, opened, _ in haul.opened) if written else (),
-            tuple((msg, code) for msg, _, code in haul.rejected) if written else (),
-            len(haul.receipts) if written else 0, haul.news, bool(items),
-        )  # fmt: skip
+        return haul if written else None
+
+    def _doubt(self, books: Books, spans: Sequence[Span], since: datetime, due: datetime, attempts: int) -> None:
+        told = {"since": stamp(since), "due": stamp(due), "attempts": attempts}
+        books.add("doubt", [{"after": span.after, "upto": span.upto, **told} for span in spans])
+
+    def _size(self, haul: _Haul, following: int) -> int:
+        """How long the log is known to be; asked for only if that may tell whether ``following`` can be."""
+        if not haul.marks or haul.marks[-1].number is not None:
+            return 0
+        if self._watch.size() <= following:
+            try:
+                self._watch.look()
+            except LogForked:
+                raise
+            except Refusal:  # no better answer now
+                pass
+        return self._watch.size()
 
     def post_receipts(self) -> int:
         """Post signed batches that are due, after signing what is owed; says how many batches the broker took."""
@@ -118,39 +194,40 @@ class Collecting:
 
     # -- reading what came --
 
-    def _sort(self, items: Sequence[Any], now: datetime) -> _Haul:
+    def _sort(self, items: Sequence[Any], now: datetime) -> tuple[_Haul, dict[int, str]]:
+        """Check every item, after the checkpoints they came with, which are to be kept with them."""
+        proofs = [one["proof"] for one in items if type(one) is dict and type(one.get("proof")) is str]
+        fresh = self._watch.fit(self._watch.inside(proofs))
         haul = _Haul()
         names = [digest_of(item) for item in items]
         with self._office.store.reading() as books:
             seen = books.received([name for name in names if name])
-        for item, name in zip(items, names, strict=True):
+        for item in items:
             kind = item.get("kind") if type(item) is dict else None
             if kind == "message":
-                self._take_message(item, name, seen, haul, now)
+                haul.marks.append(self._take_message(item, seen, haul, now))
             elif kind == "receipt":
-                self._take_receipt(item, haul)
-            elif kind in ("agreement", "notice", "record"):
-                haul.news = True
-            elif kind == "expired":
-                self._take_expired(item, haul)
+                haul.marks.append(self._take_receipt(item, haul))
             else:
-                haul.oddities.append({"what": "a mailbox item of unknown kind"})
+                haul.marks.append(self._take_other(kind, item, haul))
         self._must_be_for_ours(haul)
-        return haul
+        self._must_be_rejected_first(haul)
+        return haul, fresh
 
-    def _take_message(self, item: Any, name: str | None, seen: set[str], haul: _Haul, now: datetime) -> None:
+    def _take_message(self, item: Any, seen: set[str], haul: _Haul, now: datetime) -> Mark:
         office = self._office
         try:
             parcel = Parcel.from_json(item)
-            opened = self._open(parcel, seen, now)
         except Refusal as refusal:
-            known = self._logged_name(item) or name
-            if known is None:
-                haul.oddities.append({"what": "a parcel that names no message", "code": refusal.code})
-            else:
-                seq = item.get("seq")
-                haul.rejected.append((known, seq if type(seq) is int else -1, refusal.code))
-            return
+            return haul.doubt("a parcel that is none", refusal.code, item)
+        try:
+            opened = self._open(parcel, seen, haul, now)
+        except AlreadyReceived:  # shown once, answered once (MSG-26)
+            return Mark(parcel.seq, True)
+        except BrokerUnreachable:  # no directory to judge it by
+            raise
+        except Refusal as refusal:
+            return self._refuse(parcel, item, refusal, haul)
         seen.add(opened.digest)
         manifest = opened.manifest
         row = {
@@ -164,60 +241,103 @@ class Collecting:
             "content": office.vault.lock(opened.content_bytes, f"inbox {opened.digest}"),
         }
         haul.opened.append((parcel, opened, row))
+        return Mark(parcel.seq, True)
 
-    def _take_expired(self, item: Mapping[str, Any], haul: _Haul) -> None:
-        """A message that was not collected in time: the broker has dropped what was sealed."""
-        known = self._logged_name(item)
-        if known is None:
-            haul.oddities.append({"what": "an expired parcel that the log does not know", "item": item})
-        else:
-            haul.rejected.append((known, item["seq"] if type(item["seq"]) is int else -1, MessageExpired.code))
+    def _refuse(self, parcel: Parcel, item: Any, refusal: Refusal, haul: _Haul) -> Mark:
+        """Say why a parcel is refused: to its sender if it is as logged, else to whoever judges the broker (MSG-29)."""
+        try:
+            _, entry = verify_logged(parcel, self._office.trust.log)
+        except Refusal as wrong:
+            return haul.doubt("a parcel that the log does not bear out", wrong.code, item)
+        if isinstance(refusal, STALE) and haul.renewed is False:
+            return haul.doubt("a parcel, and no directory to judge it by", refusal.code, item)
+        if all(one.id != self._office.me for one in entry.to):
+            haul.astray.add(entry.msg)
+            haul.doubt("a parcel for somebody else", refusal.code, item)
+        haul.rejected.append((entry.msg, parcel.seq, refusal.code))
+        return Mark(parcel.seq, not isinstance(refusal, DOUBTFUL))
 
-    def _open(self, parcel: Parcel, seen: set[str], now: datetime) -> Opened:
+    def _take_other(self, kind: Any, item: Any, haul: _Haul) -> Mark:
+        """News, what has expired, and kinds unknown here: done with as soon as the log bears their number out."""
+        proved = self._proved(item)
+        if proved is None:
+            return haul.doubt("an item that the log does not bear out", "proof_mismatch", item)
+        number, entry, _ = proved
+        if kind in ("agreement", "notice", "record"):
+            haul.news = True
+        elif kind != "expired":
+            haul.doubt("a mailbox item of unknown kind", "unknown", item)
+        elif not isinstance(entry, DisclosureEntry) or all(one.id != self._office.me for one in entry.to):
+            haul.doubt("an expired parcel that was not for this agency", "unknown", item)
+        elif not self._has(entry.msg):  # the broker has dropped what was sealed
+            haul.rejected.append((entry.msg, number, MessageExpired.code))
+        return Mark(number, True)
+
+    def _has(self, message: str) -> bool:
+        with self._office.store.reading() as books:
+            return bool(books.received([message]))
+
+    def _open(self, parcel: Parcel, seen: set[str], haul: _Haul, now: datetime) -> Opened:
+        try:
+            return self._try(parcel, seen, now)
+        except STALE:
+            if haul.renewed is not None or not self._renew(haul):
+                raise
+        return self._try(parcel, seen, now)
+
+    def _try(self, parcel: Parcel, seen: set[str], now: datetime) -> Opened:
         trust = self._office.trust
-        for attempt in (1, 2):
-            try:
-                return open_parcel(
-                    parcel, me=self._office.me, opening_keys=self._keys, directory=trust.directory, log=trust.log,
-                    now=now, seen=seen,
-                )  # fmt: skip
-            except STALE:
-                if attempt == 2:
-                    raise
-                trust.refresh_directory(self._office.broker)
-        raise AssertionError
+        return open_parcel(
+            parcel, me=self._office.me, opening_keys=self._keys, directory=trust.directory, log=trust.log, now=now,
+            seen=seen,
+        )  # fmt: skip
 
-    def _logged_name(self, item: Mapping[str, Any]) -> str | None:
-        """The message this parcel was delivered as, if the log proves that it was delivered to us."""
+    def _renew(self, haul: _Haul) -> bool:
+        """Fetch the directory, once for all that one look brought (NODE-37)."""
+        try:
+            self._office.trust.refresh_directory(self._office.broker)
+        except (BrokerUnreachable, BrokerRefused) as none:
+            raise BrokerUnreachable(none.sentence) from none
+        except Refusal as refusal:
+            haul.renewed = False
+            haul.oddities.append({"what": "a directory that does not hold", "code": refusal.code})
+        else:
+            haul.renewed = True
+        return haul.renewed
+
+    def _proved(self, item: Any) -> tuple[int, LogEntry, bytes] | None:
+        """The number and entry of an item, read and as bytes, if the log bears them out."""
         try:
             entry_bytes = unb64u(item["entry"])
-            verify_tlog_proof(item["proof"], entry_bytes, self._office.trust.log)
+            index, _ = verify_tlog_proof(item["proof"], entry_bytes, self._office.trust.log)
             entry = parse_entry(entry_bytes)
         except (Refusal, KeyError, TypeError, AttributeError):
             return None
-        mine = isinstance(entry, DisclosureEntry) and any(one.id == self._office.me for one in entry.to)
-        return entry.msg if mine and isinstance(entry, DisclosureEntry) else None
+        return (index, entry, entry_bytes) if index == item.get("seq") else None
 
-    def _take_receipt(self, item: Mapping[str, Any], haul: _Haul) -> None:
-        office = self._office
+    def _take_receipt(self, item: Mapping[str, Any], haul: _Haul) -> Mark:
+        proved = self._proved(item)
+        if proved is None:
+            return haul.doubt(UNHELD, "proof_mismatch", item)
+        index, entry, entry_bytes = proved
         try:
-            entry_bytes = unb64u(item["entry"])
-            index, _ = verify_tlog_proof(item["proof"], entry_bytes, office.trust.log)
-            entry = parse_entry(entry_bytes)
-            if not isinstance(entry, ReceiptEntry) or index != item["seq"]:
-                raise AnswerMismatch("the log entry is not this receipt's")
+            if not isinstance(entry, ReceiptEntry):
+                raise AnswerMismatch("the log entry is not a receipt's")
             heard = self._hear(item["batch"], entry, haul)
             said = heard.batch.says(entry.msg, entry.status, entry.code)
             if (heard.batch.by, heard.batch.digest) != (entry.by, entry.batch) or not said:
                 raise AnswerMismatch("the log entry does not say what the recipient signed")
+        except BrokerUnreachable:
+            raise
         except (Refusal, KeyError, TypeError, AttributeError) as wrong:
-            haul.oddities.append(_unheld(item, wrong.code if isinstance(wrong, Refusal) else "malformed"))
-            return
+            haul.doubt(UNHELD, wrong.code if isinstance(wrong, Refusal) else "malformed", item)
+            return Mark(index, False)
         row = {
             "seq": index, "msg": entry.msg, "by": entry.by, "status": str(entry.status), "code": entry.code,
             "at": entry.ts, "batch": heard.name, "entry": entry_bytes, "proof": item["proof"],
         }  # fmt: skip
         haul.receipts.append((item, row, heard.jws))
+        return Mark(index, True)
 
     def _hear(self, value: Any, entry: ReceiptEntry, haul: _Haul) -> _Heard:
         """Verify a signed batch as of an entry's time; every item of a batch brings the whole of it along."""
@@ -225,7 +345,12 @@ class Collecting:
         if known is not None and known.value == value:
             return known
         jws = write_json(value)
-        batch = verify_receipts(jws, self._office.trust.directory, entry.at)
+        try:
+            batch = verify_receipts(jws, self._office.trust.directory, entry.at)
+        except STALE:
+            if haul.renewed is not None or not self._renew(haul):
+                raise
+            batch = verify_receipts(jws, self._office.trust.directory, entry.at)
         heard = haul.batches[entry.batch, entry.ts] = _Heard(value, jws, digest(jws), batch)
         return heard
 
@@ -234,37 +359,41 @@ class Collecting:
         with self._office.store.reading() as books:
             rows = books.outbox_of("msg", [row["msg"] for _, row, _ in haul.receipts])
         sent_to = {row.msg: row.recipients.split(" ") for row in rows}
-        told, haul.receipts = haul.receipts, []
-        for item, row, jws in told:
+        brought, haul.receipts = haul.receipts, []
+        for item, row, jws in brought:
             if row["by"] in sent_to.get(row["msg"], ()):
                 haul.receipts.append((item, row, jws))
             else:
-                haul.oddities.append(_unheld(item, AnswerMismatch.code))
+                haul.doubt(UNHELD, AnswerMismatch.code, item)
+
+    def _must_be_rejected_first(self, haul: _Haul) -> None:
+        """Leave out what was rejected before for the same reason, and is shown or asked for again."""
+        if haul.rejected:
+            with self._office.store.reading() as books:
+                before = {(msg, code) for msg, _, code in haul.rejected if books.get("rejected", msg=msg, code=code)}
+            haul.rejected = [one for one in dict.fromkeys(haul.rejected) if (one[0], one[2]) not in before]
 
     # -- writing it down, at once --
 
-    def _write(self, haul: _Haul, after: int, following: int, now: datetime) -> bool:
-        """Commit everything with the cursor; false, and nothing written, if somebody else collected first."""
+    def _write(self, haul: _Haul, fresh: dict[int, str], now: datetime, ours: Callable[[Books], bool]) -> bool:
+        """Commit everything at once; false, and nothing written, if this look is not ours to write any more."""
         office = self._office
         with office.store.writing() as books:
-            if int(books.meta("cursor", "-1")) != after:
+            if not ours(books):
                 return False
+            self._watch.keep(books, fresh)
             books.add("inbox", [row for _, _, row in haul.opened])
             books.add("rejected", [{"msg": m, "seq": s, "code": c, "at": stamp(now)} for m, s, c in haul.rejected])
+            answered = [(m, s, c) for m, s, c in haul.rejected if m not in haul.astray]
             owed = [{"msg": o.digest, "status": "delivered", "code": None} for _, o, _ in haul.opened]
-            owed += [{"msg": m, "status": "rejected", "code": c} for m, _, c in haul.rejected]
+            owed += [{"msg": m, "status": "rejected", "code": c} for m, _, c in answered]
             books.add("owed", owed)
             books.hear({row["batch"]: jws for _, row, jws in haul.receipts})
             books.put("got", [row for _, row, _ in haul.receipts])
-            odd = [{"at": stamp(now), "kind": "mailbox", "detail": write_json(o).decode()} for o in haul.oddities]
-            books.add("evidence", odd)
+            office.note_evidence(books, "mailbox", haul.oddities)
             acts = [_received(parcel, opened, row) for parcel, opened, row in haul.opened]
-            acts += [LedgerAct(Act.RECEIVE, message=m, outcome=c, index=s) for m, s, c in haul.rejected]
+            acts += [LedgerAct(Act.RECEIVE, message=m, outcome=c, index=s) for m, s, c in answered]
             office.record(books, now, *acts)
-            if following != after:
-                books.set_meta("cursor", str(following))
-            books.set_meta("collected", stamp(now))
-        self._noted = now
         return True
 
     # -- receipts --
@@ -340,23 +469,10 @@ def digest_of(item: Any) -> str | None:
         return None
 
 
-def _unheld(item: Mapping[str, Any], code: str) -> dict[str, Any]:
-    return {"what": "a receipt that does not hold", "code": code, "item": item}
-
-
-def _checkpoints(items: Sequence[Any], log: LogIdentity) -> list[str]:
-    """The log's checkpoints inside the items' proofs, each once; what is no checkpoint, each item's check refuses."""
-    notes: dict[str, None] = {}
-    for item in items:
-        proof = item.get("proof") if type(item) is dict else None
-        if type(proof) is str:
-            notes[proof.partition("\n\n")[2]] = None
-    for note in list(notes):
-        try:
-            verify_checkpoint(note, log)
-        except Refusal:
-            del notes[note]
-    return list(notes)
+def _is_behind(item: Any, upto: int) -> bool:
+    """Whether an item says that it stands behind a number."""
+    number = item.get("seq") if type(item) is dict else None
+    return type(number) is int and number > upto
 
 
 def _item(row: Any) -> ReceiptItem:

@@ -240,7 +240,7 @@ def _auditing(router: APIRouter, node: Node) -> None:
     def ledger(
         request: Request,
         caller: Caller,
-        after: Annotated[int, Query(ge=0)] = 0,
+        after: Annotated[int, Query(ge=0, le=2**53 - 1)] = 0,
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
     ) -> Response:
         """Acts of the ledger, filtered by `act`, `officer`, `msg`, `case`, `since`, `until`; itself an act."""
@@ -343,6 +343,11 @@ def _add_refusals(app: FastAPI) -> None:
         return Response(FAULT_BYTES, 500, SIMULATION, PROBLEM)
 
 
+_COUNTED: Final = (
+    "inbox", "rejected", "doubts", "receipts", "batches_unposted", "batches_refused", "evidence", "ledger",
+)  # fmt: skip
+
+
 class _Gauges:
     """A node's counts, read when somebody asks."""
 
@@ -355,7 +360,16 @@ class _Gauges:
         for name, count in state["outbox"].items():
             outbox.add_metric([name], count)
         yield outbox
-        for name in ("inbox", "rejected", "receipts", "batches_unposted", "batches_refused", "evidence", "ledger"):
+        for name in (
+            "inbox",
+            "rejected",
+            "doubts",
+            "receipts",
+            "batches_unposted",
+            "batches_refused",
+            "evidence",
+            "ledger",
+        ):
             yield GaugeMetricFamily(f"ix_node_{name}", f"{name.replace('_', ' ')} in the books", value=state[name])
         troubles = GaugeMetricFamily("ix_node_troubles", "refusals met by the rounds", labels=["code"])
         for code, count in sorted(self._rounds.troubles.items()):

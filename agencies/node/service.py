@@ -391,6 +391,7 @@ class Node:
                 "outbox": counts,
                 "inbox": books.count("inbox"),
                 "rejected": books.count("rejected"),
+                "doubts": books.count("doubt"),
                 "receipts": books.count("got"),
                 "batches_unposted": books.count("batch", state="unposted"),
                 "batches_refused": books.count("batch", state="refused"),

@@ -96,7 +96,6 @@ def test_a_permit_is_not_taken_for_a_denial_nor_one_message_for_another(north: W
 # --- to the recipient ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.xfail(strict=True, reason="`already_received` is answered with a `rejected` receipt (MSG-29)")
 def test_a_message_shown_twice_is_not_reported_rejected(north: WorldNode, south: WorldNode) -> None:
     """The broker gets the recipient to sign that it rejected what it had opened."""
     sent = north.send(REQUEST, SOUTH)
@@ -114,7 +113,6 @@ def test_a_message_shown_twice_is_not_reported_rejected(north: WorldNode, south:
     assert sorted(status for _, status in north.receipts(str(sent.msg))) == ["delivered", "opened"]
 
 
-@pytest.mark.xfail(strict=True, reason="a parcel that fails step 0 or 1 is rejected for good (MSG-29)")
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -139,7 +137,6 @@ def test_a_parcel_that_the_broker_spoiled_is_not_lost_nor_held_against_its_sende
     assert south.inbox() == [sent.msg]
 
 
-@pytest.mark.xfail(strict=True, reason="`next` is believed whatever it is, and kept")
 def test_a_cursor_that_runs_ahead_of_the_mail_is_not_believed(north: WorldNode, south: WorldNode) -> None:
     """One answer, and the node never sees its mail again, not even from an honest broker."""
     crook(south, mailbox=lambda *_, **__: ([], 10**9))
@@ -150,7 +147,6 @@ def test_a_cursor_that_runs_ahead_of_the_mail_is_not_believed(north: WorldNode, 
     assert south.collect() == [sent.msg]
 
 
-@pytest.mark.xfail(strict=True, reason="the directory is fetched again for messages and not for receipts (NODE-37)")
 def test_a_receipt_under_new_keys_is_not_lost(world: World, north: WorldNode) -> None:
     """No lie at all: the recipient has new keys, and the sender has not heard of them yet."""
     sent = north.send(REQUEST, SOUTH)
