@@ -6,6 +6,7 @@ make an app that would sign over damaged books or in somebody else's name.
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -33,7 +34,8 @@ def system_clock() -> datetime:
 def create_app(settings: Settings, *, clock: Callable[[], datetime] = system_clock) -> FastAPI:
     """Make the broker's app. ``BooksDamaged`` or ``UnsafeSettings`` say why not, and what to do."""
     meters, log = Meters(), new_log()
-    broker = open_broker(settings, clock, meters)
+    rate = RateLimit(settings.rate, settings.burst)
+    broker = open_broker(settings, clock, meters, lambda caller, cost: rate.charge(caller, time.monotonic(), cost))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -44,7 +46,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = system_clo
 
     app = FastAPI(title="ix broker", docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.broker, app.state.meters = broker, meters
-    nonces, rate = NonceMemory(clock(), limit=settings.nonces), RateLimit(settings.rate, settings.burst)
+    nonces = NonceMemory(clock(), limit=settings.nonces)
     direct = direct_calls(broker, rate, settings.max_wait)
     app.add_middleware(
         Edge,
@@ -69,7 +71,12 @@ async def _not_ours(_: Request, wrong: Exception) -> Response:
     return Response(write_json(problem(code, said)), status_of(code), media_type=PROBLEM)
 
 
-def open_broker(settings: Settings, clock: Callable[[], datetime], meters: Meters) -> Broker:
+def open_broker(
+    settings: Settings,
+    clock: Callable[[], datetime],
+    meters: Meters,
+    charge: Callable[[str, int], None] = lambda _caller, _cost: None,
+) -> Broker:
     """Open the books behind the settings, checked, with nothing served yet."""
     now = clock()
     trust = Directory.from_bytes(settings.trust, fed=settings.fed, now=now)
@@ -84,7 +91,7 @@ def open_broker(settings: Settings, clock: Callable[[], datetime], meters: Meter
         check_books(store, log.identity)
         broker = Broker(
             store, log, trust, clock,
-            poll_seconds=settings.poll_seconds, max_queue=settings.max_queue, meters=meters,
+            poll_seconds=settings.poll_seconds, max_queue=settings.max_queue, meters=meters, charge=charge,
         )  # fmt: skip
         broker.open()
     except BaseException:

@@ -78,6 +78,12 @@ class Submission:
             page.deliver(recipient, seq, "message", wrap)
         return Earlier(self.key, seq, envelope.digest, decision.outcome, decision.code, explained, admitted.entry)
 
+    @property
+    def denied_to(self) -> int:
+        """To how many recipients it was denied."""
+        denied = self._found is not None and self._found.outcome == "deny"
+        return len(self.envelope.manifest.to) if denied else 0
+
     def answer(self, books: Books) -> bytes:
         """The answer's JSON, one line (HTTP-31)."""
         found = self._found

@@ -57,8 +57,10 @@ class Broker:
         poll_seconds: float,
         max_queue: int,
         meters: Meters,
+        charge: Callable[[str, int], None] = lambda _caller, _cost: None,
     ) -> None:
         self._store, self._trust, self._clock, self._poll, self._meters = store, trust, clock, poll_seconds, meters
+        self._charge = charge
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
         self._seen = 0  # the log's size up to which everybody who waits was woken
         self._timer: asyncio.TimerHandle | None = None
@@ -132,8 +134,16 @@ class Broker:
 
     async def submit(self, envelope: bytes, caller: str) -> bytes:
         """Judge one envelope; answers after it is written, or refuses."""
-        answer: bytes = await self.clerk.submit(self._arrived(envelope, caller))
+        job = self._arrived(envelope, caller)
+        answer: bytes = await self.clerk.submit(job)
+        self._charge_denials([job], caller)
         return answer
+
+    def _charge_denials(self, jobs: Sequence[Submission], caller: str) -> None:
+        """A denial costs as much as it has recipients to explain it for (HTTP-14); one token was taken before."""
+        cost = sum([job.denied_to - 1 for job in jobs if job.denied_to > 1])
+        if cost:
+            self._charge(caller, cost)
 
     async def submit_batch(self, lines: Sequence[bytes], caller: str) -> bytes:
         """Judge many; one answer or problem for each, in order, each on a line of its own (HTTP-32)."""
@@ -148,6 +158,7 @@ class Broker:
             except Refusal as refusal:
                 answers.append(self._problem(refusal))
         written = iter(await self.clerk.submit_all(jobs) if jobs else ())
+        self._charge_denials(jobs, caller)
         return b"\n".join([self._line(next(written)) if a is None else a for a in answers]) + b"\n"
 
     def _arrived(self, data: bytes, caller: str) -> Submission:

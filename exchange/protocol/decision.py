@@ -44,6 +44,8 @@ CODES: Final = (
     NO_CLAUSE,
 )
 """The codes of a denial; where recipients differ, the message gets the one that stands first here."""
+MAX_SHOWN: Final = 8
+"""Clauses that the explanation of one denial shows in all (AGR-44)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +72,22 @@ class RecipientDecision:
         """
         return next((miss.clause for miss in self.nearest if miss.agreement == miss.request.agreement), None)
 
-    def to_json(self) -> dict[str, Any]:
-        """The members as they are written in an explanation."""
+    def to_json(self, shown: int = MAX_SHOWN) -> dict[str, Any]:
+        """The members as they are written in an explanation, with ``shown`` clauses of a denial at most."""
+        denied = self.outcome == "deny"
         members: dict[str, Any] = {
             "id": self.recipient,
             "outcome": self.outcome,
             "code": self.code,
             "sentence": self.sentence,
-            "clauses": list(self.clauses),
+            "clauses": list(self.clauses[:shown] if denied else self.clauses),
         }
         if self.obligations is not None:
             members["obligations"] = self.obligations.to_json()
-        if self.outcome == "deny":
-            members["nearest"] = [miss.to_json() for miss in self.nearest]
+        if denied:
+            members["nearest"] = [miss.to_json() for miss in self.nearest[:shown]]
+            if len(self.nearest) > shown:
+                members["more"] = len(self.nearest) - shown
         return members
 
 
@@ -108,8 +113,17 @@ class Decision:
             "code": self.code,
             "agreement": self.agreement,
             "policy": self.policy,
-            "recipients": [one.to_json() for one in self.per_recipient],
+            "recipients": [one.to_json(shown) for one, shown in zip(self.per_recipient, self._shares(), strict=True)],
         }
+
+    def _shares(self) -> list[int]:
+        """How many clauses are shown for each recipient: a message to many costs no more to explain (AGR-44)."""
+        denied = sum(one.outcome == "deny" for one in self.per_recipient)
+        share, left, shares = max(1, MAX_SHOWN // max(1, denied)), MAX_SHOWN, list[int]()
+        for one in self.per_recipient:
+            shares.append(min(share, left))
+            left -= min(shares[-1], len(one.nearest))
+        return shares
 
     def public(self) -> dict[str, Any]:
         """What anybody else may see: the outcome and its code."""

@@ -18,6 +18,8 @@ from exchange.protocol.terms import ANY, AgreementTerms, Clause, Forbid, Permit
 
 NEAREST: Final = 2
 """How many clauses of the named agreement, and how many of others, an explanation shows at most."""
+NAMED: Final = 8
+"""Codes a sentence lists; how many more there are it says, and the lists beside it have them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,8 @@ def _say_forbidden(request: Request, recipient: Party, clause: Forbid) -> Condit
 
 def _codes(codes: Iterable[str], joint: str = "and") -> str:
     names = [f"`{code}`" for code in codes]
+    if len(names) > NAMED:
+        names[NAMED:] = [f"{len(names) - NAMED} more"]
     return f" {joint} ".join(filter(None, [", ".join(names[:-1]), *names[-1:]])) or "nothing"
 
 

@@ -14,7 +14,7 @@ from exchange.http import content_digest, new_nonce, read_answer_proof, sign_req
 from exchange.protocol.errors import CallProofMissing
 from exchange.protocol.message import MEDIA_TYPE, NDJSON
 from keys.keystore import Identity
-from tests.exchange.broker.office import HOST, NORTH, SOUTH, Office, open_office
+from tests.exchange.broker.office import FIU, HOST, NGO, NORTH, SOUTH, Office, open_office
 
 
 @pytest.fixture
@@ -174,6 +174,18 @@ def test_a_call_refused_for_its_rate_is_neither_read_nor_remembered(tmp_path: Pa
         for _ in range(3):  # were it remembered, the second time would be a replay; were it read, its body too large
             got = office.call(NORTH, "POST", "/v1/messages", b" " * 300_000, media=MEDIA_TYPE, nonce="A" * 22)
             assert got.code == "rate_limited"
+
+
+@pytest.mark.spec("HTTP-14")
+def test_a_denial_costs_as_many_calls_as_it_has_recipients(tmp_path: Path) -> None:
+    with open_office(tmp_path, rate=0.001, burst=6) as office:
+        agreement = office.agree(NORTH, SOUTH, NGO, FIU)
+        denied = office.cast.compose(agreement, SOUTH, NGO, FIU, classification="confidential")
+        assert office.submit(denied).json["outcome"] == "deny"
+        assert [office.call(NORTH, "GET", "/v1/mailbox").status for _ in range(3)] == [200, 200, 429]
+        permitted = office.cast.compose(agreement, NORTH, sender=SOUTH)
+        assert office.submit(permitted, SOUTH).json["outcome"] == "permit"
+        assert [office.call(SOUTH, "GET", "/v1/mailbox").status for _ in range(6)] == [200] * 5 + [429]
 
 
 @pytest.mark.spec("HTTP-14")

@@ -473,6 +473,32 @@ def test_nearest_is_what_misses_least_and_ties_go_by_order() -> None:
     assert [miss.clause for miss in decision.per_recipient[0].nearest] == ["near", "also"]
 
 
+@pytest.mark.spec("AGR-44")
+def test_a_denial_to_many_shows_no_more_than_a_denial_to_few() -> None:
+    """Twenty recipients, sixty-four clauses with long lists: what is kept of it stays within bounds."""
+    many = [Party(f"agency-{n}.police.sim", ("police",), "secret") for n in range(20)]
+    names = [f"nobody-with-a-long-name-{n}.police.sim" for n in range(64)]
+    clauses = [{**PERMIT, "id": f"c{n}", "from": names, "to": names, "types": ["info_reply"]} for n in range(8)]
+    payload = with_clauses(*clauses, parties=[POLICE.id, *[party.id for party in many]])
+    for count, shown in ((1, [2]), (2, [2, 2]), (3, [2] * 3), (5, [1] * 5), (20, [1] * 8 + [0] * 12)):
+        decision = asked(payload, recipients=tuple(many[:count]), type="hit_report")
+        written = decision.to_json()["recipients"]
+        assert [len(one["nearest"]) for one in written] == shown
+        assert [one.get("more", 0) for one in written] == [2 - n for n in shown]
+        assert all(one.logged_nearest == "c0" for one in decision.per_recipient)
+        assert len(json.dumps(written)) < 64 * 1024
+    assert "or 56 more, not `north.police.sim`" in written[0]["nearest"][0]["sentence"]
+
+
+@pytest.mark.spec("AGR-44")
+def test_of_many_forbids_eight_are_shown_and_the_rest_counted() -> None:
+    forbids = [{**FORBID, "id": f"f{n}", "to": ["role:police"], "cats": ["any"]} for n in range(30)]
+    decision = asked(with_clauses(PERMIT, *forbids), recipients=(SOUTH,))
+    (written,) = decision.to_json()["recipients"]
+    assert (len(written["clauses"]), len(written["nearest"]), written["more"]) == (8, 8, 22)
+    assert len(decision.per_recipient[0].clauses) == 30
+
+
 @pytest.mark.spec("AGR-43")
 def test_the_full_explanation_is_json_and_the_public_one_is_a_code() -> None:
     decision = asked(with_clauses(PERMIT), type="info_reply")
