@@ -17,7 +17,7 @@ from agencies.node.ledger import LedgerAct, Why
 from agencies.node.profile import Officer
 from exchange.protocol.message import Envelope
 from exchange.protocol.vocabulary import Act, Justification
-from keys.encoding import b64u, digest, read_json, stamp, write_json
+from keys.encoding import b64u, read_json, stamp, write_json
 from keys.vault import Vault
 
 MAX_BATCH_BYTES: Final = 15 * 1024 * 1024
@@ -146,14 +146,19 @@ def request_key(one: Wanted, officer: Officer) -> str | None:
     return None if one.key is None else f"{officer.id} {one.key}"
 
 
-def request_digest(one: Wanted) -> str:
+def request_seal(vault: Vault, one: Wanted) -> str:
+    """Name a request so that the same one is known again, and nobody with the database can try guesses at it."""
+    return b64u(vault.seal(b"request\n" + request_facts(one)))
+
+
+def request_facts(one: Wanted) -> bytes:
     """What makes a request the same request: the draft, member for member, and whether a ruling is wanted."""
     draft = one.draft
     facts = [
         *draft.to, "", draft.agr or "", draft.purpose, draft.crime, draft.class_, *draft.handling, "", draft.urgency,
         draft.re or "", str(draft.days), "ruling" if one.ruling else "",
     ]  # fmt: skip
-    return digest("\n".join(facts).encode() + b"\n" + draft.content_bytes)
+    return "\n".join(facts).encode() + b"\n" + draft.content_bytes
 
 
 def loads(letters: Sequence[Letter]) -> list[list[Letter]]:

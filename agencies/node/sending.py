@@ -2,8 +2,8 @@
 
 The exact bytes are committed to the outbox before anything leaves, and only those bytes are ever sent
 for it, however often it takes: the broker gives the first answer again, so a lost answer discloses
-nothing twice. A row is settled only by a proof that the log holds an entry about this very message. What
-the agreements known here deny does not leave at all, unless the officer asks for a ruling.
+nothing twice. A row is settled only by a proof that the log, the one known here, holds an entry about this
+very message. What the agreements known here deny does not leave at all, unless the officer asks for a ruling.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from agencies.node.errors import (
     AnswerMismatch,
     BrokerRefused,
     BrokerUnreachable,
+    LogForked,
     NotHere,
     NotWaiting,
     ReleaseRefused,
@@ -35,13 +36,14 @@ from agencies.node.outbox import (
     Wanted,
     loads,
     lock_act,
-    request_digest,
     request_key,
+    request_seal,
     summary,
     unlock_act,
     written,
 )
 from agencies.node.profile import Officer, OfficerRole
+from agencies.node.watch import LogWatch
 from exchange.protocol.log import DenialEntry, DisclosureEntry, parse_entry, verify_tlog_proof
 from exchange.protocol.manifest import Manifest
 from exchange.protocol.message import Draft, Envelope, parse, seal
@@ -55,14 +57,18 @@ LEASE: Final = timedelta(seconds=60)
 FIRST_PAUSE: Final = timedelta(seconds=2)
 LONGEST_PAUSE: Final = timedelta(minutes=15)
 
+Judged = Answer | BrokerRefused | BrokerUnreachable
+"""What a letter may come back with."""
+Checkpoints = dict[int, str]
+
 __all__ = ["Sending", "Sent", "Wanted", "prove"]
 
 
 class Sending:
     """Sends for one office."""
 
-    def __init__(self, office: Office) -> None:
-        self._office = office
+    def __init__(self, office: Office, watch: LogWatch) -> None:
+        self._office, self._watch = office, watch
 
     # -- asking and sending --
 
@@ -154,7 +160,7 @@ class Sending:
         row = earlier.get(request_key(one, officer)) if one.key is not None else None
         if row is None:
             return None
-        if row.request_digest != request_digest(one):
+        if row.request_digest != request_seal(self._office.vault, one):
             raise RequestKeyReused("this request key was used before, for another draft")
         return row
 
@@ -173,7 +179,7 @@ class Sending:
         row: dict[str, Any] = {
             "ref": ref,
             "request_key": request_key(one, officer),
-            "request_digest": request_digest(one) if one.key is not None else None,
+            "request_digest": request_seal(office.vault, one) if one.key is not None else None,
             "officer": officer.id,
             "made": stamp(now),
             "ruling": one.ruling,
@@ -239,16 +245,31 @@ class Sending:
             except (BrokerUnreachable, BrokerRefused) as refusal:
                 lasting = isinstance(refusal, BrokerRefused) and refusal.lasting and len(some) == 1
                 answers = [refusal if lasting else BrokerUnreachable(refusal.sentence)] * len(some)  # type: ignore[list-item]
-            settled |= self._settle(some, answers)
+            settled |= self._settle(some, *self._in_one_log(some, answers))
         return settled
 
+    def _in_one_log(self, letters: Sequence[Letter], answers: Sequence[Judged]) -> tuple[Sequence[Judged], Checkpoints]:
+        """Hold the log that answers prove against the one known: no answers if it is another, else new checkpoints."""
+        proved = [answer.proof for answer in answers if isinstance(answer, Answer)]
+        try:
+            return answers, self._watch.fit(self._watch.inside(proved))
+        except LogForked as forked:
+            for letter, answer in zip(letters, answers, strict=True):
+                if isinstance(answer, Answer):
+                    self._keep_answer(letter, answer, forked)
+            none = BrokerUnreachable(f"{forked.code}: {forked.sentence}")
+        except BrokerUnreachable as unread:
+            none = unread
+        return [none if isinstance(answer, Answer) else answer for answer in answers], {}
+
     def _settle(
-        self, letters: Sequence[Letter], answers: Sequence[Answer | BrokerRefused | BrokerUnreachable]
+        self, letters: Sequence[Letter], answers: Sequence[Judged], checkpoints: Checkpoints
     ) -> dict[str, Sent]:
         office, now = self._office, self._office.clock()
         found = [self._judge(letter, answer, now) for letter, answer in zip(letters, answers, strict=True)]
         refs = [letter.ref for letter in letters]
         with office.store.writing() as books:  # nobody else writes in here: a row read as pending stays so
+            self._watch.keep(books, checkpoints)
             pending = {row.ref: row.n for row in books.outbox_of("ref", refs) if row.state == "pending"}
             mine = [(pending[one.ref], *made) for one, made in zip(letters, found, strict=True) if one.ref in pending]
             for columns in {tuple(values) for _, values, _ in mine}:
@@ -257,9 +278,7 @@ class Sending:
             rows = books.outbox_of("ref", refs)
         return {row.ref: Sent.of(row) for row in rows}
 
-    def _judge(
-        self, letter: Letter, answer: Answer | BrokerRefused | BrokerUnreachable, now: datetime
-    ) -> tuple[dict[str, Any], LedgerAct | None]:
+    def _judge(self, letter: Letter, answer: Judged, now: datetime) -> tuple[dict[str, Any], LedgerAct | None]:
         """What to write about one letter: the outbox row's new values, and the ledger's act if it is settled."""
         office = self._office
         if isinstance(answer, BrokerRefused) and answer.lasting:
@@ -270,10 +289,10 @@ class Sending:
         try:
             index, entry = prove(letter.envelope, answer, office)
         except Refusal as refusal:
-            said = {"outcome": answer.outcome, "proof": answer.proof, "entry": answer.entry.decode("utf-8", "replace")}
-            office.keep_evidence("answer_unproved", msg=letter.envelope.digest, code=refusal.code, **said)
+            self._keep_answer(letter, answer, refusal)
             return self._later(letter, f"{refusal.code}: {refusal.sentence}", now), None
-        values = {"code": answer.code, "seq": index, "entry": answer.entry, "proof": answer.proof, "due": None}
+        code = entry.code if isinstance(entry, DenialEntry) else "permitted"  # the answer's own is proved by nothing
+        values = {"code": code, "seq": index, "entry": answer.entry, "proof": answer.proof, "due": None}
         values |= {"problem": None, "reasons": written(answer.explanation)}
         if isinstance(entry, DisclosureEntry):
             clauses = tuple(dict.fromkeys(clause for one in entry.to for clause in one.clauses))
@@ -281,6 +300,10 @@ class Sending:
         clauses = tuple(dict.fromkeys(one.nearest for one in entry.to if one.nearest))
         act = replace(letter.act, act=Act.ATTEMPT_DENIED, clauses=clauses, outcome=entry.code, index=index)
         return values | {"state": "denied"}, act
+
+    def _keep_answer(self, letter: Letter, answer: Answer, refusal: Refusal) -> None:
+        said = {"outcome": answer.outcome, "proof": answer.proof, "entry": answer.entry.decode("utf-8", "replace")}
+        self._office.keep_evidence("answer_unproved", msg=letter.envelope.digest, code=refusal.code, **said)
 
     def _later(self, letter: Letter, problem: str, now: datetime) -> dict[str, Any]:
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(letter.attempts, 16))
@@ -323,6 +346,8 @@ def prove(envelope: Envelope, answer: Answer, office: Office) -> tuple[int, Disc
         raise AnswerMismatch("the log entry does not say what the answer says")
     if answer.msg != envelope.digest or _said(entry) != _signed(envelope.manifest, envelope.digest):
         raise AnswerMismatch("the log entry is about another message than the one submitted")
+    if isinstance(entry, DisclosureEntry) and entry.re != envelope.manifest.re:
+        raise AnswerMismatch("the log entry names another message as the one answered")
     return index, entry
 
 

@@ -67,7 +67,7 @@ class Node:
         trust = TrustView(directory, store, clock, Vault.derive(identity.pseudonym_key, f"node {identity.agency}"))
         self.office = Office(identity, store, connect(lambda: trust.directory), trust, clock, chance)
         self.watch = LogWatch(self.office)
-        self.sending = Sending(self.office)
+        self.sending = Sending(self.office, self.watch)
         self.collecting = Collecting(self.office, self.watch, self.refresh)
         with store.reading() as books:
             pending = books.count("outbox", state="pending")

@@ -62,7 +62,7 @@ def on_a_branch(world: World, node: WorldNode, envelope: bytes) -> Answer:
 # --- to the sender ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.xfail(strict=True, reason="a submission's checkpoint is not held against those known (NODE-34)")
+@pytest.mark.spec("NODE-34", "NODE-36")
 def test_a_sender_is_not_shown_a_log_of_its_own(world: World, north: WorldNode) -> None:
     """The broker neither logs nor delivers, and gives the sender a proof in a branch made for it alone."""
     north.service.watch.look()
@@ -75,7 +75,6 @@ def test_a_sender_is_not_shown_a_log_of_its_own(world: World, north: WorldNode) 
     assert north.service.state()["evidence"]
 
 
-@pytest.mark.xfail(strict=True, reason="the outbox shows the answer's code, which nothing proves, not the entry's")
 def test_a_sender_believes_the_code_in_the_log_and_no_other(north: WorldNode) -> None:
     def softened(honest: BrokerClient, envelopes: Any) -> Any:
 
