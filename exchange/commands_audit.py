@@ -86,7 +86,7 @@ def export(
             files = _from_home(Path(source))
         count = _write(out, files)
         count += _write(out, _given(trust, statements))
-    typer.echo(f"{count} files in `{out}`; check them with: ix audit verify {out} --federation ID")
+    typer.echo(f"{count} files in `{out}`; check them with: ix audit verify {out} --fed=ID")
 
 
 def _write(out: Path, files: Iterable[File]) -> int:
@@ -195,7 +195,7 @@ def _from_books(view: Any) -> Iterator[File]:
 # --- verify -------------------------------------------------------------------------------------------
 
 
-@app.command("verify", epilog="Example: ix audit verify evidence --federation $FED")
+@app.command("verify", epilog="Example: ix audit verify evidence --fed=$FED")
 def verify(
     folder: Annotated[Path, typer.Argument(help="The exported folder.")],
     federation: Annotated[

@@ -145,8 +145,8 @@ def _evidence(stage: Stage) -> dict[str, Any]:
     return {
         "folder": str(stage.evidence),
         "fed": stage.federation.fed,
-        "verify": f"ix audit verify {export} --fed {stage.federation.fed}",
-        "tampered": f"ix audit verify {stage.evidence / 'tampered' / 'export'} --fed {stage.federation.fed}",
+        "verify": f"ix audit verify {export} --fed={stage.federation.fed}",
+        "tampered": f"ix audit verify {stage.evidence / 'tampered' / 'export'} --fed={stage.federation.fed}",
         "files": [name for name in files if not name.startswith(("export/tile", "tampered/export/tile"))],
     }
 

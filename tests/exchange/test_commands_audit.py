@@ -80,7 +80,7 @@ def change(home: Path, sql: str, *values: Any) -> None:
 def export(run: Run, source: object, out: Path, *more: object) -> Path:
     done = run("export", "--from", source, "--out", out, *more)
     assert done.exit_code == 0, done.output
-    assert f"ix audit verify {out}" in done.stdout.replace("\n", " ")
+    assert f"ix audit verify {out} --fed=" in done.stdout.replace("\n", " ")
     return out
 
 
@@ -260,6 +260,18 @@ def test_another_federations_log_is_not_believed(run: Run, kept: Kept, tmp_path:
     assert done.exit_code == 1
     assert "trust_refused" in done.stdout
     assert "not believed" in done.stdout
+
+
+@pytest.mark.spec("CLI-7")
+def test_a_federation_whose_id_begins_with_a_dash_can_be_named(run: Run, tmp_path: Path) -> None:
+    book, files = told()
+    assert book.on.fed.startswith("-")
+    for name, data in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    for named in (["--fed", book.on.fed], [f"--fed={book.on.fed}"], ["--federation", book.on.fed]):
+        assert run("verify", tmp_path, *named, *AT).exit_code == 0
+
 
 
 def test_misuse_is_said_so(run: Run, kept: Kept, tmp_path: Path) -> None:
