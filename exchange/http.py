@@ -110,6 +110,7 @@ STATUS: Final[Mapping[str, int]] = {
     # It meets something that was there before.
     "id_reused": 409,
     "already_received": 409,
+    "proposals_exceeded": 409,
     # A node to its own officers.
     "draft_malformed": 400,
     "sign_in_refused": 401,

@@ -19,6 +19,7 @@ from exchange.protocol.errors import (
     AgreementNotTheirs,
     MessageExpired,
     MessageFromTheFuture,
+    ProposalsExceeded,
     ReceiptNotTheirs,
     SenderMismatch,
 )
@@ -30,6 +31,10 @@ from keys.errors import KeyNotValid, RecordRefused, Refusal
 from keys.signing import ALGORITHMS, Statement, parse_statement
 from keys.trust import AgencyRecord, Directory
 
+MAX_PROPOSALS: Final = 64
+"""Agreements put forward by one agency that await signatures (ADM-33)."""
+PROPOSAL_MS: Final = 30 * 24 * 3600 * 1000
+"""How long one awaits them."""
 _NOT_ANY_MORE: Final = (KeyNotValid, MessageExpired, MessageFromTheFuture)
 """Refusals that may have come true since the same message was judged."""
 
@@ -157,6 +162,8 @@ class _Offered:
     statement: Statement
     seq: int | None
     entry: bytes
+    proposer: str | None
+    offered: int
 
 
 @dataclass(slots=True)
@@ -177,13 +184,16 @@ class AgreementOffer:
         agreement = read_agreement(self.statement.to_bytes(), directory, at)
         if not agreement.has(self.caller):
             raise AgreementNotTheirs(f"`{self.caller}` is no party to this agreement")
+        page.view.forget_proposals(to_millis(page.now) - PROPOSAL_MS)
         before = page.found.get(agreement.digest) or self._stored(page, agreement.digest)
         if before is not None and before.seq is not None:
             self._done, self._state, self._signed_by = before, "complete", agreement.terms.parties
             return
         if before is not None:
             agreement = join_signatures(agreement, before.statement, directory)
-        self._done = page.found[agreement.digest] = self._put(page, agreement)
+        elif agreement.missing:
+            self._check_room(page)
+        self._done = page.found[agreement.digest] = self._put(page, agreement, before)
         self._state, self._signed_by = "proposed" if agreement.missing else "complete", agreement.signed_by
 
     @staticmethod
@@ -192,23 +202,29 @@ class AgreementOffer:
         if row is None:
             return None
         entry = page.entry(row.seq) if row.seq is not None else b""
-        return _Offered(parse_statement(row.jws.encode()), row.seq, entry)
+        return _Offered(parse_statement(row.jws.encode()), row.seq, entry, row.proposer, row.ts)
 
-    def _put(self, page: Page, agreement: Agreement) -> _Offered:
+    def _check_room(self, page: Page) -> None:
+        here = {row[0] for row in page.rows.get(AGREEMENT, ()) if row[3] is None and row[5] == self.caller}
+        if len(page.view.proposals(self.caller) | here) >= MAX_PROPOSALS:
+            raise ProposalsExceeded(f"`{self.caller}` has put forward {MAX_PROPOSALS} agreements that await signatures")
+
+    def _put(self, page: Page, agreement: Agreement, before: _Offered | None) -> _Offered:
         terms, name = agreement.terms, agreement.digest
         jws, parties = agreement.statement.to_bytes().decode(), " ".join(agreement.terms.parties)
-        if agreement.missing:
-            page.add(AGREEMENT, name, jws, parties, None, None)
-            return _Offered(agreement.statement, None, b"")
         at = agreement.at
+        proposer, offered = (before.proposer, before.offered) if before else (self.caller, to_millis(at))
+        if agreement.missing:
+            page.add(AGREEMENT, name, jws, parties, None, offered, proposer)
+            return _Offered(agreement.statement, None, b"", proposer, offered)
         book = page.state.book.admit(agreement)
         entry = agreement_entry(name, terms.parties, terms.replaces, at)
         seq = page.append(entry)
-        page.add(AGREEMENT, name, jws, parties, seq, to_millis(at))
+        page.add(AGREEMENT, name, jws, parties, seq, to_millis(at), proposer)
         page.change(book=book)
         for party in terms.parties:
             page.deliver(party, seq, "agreement")
-        return _Offered(agreement.statement, seq, entry)
+        return _Offered(agreement.statement, seq, entry, proposer, offered)
 
     def answer(self, books: Books) -> bytes:
         """Where the agreement stands now (HTTP-38)."""

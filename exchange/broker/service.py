@@ -16,9 +16,17 @@ from datetime import datetime
 from typing import Any, Final
 
 from exchange.broker.clerk import Clerk, Group
-from exchange.broker.jobs import AgreementOffer, NoticeGiven, Receipts, RecordFiled, Submission, TrustTakenUp
+from exchange.broker.jobs import (
+    PROPOSAL_MS,
+    AgreementOffer,
+    NoticeGiven,
+    Receipts,
+    RecordFiled,
+    Submission,
+    TrustTakenUp,
+)
 from exchange.broker.meters import Meters
-from exchange.broker.page import Books, State, from_millis
+from exchange.broker.page import Books, State, from_millis, to_millis
 from exchange.broker.store import HeadRow, Reading, Store, prepare
 from exchange.http import problem_bytes
 from exchange.protocol import admission
@@ -275,12 +283,12 @@ class Broker:
 
     def agreements(self, caller: str) -> bytes:
         """Every agreement and notice that was logged, with proof; and to its parties what awaits signatures."""
-        books = self.clerk.refresh()
+        books, since = self.clerk.refresh(), to_millis(self._clock()) - PROPOSAL_MS
         with self._store.reading() as view:
             agreements = [
                 _logged(row, books, view)
                 for row in view.agreements()
-                if row.seq is not None or caller in row.parties.split(" ")
+                if row.seq is not None or ((row.ts or 0) >= since and caller in row.parties.split(" "))
             ]
             notices = [_logged(row, books, view) for row in view.notices()]
         lists = b",".join(filter(None, agreements)), b",".join(filter(None, notices))
@@ -328,9 +336,11 @@ class Broker:
         return wrong if self._store.writable() else [*wrong, "the database cannot be written"]
 
     def purge(self) -> int:
-        """Drop the sealed bodies and wraps of expired messages; the log keeps their entries. How many bodies."""
+        """Drop proposals that lapsed and the sealed bodies of expired messages; their entries stay. How many bodies."""
         with self._store.writing() as view:
-            return view.purge(int(self._clock().timestamp() * 1000))
+            now = to_millis(self._clock())
+            view.forget_proposals(now - PROPOSAL_MS)
+            return view.purge(now)
 
     def counts(self) -> dict[str, int]:
         """Sizes of the tables that grow, and of the log."""

@@ -32,6 +32,7 @@ from sqlalchemy import (
     bindparam,
     cast,
     create_engine,
+    delete,
     event,
     func,
     insert,
@@ -47,7 +48,8 @@ from sqlmodel import Field, SQLModel
 
 BUSY_MS: Final = 10_000
 """How long a transaction waits for another process to finish its own."""
-SCHEMA: Final = 1
+SCHEMA: Final = 2
+_TO_2: Final = "ALTER TABLE agreement ADD COLUMN proposer VARCHAR"
 
 
 class HeadMoved(Exception):
@@ -131,13 +133,17 @@ class Receipt(_Row, table=True):
 
 
 class Agreement(_Row, table=True):
-    """An agreement with the signatures it has so far; ``seq`` is NULL until every party has signed."""
+    """An agreement with the signatures it has so far; ``seq`` is NULL until every party has signed.
+
+    ``ts`` is the log time, and until there is one the time at which ``proposer`` put it forward.
+    """
 
     digest: str = Field(primary_key=True)
     jws: str
     parties: str
     seq: int | None = Field(default=None, foreign_key="entry.seq")
     ts: int | None = None
+    proposer: str | None = None
 
 
 class Notice(_Row, table=True):
@@ -219,6 +225,9 @@ def prepare(path: Path, head: HeadRow) -> bool:
             plain.execute(f"PRAGMA page_size={PAGE}")  # of a new file; before its first write
             plain.execute("PRAGMA journal_mode=WAL")
             version = plain.execute("PRAGMA user_version").fetchone()[0]
+            if version == 1:
+                plain.executescript(f"BEGIN; {_TO_2}; PRAGMA user_version={SCHEMA}; COMMIT")
+                version = SCHEMA
         finally:
             plain.close()
         if version not in (0, SCHEMA):
@@ -431,6 +440,11 @@ class Reading:
         """Every agreement, logged ones in the order of the log."""
         return self._connection.execute(select(AGREEMENT).order_by(AGREEMENT.c.seq, AGREEMENT.c.digest)).all()
 
+    def proposals(self, proposer: str) -> set[str]:
+        """What an agency has put forward and not every party has signed, by digest."""
+        open_ = select(AGREEMENT.c.digest).where(AGREEMENT.c.seq.is_(None), AGREEMENT.c.proposer == proposer)
+        return set(self._connection.execute(open_).scalars())
+
     def notices(self) -> Sequence[Any]:
         """Every notice, in the order of the log."""
         return self._connection.execute(select(NOTICE).order_by(NOTICE.c.seq)).all()
@@ -479,7 +493,7 @@ _INSERTS: Final[Mapping[Table, str]] = {
     MESSAGE: _adding(MESSAGE),
     BATCH: _adding(BATCH, "digest"),  # a batch sent again, with other items to log this time
     RECEIPT: _adding(RECEIPT),
-    AGREEMENT: _adding(AGREEMENT, "digest", "jws", "seq", "ts"),  # more signatures, or the last one
+    AGREEMENT: _adding(AGREEMENT, "digest", "jws", "seq", "ts", "proposer"),  # more signatures, or the last one
     NOTICE: _adding(NOTICE),
     TRUST: _adding(TRUST, "digest", "jws"),  # a record signed again by a newer enrolment key
     MAIL: _adding(MAIL),
@@ -527,6 +541,11 @@ class Writing(Reading):
         moved = self._connection.execute(_MOVE_HEAD, {"old_size": old.size, "old_root": old.root, **parameters})
         if moved.rowcount != 1:
             raise HeadMoved
+
+    def forget_proposals(self, before: int) -> None:
+        """Drop what was put forward before ``before`` (ms) and not signed by all since."""
+        old = AGREEMENT.c.ts.is_(None) | (AGREEMENT.c.ts < before)
+        self._connection.execute(delete(AGREEMENT).where(AGREEMENT.c.seq.is_(None), old))
 
     def purge(self, before: int) -> int:
         """Drop the sealed bodies and wraps of messages that expired before ``before`` (ms); how many bodies."""

@@ -285,3 +285,9 @@ class MethodNotAllowed(Refusal):
     """A path that takes another method (HTTP-1)."""
 
     code = "method_not_allowed"
+
+
+class ProposalsExceeded(Refusal):
+    """An agency that has put forward as many agreements awaiting signatures as it may (ADM-33)."""
+
+    code = "proposals_exceeded"

@@ -225,7 +225,7 @@ def test_one_member_cannot_keep_the_broker_busy_by_waiting(office: Office) -> No
     assert looks < 300
 
 
-@pytest.mark.xfail(strict=True, reason="proposals are kept for ever and shown whole to every party they name")
+@pytest.mark.spec("ADM-33")
 def test_one_member_cannot_bury_another_under_proposals(office: Office) -> None:
     """What South has to fetch before it learns of the next suspension; beyond 64 MiB its node learns nothing more."""
     for number in range(120):

@@ -112,6 +112,19 @@ def test_a_database_of_another_schema_is_not_touched(tmp_path: Path) -> None:
         Office(path, Clock())
 
 
+def test_a_database_of_the_schema_before_is_taken_over(tmp_path: Path) -> None:
+    with open_office(tmp_path) as office:
+        agreement = office.agree(NORTH, SOUTH)
+    plain = sqlite3.connect(tmp_path / "broker.db")
+    plain.execute("ALTER TABLE agreement DROP COLUMN proposer")
+    plain.execute("PRAGMA user_version = 1")
+    plain.close()
+    with open_office(tmp_path) as office:
+        offer = office.cast.agreement(NORTH, SOUTH, signers=[NORTH], id="another")
+        assert office.statement(NORTH, "/v1/agreements", offer.to_bytes()).json["state"] == "proposed"
+        assert office.submit(office.cast.compose(agreement)).json["outcome"] == "permit"
+
+
 def test_preparing_twice_changes_nothing(tmp_path: Path) -> None:
     log = LogSigner(ORIGIN, cast().keys.log)
     head = HeadRow(0, EMPTY_ROOT, sign_checkpoint(0, EMPTY_ROOT, log, START), 0, 0)

@@ -311,9 +311,7 @@ def test_who_waits_in_vain_costs_no_query_of_the_mailbox(office: Office, monkeyp
     honest = office.broker._mail
     monkeypatch.setattr(office.broker, "_mail", lambda who, *args: looks.append(who) or honest(who, *args))
     office.together(*[office.acall(who, "GET", "/v1/mailbox", query="wait=1") for who in (NORTH, SOUTH)])
-    assert (
-        sorted(looks) == [NORTH] * 2 + [SOUTH] * 2
-    )  # on coming and in the end, not every 50 ms
+    assert sorted(looks) == [NORTH] * 2 + [SOUTH] * 2  # on coming and in the end, not every 50 ms
 
 
 @pytest.mark.spec("HTTP-35")
@@ -418,6 +416,29 @@ def test_an_agreement_counts_once_every_party_has_signed(office: Office) -> None
     for party in parties:
         assert [(i["kind"], i["seq"]) for i in office.mailbox(party)["items"]] == [("agreement", index)]
     assert office.submit(office.cast.compose(agreement)).json["code"] == "permitted"
+
+
+@pytest.mark.spec("ADM-33")
+def test_an_agency_may_put_forward_sixty_four_and_each_waits_thirty_days(office: Office) -> None:
+    def put(number: int, who: str = NORTH, signers: tuple[str, ...] = (NORTH,)) -> Got:
+        offer = office.cast.agreement(NORTH, SOUTH, signers=signers, id=f"offer-{number}")
+        return office.statement(who, "/v1/agreements", offer.to_bytes())
+
+    offers = [office.cast.agreement(NORTH, SOUTH, signers=[NORTH], id=f"offer-{n}").to_bytes() for n in range(65)]
+    said = office.together(*[office.acall(NORTH, "POST", "/v1/agreements", one, media=JOSE) for one in offers])
+    assert [got.status for got in said] == [200] * 64 + [409]
+    assert said[64].code == "proposals_exceeded"
+    assert put(0).status == 200  # the same again is no further one
+    assert put(64, NORTH, (NORTH, SOUTH)).json["state"] == "complete"  # nor is one that awaits nobody
+    assert put(65, SOUTH, (SOUTH,)).status == 200  # others have room of their own
+    assert put(0, SOUTH, (SOUTH,)).json["state"] == "complete"
+    assert put(66).status == 200  # and one that was completed makes room
+    assert put(67).code == "proposals_exceeded"
+    assert len(office.call(SOUTH, "GET", "/v1/agreements").json["agreements"]) == 2 + 64 + 1
+    office.clock.advance(days=31)
+    assert len(office.call(SOUTH, "GET", "/v1/agreements").json["agreements"]) == 2
+    assert put(1, SOUTH, (SOUTH,)).json["signed_by"] == [SOUTH]  # what has lapsed is put forward anew
+    assert put(67).status == 200
 
 
 @pytest.mark.spec("HTTP-38", "ADM-30", "ADM-32")
