@@ -1,4 +1,4 @@
-"""``ix broker``: make a broker's home, serve it, check its books, drop what has expired.
+"""``ix broker``: make a broker's home, serve it, check its books, take up newer trust, drop what has expired.
 
 Exit codes: 0 done; 1 the broker would not start or the books do not agree, with one sentence on standard
 error that says why; 2 the command was misused.
@@ -10,6 +10,7 @@ import gc
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -109,6 +110,26 @@ def purge(home: Home, passphrase_file: PassphraseFile = None) -> None:
         finally:
             broker.close()
     typer.echo(f"{gone} sealed bodies dropped")
+
+
+@app.command("trust", epilog="Example: ix broker trust broker-home federation/trust.json")
+def trust(
+    home: Home,
+    file: Annotated[Path, typer.Argument(help="The newer directory: roots and records.", exists=True, dir_okay=False)],
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Take up the roots and records of a newer directory and log them, also while the broker serves this home."""
+    from exchange.broker.app import open_broker, system_clock
+    from exchange.broker.meters import Meters
+
+    with _answering():
+        settings = replace(_settings(home, passphrase_file, set()), trust=file.read_bytes())
+        broker = open_broker(settings, system_clock, Meters())
+        try:
+            held = broker.directory
+        finally:
+            broker.close()
+    typer.echo(f"the books hold root version {held.root.version} and {len(held.records())} records")
 
 
 def _settings(home: Path, passphrase_file: Path | None, authorities: set[str]) -> Settings:

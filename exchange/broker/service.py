@@ -11,6 +11,7 @@ Callers are named by the transport key of their call (``caller``); who that is, 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -70,6 +71,7 @@ class Broker:
         self._store, self._trust, self._clock, self._poll, self._meters = store, trust, clock, poll_seconds, meters
         self._charge = charge
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
+        self._looked = 0.0
         self._seen = 0  # the log's size up to which everybody who waits was woken
         self._timer: asyncio.TimerHandle | None = None
         self._directory_bytes: tuple[int, bytes] = (-1, b"")
@@ -123,7 +125,11 @@ class Broker:
         return self.clerk.books.state.directory
 
     def caller(self, keyid: str, now: datetime) -> tuple[str, PublicKey]:
-        """Which agency calls with this transport key; looks again if another process may know better."""
+        """Which agency calls with this transport key; looks again if another process may know better (ADM-37)."""
+        looked = time.monotonic()
+        if looked - self._looked >= self._poll:
+            self._looked = looked
+            self.clerk.refresh()
         try:
             found = self.directory.transport_key(keyid, now)
         except KeyUnknown:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from exchange.protocol.errors import Overloaded, ReceiptNotTheirs
 from exchange.protocol.log import verify_checkpoint, verify_growth, verify_tlog_proof
 from exchange.protocol.merkle import Tree, leaf_hash
 from exchange.protocol.message import MEDIA_TYPE, parse
+from keys.ceremony import revoke
 from keys.encoding import instant, unb64u
 from tests.exchange.broker.office import FIU, NORTH, SOUTH, Office, open_office
 
@@ -60,6 +62,23 @@ def consistent(office: Office) -> None:
     assert (tree.size, tree.root()) == (head.size, head.root)
     signed = verify_checkpoint(head.checkpoint, office.cast.directory.root.log)
     assert (signed.size, signed.root) == (head.size, head.root)
+
+
+@pytest.mark.spec("ADM-36", "ADM-37")
+def test_the_authority_has_a_key_revoked_while_the_broker_runs_and_its_agency_says_nothing(office: Office) -> None:
+    cast, record = office.cast, office.cast.directory.agency(SOUTH)
+    assert office.call(SOUTH, "GET", "/v1/mailbox").status == 200
+    office.clock.advance(hours=1)
+    kids = [key.kid for key in record.keys]
+    revoked = revoke(
+        cast.fed, record, kids, cast.enrolment, reason="stolen", now=office.clock.now,
+        replacement=cast.identities[SOUTH].renewed().public,
+    )  # fmt: skip
+    newer = cast.directory.with_record(revoked, office.clock.now).to_bytes()
+    Office(office.path, office.clock, cast, {**office.changes, "trust": newer}).close()
+    assert office.entries()[-1]["version"] == 2
+    time.sleep(0.06)  # the office looks every 50 ms
+    assert office.call(SOUTH, "GET", "/v1/directory").code == "key_not_valid"
 
 
 @pytest.mark.spec("ADM-11", "LOG-10")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from exchange.broker.app import open_broker, system_clock
 from exchange.broker.commands import app
+from exchange.broker.meters import Meters
 from exchange.broker.settings import Settings, UnsafeSettings
 from keys.commands import app as keys
 from tests.exchange.broker.office import open_office
@@ -45,6 +48,28 @@ def test_books_are_made_purged_and_checked(federation: Path, tmp_path: Path) -> 
     assert "0 sealed bodies" in RUN.invoke(app, ["purge", str(home)]).output
     done = RUN.invoke(app, ["check", str(home)])
     assert (done.exit_code, done.output) == (0, "0 entries, tiles, head and checkpoint agree\n")
+
+
+@pytest.mark.spec("ADM-37")
+def test_a_newer_directory_is_taken_up_beside_a_broker_that_has_the_books_open(
+    federation: Path, tmp_path: Path
+) -> None:
+    home, mine = made(federation, tmp_path / "home"), tmp_path / "federation"
+    shutil.copytree(federation, mine)
+    serving = open_broker(Settings.from_home(home, "for tests only", datetime.now(UTC)), system_clock, Meters())
+    enrol = ["enrol", str(mine), "west.police.sim", "--name", "West", "--role", "police", "--territory", "XW",
+             "--ceiling", "restricted", "--keys", str(tmp_path / "west.json")]  # fmt: skip
+    done = RUN.invoke(keys, enrol)
+    assert done.exit_code == 0, done.output
+    done = RUN.invoke(app, ["trust", str(home), str(mine / "trust.json")])
+    assert (done.exit_code, done.output) == (0, "the books hold root version 1 and 1 records\n")
+    assert serving.clerk.refresh().state.directory.agency("west.police.sim").ceiling == "restricted"
+    assert "1 records" in RUN.invoke(app, ["trust", str(home), str(federation / "trust.json")]).output
+    serving.close()
+    foreign = tmp_path / "foreign"
+    assert RUN.invoke(keys, ["init", str(foreign)]).exit_code == 0
+    done = RUN.invoke(app, ["trust", str(home), str(foreign / "trust.json")])
+    assert (done.exit_code, done.stderr.split(":")[0]) == (1, "root_refused")
 
 
 @pytest.mark.spec("HTTP-60")
