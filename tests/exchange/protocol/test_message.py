@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange.protocol.content import MAX_ATTACHMENT, MAX_CONTENT, parse_content, write_content
+from exchange.protocol.content import MAX_ATTACHMENT, MAX_CONTENT, parse_content, read_content, write_content
 from exchange.protocol.log import denial_entry, disclosure_entry
 from exchange.protocol.manifest import MAX_ENVELOPE, MAX_MANIFEST, context, context_of, parse_manifest, verify_times
-from exchange.protocol.message import Envelope, Parcel, open_parcel, parse, verify
+from exchange.protocol.message import Envelope, Parcel, open_parcel, parse, seal, verify
 from exchange.protocol.vocabulary import Category, Handling, MessageType
 from keys.encoding import b64u, digest, stamp, unb64u, write_json
 from keys.errors import Refusal
@@ -101,6 +101,11 @@ def test_an_honest_message_is_verified_and_opened_by_its_recipient(on: Stage, ho
     assert got.digest == envelope.digest == digest(envelope.statement.payload)
     assert got.manifest.cats == (Category.DATA_TRANSPORT,)
     assert got.index == 1
+
+
+def test_what_a_sender_sealed_is_what_every_reader_parses(on: Stage) -> None:
+    made = seal(on.draft(SMALL, (SOUTH, NGO)), read_content(SMALL), on[NORTH].signer)
+    assert parse(made.raw) == made
 
 
 @pytest.mark.spec("MSG-11", "MSG-18")
