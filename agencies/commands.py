@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from keys.commands import read_passphrase
+from keys.commands import plain, read_passphrase
 
 app = typer.Typer(name="parties", no_args_is_help=True, rich_markup_mode=None)
 
@@ -83,19 +83,30 @@ def inbox(
         if open_:
             reason = {"justification": {"code": code, "text": why}}
             found = call("POST", f"/v1/messages/{open_}/open", reason)
-            typer.echo(json.dumps(found["content"], ensure_ascii=False, indent=2))
+            typer.echo(_json(found["content"]))
             return
         if collect:
             call("POST", "/v1/collect", None)
         found = call("GET", "/v1/inbox", None)
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
+        typer.echo(_json(found))
         return
     for one in found["messages"]:
         state = "erased" if one["erased"] else "opened" if one["opened"] else "new"
-        typer.echo(f"{one['msg']}  {state:6}  {one['received']}  {one['from']}  {one['type']}  {one['urgency']}")
+        _say(f"{one['msg']}  {state:6}  {one['received']}  {one['from']}  {one['type']}  {one['urgency']}")
     for one in found["rejected"]:
-        typer.echo(f"{one['msg']}  rejected: {one['code']}")
+        _say(f"{one['msg']}  rejected: {one['code']}")
+
+
+def _say(line: str, *, err: bool = False) -> None:
+    """Print one line of what others may have written."""
+    typer.echo(plain(line), err=err)
+
+
+def _json(value: Any) -> str:
+    """Write JSON for people, and escape in it what a terminal would not print."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    return "".join(sign if sign.isprintable() or sign == "\n" else json.dumps(sign)[1:-1] for sign in text)
 
 
 def _parsed(text: str) -> Any:
@@ -107,14 +118,14 @@ def _parsed(text: str) -> Any:
 
 def _tell(found: dict[str, Any], as_json: bool, line: str, recipients: list[dict[str, Any]]) -> None:
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
+        typer.echo(_json(found))
         return
-    typer.echo(line)
+    _say(line)
     for one in recipients:
         under = f" under {', '.join(one['clauses'])}" if one.get("clauses") else ""
-        typer.echo(f"  {one['id']}: {one['code']}{under}", err=True)
+        _say(f"  {one['id']}: {one['code']}{under}", err=True)
         for near in one.get("nearest", []):
-            typer.echo(f"    nearest {near['clause']}: {near['sentence']}", err=True)
+            _say(f"    nearest {near['clause']}: {near['sentence']}", err=True)
 
 
 class _Call:
@@ -132,7 +143,7 @@ class _Call:
 
 
 def _refuse(sentence: str) -> None:
-    typer.echo(sentence, err=True)
+    _say(sentence, err=True)
     raise typer.Exit(1)
 
 

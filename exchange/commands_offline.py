@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from exchange.protocol import message
@@ -24,7 +25,7 @@ from exchange.protocol.content import parse_content
 from exchange.protocol.errors import NotAddressedToMe, SealMismatch
 from exchange.protocol.manifest import MAX_ENVELOPE, MAX_MANIFEST, context_of, verify_times
 from exchange.protocol.vocabulary import Classification, CrimeArea, Handling, Purpose, Urgency
-from keys.commands import PassphraseFile, read_passphrase
+from keys.commands import PassphraseFile, plain, read_passphrase
 from keys.encoding import b64u, digest, instant, read_json, unb64u, write_json
 from keys.errors import Refusal
 from keys.keystore import Identity
@@ -253,11 +254,11 @@ def _show(report: dict[str, Any]) -> None:
     facts = Table("member", "value", box=None, pad_edge=False)
     facts.add_row("message", report["message"])
     for member, value in report["manifest"].items():
-        facts.add_row(member, value if isinstance(value, str) else write_json(value).decode())
+        facts.add_row(member, _shown(value if isinstance(value, str) else write_json(value).decode()))
     for signature in report["signatures"]:
-        facts.add_row(f"signature {signature['alg']}", signature["kid"])
+        facts.add_row(_shown(f"signature {signature['alg']}"), _shown(signature["kid"]))
     for wrap in report["wraps"]:
-        facts.add_row(f"wrap of {wrap['bytes']} bytes", wrap["kid"])
+        facts.add_row(f"wrap of {wrap['bytes']} bytes", _shown(wrap["kid"]))
     facts.add_row("bytes", ", ".join(f"{name} {count}" for name, count in report["bytes"].items()))
     facts.add_row("context", report["context"])
     console.print(facts)
@@ -265,7 +266,12 @@ def _show(report: dict[str, Any]) -> None:
         mark = {"ok": "[green]passes[/]", NOT_CHECKED: "[dim]not checked[/]"}.get(
             check["code"], f"[red]{check['code']}[/]"
         )
-        console.print(f"  {mark}  {check['check']}", f"[dim]{check['why']}[/]" if check["why"] else "")
+        console.print(f"  {mark}  {check['check']}", f"[dim]{_shown(check['why'])}[/]" if check["why"] else "")
+
+
+def _shown(text: str) -> str:
+    """Text of others for the console: nothing in it steers the terminal, or is markup."""
+    return escape(plain(text))
 
 
 def _at(text: str) -> datetime:
@@ -282,7 +288,7 @@ def _refusals() -> Iterator[None]:
     try:
         yield
     except Refusal as refusal:
-        typer.echo(f"{refusal.code}: {refusal.sentence}", err=True)
+        typer.echo(plain(f"{refusal.code}: {refusal.sentence}"), err=True)
         raise typer.Exit(REFUSED) from None
 
 

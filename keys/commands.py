@@ -257,6 +257,11 @@ def _print(directory: Directory, at: datetime) -> None:
     Console().print(table)
 
 
+def plain(text: str) -> str:
+    """Text of others for a terminal: whatever is not printable gives way, for it could steer the terminal (CLI-8)."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
+
+
 def read_passphrase(file: Path | None, *, new: bool = False) -> str:
     """Get a passphrase: the first line of a file, else ``IX_PASSPHRASE``, else by asking (twice if ``new``)."""
     if file is not None:

@@ -5,6 +5,7 @@ And what somebody far away can put before an officer's eyes.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from hashlib import sha256
@@ -20,6 +21,7 @@ from agencies.node.draft import read_draft
 from agencies.node.outbox import Wanted, request_facts
 from agencies.node.profile import MIN_COST, new_officer, new_profile
 from agencies.node.settings import Settings
+from exchange import commands_offline
 from exercises.world import BROKER_HOST, World
 from keys.encoding import digest, write_json
 from tests.agencies.node.conftest import HARBOUR, NORTH, SOUTH, TERMS
@@ -123,10 +125,27 @@ def test_a_thief_of_the_disk_cannot_check_a_guess_at_a_content(desks: dict[str, 
     assert guesses.isdisjoint(kept)
 
 
-@pytest.mark.xfail(strict=True, reason="what the broker explains is printed as it came")
+@pytest.mark.spec("CLI-8")
 def test_nothing_a_broker_explains_steers_the_officers_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     found: dict[str, Any] = {"state": "denied", "msg": "A" * 43}
     near = {"clause": "c1", "sentence": "no\x1b]0;owned\x07\x9b2J\u202e"}
     commands._tell(found, False, "denied", [{"id": SOUTH, "code": "no_clause", "nearest": [near]}])
     said = capsys.readouterr()
     assert not any(sign in said.err + said.out for sign in ("\x1b", "\x9b", "\x07", "\u202e"))
+    commands._tell(found | {"why": near["sentence"]}, True, "denied", [])
+    said = capsys.readouterr()
+    assert not any(sign in said.out for sign in ("\x9b", "\u202e"))
+    assert json.loads(said.out)["why"] == near["sentence"]
+
+
+@pytest.mark.spec("CLI-8")
+def test_nothing_a_refusal_says_is_markup_for_the_console(capsys: pytest.CaptureFixture[str]) -> None:
+    report: dict[str, Any] = {
+        "message": "A" * 43, "manifest": {"by": "[link=http://x]here[/link]\x1b[2J"}, "signatures": [], "wraps": [],
+        "bytes": {}, "context": "", "checks": [{"check": "in time", "code": "odd", "why": "[/nothing] \x9b[bold]"}],
+    }  # fmt: skip
+    commands_offline._show(report)
+    said = capsys.readouterr().out
+    assert "[link=http://x]here[/link]" in said
+    assert "[/nothing]" in said
+    assert not any(sign in said for sign in ("\x1b", "\x9b"))
