@@ -273,7 +273,6 @@ def test_a_federation_whose_id_begins_with_a_dash_can_be_named(run: Run, tmp_pat
         assert run("verify", tmp_path, *named, *AT).exit_code == 0
 
 
-
 def test_misuse_is_said_so(run: Run, kept: Kept, tmp_path: Path) -> None:
     assert run("verify", tmp_path).exit_code == 2
     assert run("verify", tmp_path, "--fed", "short").exit_code == 2

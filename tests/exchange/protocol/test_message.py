@@ -318,7 +318,7 @@ def test_an_unknown_manifest_member_is_refused(honest: bytes, extra: str) -> Non
 @pytest.mark.parametrize("value", NO_SUCH_TIMES)
 def test_a_time_that_does_not_exist_is_refused(honest: bytes, member: str, value: str) -> None:
     """MSG-3."""
-    refused("malformed", lambda: parse_manifest(write_json({**payload_of(honest), member: value})))
+    refused("envelope_malformed", lambda: parse_manifest(write_json({**payload_of(honest), member: value})))
 
 
 @pytest.mark.spec("MSG-4")
@@ -1121,8 +1121,10 @@ def test_a_parcel_of_another_shape_is_refused(on: Stage, honest: bytes) -> None:
     for member in item:
         less = {name: value for name, value in item.items() if name != member}
         refused("envelope_malformed", lambda less=less: Parcel.from_json(less))
+        code = "malformed" if member in ("payload", "signatures") else "envelope_malformed"
         for wrong in (None, 1.5, {}, True):
-            refused("envelope_malformed", lambda less={**item, member: wrong}: Parcel.from_json(less))
+            refused(code, lambda less={**item, member: wrong}: Parcel.from_json(less))
+    refused("envelope_malformed", lambda: Parcel.from_json({**item, "seq": -1}))
     refused("envelope_malformed", lambda: Parcel.from_json({**item, "wraps": []}))
     refused("envelope_malformed", lambda: Parcel.from_json([item]))
     refused("envelope_malformed", lambda: Parcel.from_json({**item, "kind": "receipt"}))
