@@ -3,7 +3,8 @@
 Every call carries the node's proof and every answer must carry the broker's over that very call
 (RFC 9421). An answer without one is believed in nothing, refusals included: anybody on the way could
 have written it. So a caller sees three things only: the answer, ``BrokerRefused`` (the broker itself said
-no, ``lasting`` or not), or ``BrokerUnreachable`` (ask again, with the same bytes).
+no, ``lasting`` or not), or ``BrokerUnreachable`` (ask again, with the same bytes). Nothing is unpacked, and
+nothing read beyond what an answer may have, before it is known whose it is.
 
 The log (``/log/...``) is public and its answers prove themselves by checkpoint; they are fetched unsigned.
 This module keeps no state and retries nothing.
@@ -29,6 +30,8 @@ from keys.trust import Directory
 JSON: Final = "application/json"
 JOSE: Final = "application/jose+json"
 MAX_ANSWER: Final = 64 * 1024 * 1024
+MAX_LOG_FILE: Final = 1024 * 1024
+"""A full bundle of the largest entries has 514 KiB."""
 MAX_BATCH: Final = 100
 MAX_PAGE: Final = 200
 """Items of one look into the mailbox (HTTP-33)."""
@@ -46,6 +49,15 @@ Http = httpx.Client
 def new_client(base_url: str, *, timeout: float = PATIENCE) -> httpx.Client:
     """Open connections to one service: the broker, or for the people's commands a node."""
     return httpx.Client(base_url=base_url, timeout=timeout, trust_env=False, follow_redirects=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Got:
+    """An answer as it came."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +154,10 @@ class BrokerClient:
 
     def log_file(self, path: str) -> bytes:
         """A file of the log by its C2SP tlog-tiles path, such as ``tile/0/000.p/3``, unverified."""
-        try:
-            answer = self._http.get(self._base.copy_with(path=f"/log/{path}"))
-        except httpx.HTTPError as wrong:
-            raise BrokerUnreachable(f"the broker does not answer: {type(wrong).__name__}") from None
-        if answer.status_code != 200:
-            raise BrokerUnreachable(f"the log has no file `{path}` now ({answer.status_code})")
-        return answer.content
+        got = self._ask("GET", self._base.copy_with(path=f"/log/{path}"), None, {}, PATIENCE, MAX_LOG_FILE)
+        if got.status != 200:
+            raise BrokerUnreachable(f"the log has no file `{path}` now ({got.status})")
+        return got.body
 
     # -- one call --
 
@@ -162,25 +171,40 @@ class BrokerClient:
             method, authority, path, query, body, self._signer, created=int(now.timestamp()), nonce=new_nonce()
         )
         headers = {"Accept": JSON, **({"Content-Type": media} if media else {}), **proof}
+        answer = self._ask(method, url, body or None, headers, patience, MAX_ANSWER)
+        self._believe(answer, proof)
+        if answer.status == 200:
+            return answer.body
+        raise _refusal(_json(answer.body))
+
+    def _ask(
+        self, method: str, url: httpx.URL, body: bytes | None, headers: Mapping[str, str], patience: float, limit: int
+    ) -> _Got:
+        """Call, and read what comes as it is, up to so many bytes: whose it is shows only afterwards (NODE-30)."""
+        plain = {"Accept-Encoding": "identity", **headers}
+        held = bytearray()
         try:
-            answer = self._http.request(method, url, content=body or None, headers=headers, timeout=patience)
+            with self._http.stream(method, url, content=body, headers=plain, timeout=patience) as answer:
+                if answer.headers.get("content-encoding", "identity") != "identity":
+                    raise BrokerUnreachable("the broker's answer is packed, which nobody asked for")
+                for piece in answer.iter_bytes():  # as they came, since nothing is packed
+                    held += piece
+                    if len(held) > limit:
+                        raise BrokerUnreachable(f"the broker's answer has more than the {limit} bytes allowed")
+                return _Got(answer.status_code, answer.headers, bytes(held))
         except httpx.HTTPError as wrong:
             raise BrokerUnreachable(f"the broker does not answer: {type(wrong).__name__}") from None
-        self._believe(answer, proof)
-        if answer.status_code == 200:
-            return answer.content
-        raise _refusal(_json(answer.content))
 
-    def _believe(self, answer: httpx.Response, call: Mapping[str, str]) -> None:
+    def _believe(self, answer: _Got, call: Mapping[str, str]) -> None:
         """Return if the broker, and nobody else, gave this answer to this call."""
         now = self._clock()
         try:
             proof = read_answer_proof(answer.headers)
             directory = self._directory()
             owner, key = directory.transport_key(proof.keyid, now)
-            verify_answer(proof, key, answer.status_code, answer.headers, answer.content, call, now=now)
+            verify_answer(proof, key, answer.status, answer.headers, answer.body, call, now=now)
         except Refusal as refusal:
-            said = f"an answer of status {answer.status_code} is not proved to be the broker's"
+            said = f"an answer of status {answer.status} is not proved to be the broker's"
             raise BrokerUnreachable(f"{said}: {refusal.sentence}") from refusal
         if owner != directory.root.broker.id:
             raise BrokerUnreachable("an answer is signed by somebody other than the broker")

@@ -19,6 +19,7 @@ from exchange.protocol.content import CaseMessage, Content, read_content, undecl
 from exchange.protocol.decision import Decision
 from exchange.protocol.errors import Misdeclared
 from exchange.protocol.matching import Request
+from exchange.protocol.synthetic import where
 from exchange.protocol.vocabulary import Classification, CrimeArea, Handling, Purpose, Urgency
 from keys.encoding import write_json
 
@@ -66,8 +67,7 @@ def read_draft(value: Any) -> OfficerDraft:
         return OfficerDraft.model_validate(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        member = ".".join(str(part) for part in first["loc"]) or "(whole)"
-        raise DraftMalformed(f"draft member `{member}` is not as NODE-20 says: {first['type']}") from None
+        raise DraftMalformed(f"draft member `{where(first['loc'])}` is not as NODE-20 says: {first['type']}") from None
 
 
 @dataclass(frozen=True, slots=True)

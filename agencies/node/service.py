@@ -413,7 +413,7 @@ def _row_of(act: Mapping[str, Any], size: int) -> LedgerRow | None:
     if act["msg"] is None or (act["index"] is not None and act["index"] >= size):
         return None
     parties = (act["from"], *act["to"]) if act["from"] else ()
-    return LedgerRow(Act(act["act"]), act["msg"], act["index"], act["agr"], parties)
+    return LedgerRow(Act(act["act"]), act["msg"], act["index"], act["agr"], parties, act["outcome"])
 
 
 def _listed(row: Any) -> dict[str, Any]:

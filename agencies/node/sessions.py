@@ -2,7 +2,8 @@
 
 The token is 32 random bytes; the store has its hash only. Failed attempts close the door for a while,
 longer each time, and before the passphrase is hashed, so that guessing costs the guesser time and not
-this node. What is remembered of failures is bounded, whatever names are tried.
+this node. What is remembered of failures is bounded, whatever names are tried, and so is how many
+passphrases are hashed at once, for each takes 32 MiB.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ FIRST_WAIT: Final = timedelta(seconds=30)
 LONGEST_WAIT: Final = timedelta(minutes=15)
 MAX_SESSIONS: Final = 10
 MAX_PASSPHRASE: Final = 1024
+AT_ONCE: Final = 4
+"""Passphrases hashed at once; whoever comes then is asked to come again in a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class Sessions:
         self._store, self._profile, self._clock, self._lasting = store, profile, clock, lasting
         self._failures: dict[str, _Failures] = {}
         self._guard = threading.Lock()
+        self._hashing = threading.BoundedSemaphore(AT_ONCE)
         costliest = max((int(o.passphrase.split("$")[1]) for o in profile.officers.values()), default=MIN_COST)
         self._nobody = hash_passphrase("nobody".ljust(MIN_PASSPHRASE, "."), costliest)
 
@@ -57,9 +61,14 @@ class Sessions:
         now = self._clock()
         officer = self._profile.officers.get(officer_id)
         bucket = digest(officer_id.encode())[:2]  # one of 4,096: bounded, and the same for officers and strangers
-        self._attempt(bucket, now)
         kept = officer.passphrase if officer else self._nobody  # a stranger costs as much time as an officer
-        fits = len(passphrase) <= MAX_PASSPHRASE and passphrase_fits(passphrase, kept)
+        if not self._hashing.acquire(blocking=False):
+            raise SignInThrottled("too many sign in at this moment; try again", retry_after=1)
+        try:
+            self._attempt(bucket, now)
+            fits = len(passphrase) <= MAX_PASSPHRASE and passphrase_fits(passphrase, kept)
+        finally:
+            self._hashing.release()
         if officer is None or not fits:
             raise SignInRefused("no officer with this passphrase may sign in here")
         with self._guard:

@@ -28,6 +28,8 @@ class LedgerRow:
     agreement: str | None = None
     parties: tuple[str, ...] = ()
     """Sender and recipients as the ledger knows them; empty if it did not write them down."""
+    outcome: str | None = None
+    """Of a message received: `delivered`, or the code it was rejected with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +47,12 @@ def reconcile(agency: str, ledger: Iterable[LedgerRow], entries: Iterable[tuple[
     logged: dict[tuple[Act, str], _Logged] = {}
     receipts: dict[str, int] = {}
     opened: dict[str, int] = {}
+    answered: dict[tuple[str, str], int] = {}
     for index, entry in entries:
         if isinstance(entry, ReceiptEntry):
             if entry.by == agency:
                 receipts.setdefault(entry.msg, index)
+                answered.setdefault((entry.msg, entry.code or str(entry.status)), index)
             if entry.by == agency and entry.status is ReceiptStatus.OPENED:
                 opened.setdefault(entry.msg, index)
         elif isinstance(entry, DisclosureEntry | DenialEntry) and (act := _act(agency, entry)):
@@ -60,6 +64,7 @@ def reconcile(agency: str, ledger: Iterable[LedgerRow], entries: Iterable[tuple[
     looked = {row.msg for row in rows if row.act is Act.OPEN}
     unseen = {msg: index for msg, index in opened.items() if (Act.RECEIVE, msg) in kept and msg not in looked}
     found += [_never_opened(agency, msg, index) for msg, index in unseen.items()]
+    found += _answered_otherwise(agency, rows, answered)
     for key, row in kept.items():
         entry_says = logged.get(key)
         if entry_says is None:
@@ -94,6 +99,22 @@ def _never_opened(agency: str, msg: str, index: int) -> Finding:
     evidence = {"msg": msg, "act": Act.OPEN.value, "receipt": str(index)}
     sentence = f"the log has a receipt that `{agency}` opened this message; its ledger does not say so"
     return Finding("not_in_ledger", sentence, index, evidence)
+
+
+def _answered_otherwise(agency: str, rows: list[LedgerRow], answered: dict[tuple[str, str], int]) -> list[Finding]:
+    """Receipts in the agency's name that say what its ledger does not say became of the message."""
+    outcomes: dict[str, set[str]] = {}
+    for row in rows:
+        if row.act is Act.RECEIVE and row.outcome is not None:
+            outcomes.setdefault(row.msg, set()).add(row.outcome)
+    found = []
+    for (msg, said), index in answered.items():
+        kept = outcomes.get(msg, {said})
+        if said != ReceiptStatus.OPENED and said not in kept:
+            evidence = {"msg": msg, "status": f"ledger {' '.join(sorted(kept))}, log {said}"}
+            sentence = f"the log has a receipt in the name of `{agency}` that its ledger does not bear out"
+            found.append(Finding("differs", sentence, index, evidence))
+    return found
 
 
 def _missing_in_log(agency: str, row: LedgerRow) -> Finding:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
-from agencies.node.broker_client import Answer, BrokerClient
+from agencies.node.broker_client import MAX_ANSWER, MAX_LOG_FILE, Answer, BrokerClient
 from agencies.node.errors import BrokerRefused, BrokerUnreachable
 from exchange.http import content_digest, read_call_proof, sign_answer
 from exercises.wire import Fault
@@ -164,3 +165,39 @@ def test_nobody_sees_somebody_elses_mailbox(world: World, north: WorldNode) -> N
     north.send(REQUEST, SOUTH)
     items, _ = world.node(HARBOUR).service.office.broker.mailbox(-1)
     assert items == []
+
+
+@pytest.mark.spec("NODE-30")
+def test_an_answer_that_is_packed_is_not_unpacked(world: World, north: WorldNode, broker_key: TransportSigner) -> None:
+    honest = answering(world, broker_key, BOX)
+
+    def packed(request: httpx.Request) -> httpx.Response:
+        assert request.headers["accept-encoding"] == "identity"
+        proof = honest(request).headers if "signature" in request.headers else {}
+        return httpx.Response(200, stream=httpx.ByteStream(b"-"), headers={**proof, "content-encoding": "gzip"})
+
+    client = client_of(world, north, packed)
+    for call in (lambda: client.mailbox(7), client.checkpoint):
+        with pytest.raises(BrokerUnreachable, match="packed"):
+            call()
+
+
+@pytest.mark.spec("NODE-30")
+def test_an_answer_is_read_no_further_than_it_may_be_long(world: World, north: WorldNode) -> None:
+    given = 0
+
+    class Endless(httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            nonlocal given
+            while given < 200 * MAX_LOG_FILE:
+                given += 65_536
+                yield b" " * 65_536
+
+    client = client_of(world, north, lambda _: httpx.Response(200, stream=Endless()))
+    with pytest.raises(BrokerUnreachable, match="more than"):
+        client.checkpoint()
+    assert given <= MAX_LOG_FILE + 65_536
+    given = 0
+    with pytest.raises(BrokerUnreachable, match="more than"):
+        client.directory()
+    assert given <= MAX_ANSWER + 65_536

@@ -42,6 +42,7 @@ def test_a_draft_survives_being_written() -> None:
         ({"content": "text"}, "content"),
         ({"type": "info_request"}, "type"),
         ({"cats": []}, "cats"),
+        ({"curiosity \x1b[2J": 1}, "(unknown)"),
     ],
 )
 def test_a_draft_is_read_strictly_and_the_refusal_names_no_value(change: dict[str, Any], member: str) -> None:

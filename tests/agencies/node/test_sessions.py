@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -134,3 +136,33 @@ def test_what_is_remembered_of_failures_is_bounded(sessions: Sessions, monkeypat
         with pytest.raises((SignInRefused, SignInThrottled)):
             sessions.sign_in(f"name-{n}", "a wrong guess at it")
     assert len(sessions._failures) <= 4096
+
+
+@pytest.mark.spec("NODE-11")
+def test_only_so_many_passphrases_are_hashed_at_once(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Across names; and who is turned away for that has not failed."""
+    inside, out = threading.Barrier(module.AT_ONCE + 1), threading.Event()
+
+    def slow(*_: Any) -> bool:
+        inside.wait(10)
+        return out.wait(10)
+
+    monkeypatch.setattr(module, "passphrase_fits", slow)
+    guesses = [threading.Thread(target=_guess, args=(sessions, f"name-{n}")) for n in range(module.AT_ONCE)]
+    for guess in guesses:
+        guess.start()
+    inside.wait(10)
+    for _ in range(20):
+        with pytest.raises(SignInThrottled) as refusal:
+            sessions.sign_in("np-1", PASSPHRASE)
+        assert refusal.value.retry_after == 1
+    out.set()
+    for guess in guesses:
+        guess.join()
+    monkeypatch.undo()
+    assert sessions.sign_in("np-1", PASSPHRASE).officer.id == "np-1"
+
+
+def _guess(sessions: Sessions, name: str) -> None:
+    with pytest.raises(SignInRefused):
+        sessions.sign_in(name, "a wrong guess at it")

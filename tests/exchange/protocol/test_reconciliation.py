@@ -98,3 +98,23 @@ def test_acts_that_stay_inside_the_node_are_not_looked_for() -> None:
     """LOG-53: an attempt the node itself denied never reached the broker."""
     inside = [LedgerRow(Act.CONSULT, digest(b"x"), None), LedgerRow(Act.ATTEMPT_DENIED, digest(b"y"), None)]
     assert found(NORTH, [*honest(NORTH), *inside]) == []
+
+
+def test_a_receipt_that_says_otherwise_than_the_ledger_is_found() -> None:
+    """LOG-53: signed and logged as rejected, and kept here as delivered; or the other way round."""
+    index, entry = next((i, e) for i, e in LOG if isinstance(e, ReceiptEntry) and e.status is ReceiptStatus.DELIVERED)
+
+    def kept(*outcomes: str) -> list[LedgerRow]:
+        mine = next(row for row in honest(entry.by) if (row.act, row.msg) == (Act.RECEIVE, entry.msg))
+        rest = [row for row in honest(entry.by) if row != mine]
+        return [*rest, *(replace(mine, outcome=outcome) for outcome in outcomes)]
+
+    assert found(entry.by, kept("delivered")) == []
+    assert found(entry.by, kept("seal_mismatch", "delivered")) == []
+    assert found(entry.by, kept("seal_mismatch")) == [("differs", index)]
+    refused = ReceiptEntry.model_validate(
+        entry.model_dump(exclude={"status", "code"}) | {"status": ReceiptStatus.REJECTED, "code": "seal_mismatch"}
+    )
+    log = [(i, refused if i == index else e) for i, e in LOG]
+    for outcomes, codes in ((("delivered",), ["differs"]), (("seal_mismatch",), []), (("body_damaged",), ["differs"])):
+        assert [one.code for one in reconcile(entry.by, kept(*outcomes), log) if one.index == index] == codes
