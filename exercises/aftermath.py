@@ -50,7 +50,7 @@ def audit(stage: Stage) -> Scene:
 
 def _disclosed(one: dict[str, Any]) -> str:
     to = one["to"][0]
-    receipts = ", ".join(to["receipts"]) or "no receipt"
+    receipts = ", ".join(to["receipts"]).replace("rejected", "rejected: it would not open") or "no receipt"
     return f"{one['from']} told {to['id']}: {one['type']}, clause {', '.join(to['clauses'])} ({receipts})."
 
 
@@ -72,7 +72,7 @@ def tamper(stage: Stage) -> Scene:
     expect(found, f"the audit should name entry {index}: {report['findings']}")
     said = (
         f"Somebody opens the broker's database and edits entry {index}: now the referral went to the hub.",
-        f"The auditor, with the same files and the same id, names the entry: {found[0]['sentence']}",
+        f"The log is exported again. The auditor, with the same id, says: {found[0]['sentence']}.",
     )
     facts = {"edited": index, "named": sorted({finding["index"] for finding in found}), "code": found[0]["code"]}
     return Scene(said, facts={**facts, "exit": verified.returncode})

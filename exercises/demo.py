@@ -6,8 +6,11 @@ afterwards is evidence that needs none of this code to have been right: ``ix aud
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from shutil import which
 from typing import Any
 
 from rich.console import Console, Group
@@ -62,6 +65,8 @@ def run(stage: Stage, console: Console, *, pause: bool = False) -> dict[str, Any
                 console.input("[dim]Enter to go on[/] ")
     else:
         _tell(console, 0, *start)
+    if stage.evidence.is_dir():
+        stage.keep_evidence("transcripts.json", stage.transcript)
     document = {
         "simulation": True,
         "ok": all(one.ok for one in played) and len(played) == 1 + len(STEPS),
@@ -70,7 +75,6 @@ def run(stage: Stage, console: Console, *, pause: bool = False) -> dict[str, Any
         "evidence": _evidence(stage),
     }
     if stage.evidence.is_dir():
-        stage.keep_evidence("transcripts.json", stage.transcript)
         stage.keep_evidence("demo.json", document)
     _end(console, document)
     return document
@@ -162,6 +166,15 @@ def _end(console: Console, document: dict[str, Any]) -> None:
         f"[bold]{escape(evidence['folder'])}[/]",
     )
     console.print(Panel(Group(*map(Text.from_markup, lines)), title="The evidence", title_align="left", padding=(1, 2)))
-    console.print("Verify it again yourself, with nothing running; and then the log that was edited:", end="\n\n")
+    console.print("Verify it yourself, with nothing running; then the log that was edited:", end="\n\n")
     for name in ("verify", "tampered"):
-        console.print(Text(f"  {evidence[name]}", style="bold"), soft_wrap=True)
+        console.print(Text(f"  {_here(evidence[name])}", style="bold"), soft_wrap=True)
+
+
+def _here(command: str) -> str:
+    """A command as it can be typed in this terminal, where `ix` may not be on the path."""
+    beside = Path(sys.executable).with_name("ix")
+    if which("ix") or not beside.is_file():
+        return command
+    place = beside.relative_to(Path.cwd()) if beside.is_relative_to(Path.cwd()) else beside
+    return command.replace("ix", str(place), 1)

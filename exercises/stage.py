@@ -7,6 +7,8 @@ unless it is to be kept, for it holds private keys.
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 import subprocess
 import sys
@@ -148,9 +150,12 @@ class Stage:
         self.processes.stop_all()
 
     def __enter__(self) -> Self:
-        _clear(self.out)
-        self.out.mkdir(parents=True, exist_ok=True)
-        (self.out / MARK).write_text(NOTICE, encoding="utf-8")
+        try:
+            _clear(self.out)
+            self._mark = _held(self.out / MARK)
+            (self.out / MARK).write_text(NOTICE, encoding="utf-8")
+        except OSError as wrong:
+            raise OutInUse(f"`{self.out}` cannot be used: {wrong.strerror}; name another folder with --out") from None
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
@@ -158,15 +163,29 @@ class Stage:
             self.silence()
         if not self.keep:
             shutil.rmtree(self.home, ignore_errors=True)
+        os.close(self._mark)
 
 
 def _clear(out: Path) -> None:
-    """Make room, but only where an earlier demo was."""
-    if not out.exists() or not any(out.iterdir()):
-        return
-    if not (out / MARK).is_file():
-        raise OutInUse(f"`{out}` holds something that no demo put there; name another folder with --out")
-    shutil.rmtree(out)
+    """Make room, but only where an earlier demo was, and none is now."""
+    if out.exists() and any(out.iterdir()):
+        if not (out / MARK).is_file():
+            raise OutInUse(f"`{out}` holds something that no demo put there; name another folder with --out")
+        held = _held(out / MARK)
+        shutil.rmtree(out)
+        os.close(held)
+    out.mkdir(parents=True, exist_ok=True)
+
+
+def _held(mark: Path) -> int:
+    """Hold a folder by its mark, so that two demos at once do not take it from each other."""
+    handle = os.open(mark, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise OutInUse(f"another demo is at work in `{mark.parent}`; name another folder with --out") from None
+    return handle
 
 
 def agencies(stage: Stage, ids: Iterable[str]) -> str:

@@ -102,7 +102,7 @@ def ask(stage: Stage) -> Scene:
     sees = {
         "Northern police": "everything: they wrote it; two receipts",
         "Southern police": "everything, once their node has made every check of the protocol",
-        "the broker": f"{NORTH} -> {SOUTH}, type info_request, u_direct, clause ask, {body} sealed bytes. No content",
+        "the broker": f"{NORTH} -> {SOUTH}, type info_request, urgency u_direct, clause ask, {body} sealed bytes",
         "the log": f"entry {sent['index']}: digests and handling marks, for every party to check",
         "everybody else": "nothing but that the log has grown",
     }
@@ -141,7 +141,7 @@ def no_clause(stage: Stage) -> Scene:
     expect(entry.to[0].nearest in missed, "the log should name the nearest clause too")
     said = (
         "Northern police send the same request to the Financial Intelligence Unit. No clause covers that: denied.",
-        *(f"Near was clause `{near['clause']}` ({near['title']}): {near['sentence']}" for near in nearest[:2]),
+        *(f"{how}: {near['sentence']}." for how, near in zip(("Nearest", "Next"), nearest, strict=False)),
         f"The denial is a decision like any other, so it is logged: entry {denied['index']}.",
     )
     sees = {
@@ -183,7 +183,7 @@ def protect(stage: Stage) -> Scene:
         "Southern police have found a young person who was exploited. They tell the FIU: forbidden.",
         "Clause `no-victims` forbids it, and a clause that forbids beats every clause that permits.",
         "They tell the harbour's victim support: allowed by clause `refer` of the referral protocol, and opened.",
-        "It must not be passed on (H2), and it is for care alone (H3).",
+        "Two handling codes travel with it: it must not be passed on (H2), and it is for care alone (H3).",
         f"Its content is {source}.",
     )
     sees = {
@@ -232,7 +232,7 @@ def attack(stage: Stage) -> Scene:
         "a manifest changed by someone at the sender's own line": theft.changed_manifest(
             url, keys[NORTH], envelope, now()
         ),
-        "a sealed body changed by the same": theft.changed_body(url, keys[NORTH], envelope, now()),
+        "a sealed body changed at the same place": theft.changed_body(url, keys[NORTH], envelope, now()),
         "a stolen envelope sent in the thief's own name": theft.stolen(url, keys[BORDER], envelope, now()),
     }
     wanted = ("content_digest_mismatch", "call_replayed", "signature_invalid", "seal_mismatch", "sender_mismatch")
@@ -240,7 +240,7 @@ def attack(stage: Stage) -> Scene:
         expect(code == want, f"{what} should be refused as `{want}`, not `{code}`")
     index, forged = _resigned(stage)
     said = (
-        *(f"{what}: refused, `{code}` (HTTP {status})." for what, (status, code) in found.items()),
+        *(f"{what[0].upper()}{what[1:]}: refused, `{code}` (HTTP {status})." for what, (status, code) in found.items()),
         f"The thief signs the stolen manifest anew as its own, so it is logged (entry {index}) and delivered.",
         f"But the seal is bound to its true sender and opens for nobody: `{forged}`, says the signed receipt.",
         "And the border guard's own auditor finds the theft: the log has a message that is not in their ledger.",
