@@ -24,10 +24,18 @@ Node = Annotated[str, typer.Option("--node", envvar="IX_NODE", help="The node's 
 Who = Annotated[str, typer.Option("--officer", envvar="IX_OFFICER", help="Sign in as this officer.")]
 PassphraseFile = Annotated[
     Path | None,
-    typer.Option("--passphrase-file", envvar="IX_OFFICER_PASSPHRASE_FILE", dir_okay=False, help="The officer's."),
+    typer.Option(
+        "--passphrase-file",
+        envvar="IX_OFFICER_PASSPHRASE_FILE",
+        dir_okay=False,
+        help="A file whose first line is the officer's passphrase; else IX_PASSPHRASE, else you are asked.",
+    ),
 ]
 TokenFile = Annotated[
-    Path | None, typer.Option("--token-file", envvar="IX_TOKEN_FILE", dir_okay=False, help="A file with a token.")
+    Path | None,
+    typer.Option(
+        "--token-file", envvar="IX_TOKEN_FILE", dir_okay=False, help="A file with a token, instead; else IX_TOKEN."
+    ),
 ]
 Code = Annotated[str, typer.Option("--code", help="The justification's code, such as case_assigned.")]
 Reason = Annotated[str, typer.Option("--why", help="The justification, in a sentence of at least 20 characters.")]
@@ -35,9 +43,16 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the node's whole ans
 HERE: Final = "http://127.0.0.1:8401"
 
 
-@app.command("send", epilog="Example: ix send draft.json --officer np-duty-1 --why 'the harbour case needs the route'")
+@app.command(
+    "send",
+    epilog="Example: ix send draft.json --node http://127.0.0.1:8405 "
+    "--officer np-duty-1 --why 'the harbour case needs the route'",
+)
 def send(
-    draft: Annotated[Path, typer.Argument(help="The draft: JSON, or `-` for standard input.", allow_dash=True)],
+    draft: Annotated[
+        Path,
+        typer.Argument(help="The draft: JSON (NODE-20 in spec/nodes.md), or `-` for standard input.", allow_dash=True),
+    ],
     why: Reason,
     code: Code = "case_assigned",
     node: Node = HERE,
@@ -66,7 +81,11 @@ def send(
     raise typer.Exit(0 if found["state"] in ("sent", "pending", "pending_release") else 1)
 
 
-@app.command("inbox", epilog="Example: ix inbox --officer np-duty-1 --open DIGEST --why 'assigned to me this morning'")
+@app.command(
+    "inbox",
+    epilog="Example: ix inbox --node http://127.0.0.1:8405 "
+    "--officer np-duty-1 --open DIGEST --why 'assigned to me this morning'",
+)
 def inbox(
     node: Node = HERE,
     officer: Who = "",

@@ -39,7 +39,7 @@ UNUSABLE: Final = 2
 NOT_CHECKED: Final = "not_checked"
 
 KeyFile = Annotated[
-    Path, typer.Option("--key", exists=True, dir_okay=False, help="The agency's key file (`ix keys init` made it).")
+    Path, typer.Option("--key", exists=True, dir_okay=False, help="The agency's key file (`ix keys enrol` made it).")
 ]
 TrustFile = Annotated[Path, typer.Option("--trust", exists=True, dir_okay=False, help="The federation's trust.json.")]
 MaybeTrustFile = Annotated[
