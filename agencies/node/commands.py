@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -93,8 +93,7 @@ def check(home: Home, passphrase_file: PassphraseFile = None) -> None:
     """Verify the ledger's chain and seals, with no broker running."""
     from agencies.node.app import build_node
 
-    with answering():
-        node = build_node(_settings(home, passphrase_file, unsafe_open_wire=True))
+    with answering(), closing(build_node(_settings(home, passphrase_file, unsafe_open_wire=True))) as node:
         number, last = node.verify_ledger()
     typer.echo(f"{number} acts hold; the last is {last}")
 

@@ -91,7 +91,8 @@ class Office:
 
     def party(self, agency: str) -> Party:
         """An agency as a clause sees it."""
-        return Party(agency, tuple(str(role) for role in self.trust.directory.agency(agency).roles))
+        record = self.trust.directory.agency(agency)
+        return Party(agency, record.roles, record.ceiling)
 
     def decide(self, request: Request, now: datetime) -> Decision:
         """Ask the agreements this node knows."""
