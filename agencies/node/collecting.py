@@ -4,7 +4,7 @@ What passes all of ``open_parcel`` is kept locked and answered with a ``delivere
 nothing is kept but its digest and the code, and the answer is ``rejected`` with that code. What the log
 does not bear out is the broker's doing: evidence, no receipt, and its number is asked for again
 (``doubts``). Inbox, owed receipts, ledger and cursor move in one transaction, so a crash anywhere shows a
-message once and answers it once. Receipts are signed in batches, kept as signed, and posted until the broker has them.
+message once and answers it once. ``receipting`` signs what is owed.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from agencies.node.broker_client import MAX_PAGE
-from agencies.node.doubts import GIVEN_UP, TOLD, Mark, Span, pause, place, remaining, told
+from agencies.node.doubts import GIVEN_UP, TOLD, Mark, Span, patience, place, remaining, told
 from agencies.node.errors import AnswerMismatch, BrokerRefused, BrokerUnreachable, LogForked
 from agencies.node.ledger import LedgerAct
 from agencies.node.office import Office
+from agencies.node.receipting import Receipting
 from agencies.node.store import Books
 from agencies.node.watch import LogWatch
 from exchange.protocol.errors import AlreadyReceived, MessageExpired, SealMismatch
@@ -30,13 +31,11 @@ from exchange.protocol.log import (
     verify_tlog_proof,
 )
 from exchange.protocol.message import Opened, Parcel, open_parcel, verify_logged
-from exchange.protocol.receipt import MAX_ITEMS, ReceiptBatch, ReceiptItem, build_receipts, verify_receipts
-from exchange.protocol.vocabulary import Act, ReceiptStatus
+from exchange.protocol.receipt import ReceiptBatch, verify_receipts
+from exchange.protocol.vocabulary import Act
 from keys.encoding import digest, instant, stamp, unb64u, write_json
 from keys.errors import AgencyUnknown, KeyNotTheirs, KeyNotValid, KeyUnknown, Refusal, SignatureInvalid
 
-FIRST_PAUSE: Final = timedelta(seconds=2)
-LONGEST_PAUSE: Final = timedelta(minutes=15)
 NOTED: Final = timedelta(seconds=10)
 """How often it is written down that the mailbox was empty."""
 STALE: Final = (AgencyUnknown, KeyUnknown, KeyNotValid)
@@ -94,8 +93,8 @@ class Collected:
 class Collecting:
     """Collects for one office. ``on_news`` is called when agreements, notices or records have changed."""
 
-    def __init__(self, office: Office, watch: LogWatch, on_news: Callable[[], None]) -> None:
-        self._office, self._watch, self._on_news = office, watch, on_news
+    def __init__(self, office: Office, watch: LogWatch, receipts: Receipting, on_news: Callable[[], None]) -> None:
+        self._office, self._watch, self._receipts, self._on_news = office, watch, receipts, on_news
         self._keys = {key.public.kid: key for key in office.identity.openings}
         self._noted: datetime | None = None
 
@@ -127,7 +126,7 @@ class Collecting:
                 hauls.append(haul)
             if haul.news:
                 self._on_news()
-        self.post_receipts()
+        self._receipts.post()
         return Collected(
             tuple(opened.digest for haul in hauls for _, opened, _ in haul.opened),
             tuple((msg, code) for haul in hauls for msg, _, code in haul.rejected),
@@ -151,7 +150,7 @@ class Collecting:
         if now - instant(row.since) > GIVEN_UP:
             spans = []
             haul.oddities.append({"what": "mail that stayed in doubt", "after": row.after, "upto": row.upto})
-        after_pause = now + pause(row.attempts + 1, office.chance(2))
+        after_pause = now + patience(row.attempts + 1, office.chance(2))
 
         def ours(books: Books) -> bool:
             if not books.clear_doubt(row.n, row.attempts):
@@ -182,15 +181,6 @@ class Collecting:
             except Refusal:  # no better answer now
                 pass
         return self._watch.size()
-
-    def post_receipts(self) -> int:
-        """Post signed batches that are due, after signing what is owed; says how many batches the broker took."""
-        office = self._office
-        while self._sign_owed():
-            pass
-        with office.store.reading() as books:
-            due = books.batches_due(stamp(office.clock()))
-        return sum(self._post(row) for row in due)
 
     # -- reading what came --
 
@@ -396,70 +386,6 @@ class Collecting:
             office.record(books, now, *acts)
         return True
 
-    # -- receipts --
-
-    def _sign_owed(self) -> bool:
-        """Sign one batch of what is owed and keep it; says whether more may be owed."""
-        office, now = self._office, self._office.clock()
-        with office.store.reading() as books:
-            owed = books.owed(MAX_ITEMS)
-        items: dict[tuple[str, str], ReceiptItem] = {}
-        held: list[int] = []
-        for row in owed:
-            if (row.msg, row.status) in items:
-                continue  # a batch names a message and status once; the other goes into the next
-            items[row.msg, row.status] = _item(row)
-            held.append(row.n)
-        if not items:
-            return False
-        fed = office.trust.directory.fed
-        jws = build_receipts(list(items.values()), by=office.me, fed=fed, ts=now, signer=office.identity.signer)
-        with office.store.writing() as books:
-            if {row.n for row in books.owed(MAX_ITEMS)} >= set(held):
-                books.new_batch(jws, stamp(now), held)
-        return len(owed) == MAX_ITEMS or len(held) < len(owed)
-
-    def _post(self, row: Any) -> bool:
-        office = self._office
-        try:
-            unwanted = office.broker.receipts(row.jws)
-        except BrokerRefused as refusal:
-            if refusal.lasting:
-                self._give_up(row, refusal)
-                return False
-            return self._put_off(row, refusal)
-        except BrokerUnreachable as refusal:
-            return self._put_off(row, refusal)
-        if unwanted:
-            office.keep_evidence("receipts_refused", items=unwanted)
-        with office.store.writing() as books:
-            books.set_batch(row.n, {"state": "posted", "due": None, "problem": None})
-        return True
-
-    def _put_off(self, row: Any, refusal: Refusal) -> bool:
-        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(row.attempts, 16))
-        jitter = 0.5 + int.from_bytes(self._office.chance(2), "big") / 2**17
-        due = stamp(self._office.clock() + pause * jitter)
-        with self._office.store.writing() as books:
-            books.set_batch(row.n, {"attempts": row.attempts + 1, "due": due, "problem": refusal.sentence[:500]})
-        return False
-
-    def _give_up(self, row: Any, refusal: BrokerRefused) -> None:
-        """The broker will never take this batch. Items that shared it with a bad one get a batch each."""
-        office, now = self._office, self._office.clock()
-        with office.store.reading() as books:
-            owed = books.rows("owed", batch=row.n)
-        fed, signer = office.trust.directory.fed, office.identity.signer
-        alone = [
-            (one.n, build_receipts([_item(one)], by=office.me, fed=fed, ts=now, signer=signer))
-            for one in owed
-            if len(owed) > 1
-        ]
-        with office.store.writing() as books:
-            books.set_batch(row.n, {"state": "refused", "due": None, "problem": refusal.sentence[:500]})
-            for n, jws in alone:
-                books.new_batch(jws, stamp(now), [n])
-
 
 def digest_of(item: Any) -> str | None:
     """The digest of a mailbox item's payload, if it has one that can be decoded."""
@@ -473,10 +399,6 @@ def _is_behind(item: Any, upto: int) -> bool:
     """Whether an item says that it stands behind a number."""
     number = item.get("seq") if type(item) is dict else None
     return type(number) is int and number > upto
-
-
-def _item(row: Any) -> ReceiptItem:
-    return ReceiptItem(msg=row.msg, status=ReceiptStatus(row.status), **({"code": row.code} if row.code else {}))
 
 
 def _summary(opened: Opened) -> dict[str, Any]:

@@ -15,10 +15,9 @@ from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
 from agencies.node.errors import AnswerMismatch
+from agencies.node.pauses import pause
 from keys.encoding import digest, write_json
 
-FIRST_PAUSE: Final = timedelta(seconds=2)
-LONGEST_PAUSE: Final = timedelta(minutes=15)
 SOON: Final = 3
 """How often a span is asked for at the very next look, before the pauses begin."""
 GIVEN_UP: Final = timedelta(days=31)
@@ -89,13 +88,9 @@ def remaining(asked: Span, marks: Sequence[Mark], full: bool) -> list[Span]:
     return spans
 
 
-def pause(attempts: int, chance: bytes) -> timedelta:
-    """How long to wait before the next attempt: between half and all of a doubling pause, drawn at random."""
-    if attempts < SOON:
-        return timedelta()
-    longest: timedelta = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(attempts - SOON, 16))
-    share: float = 0.5 + int.from_bytes(chance, "big") / 2**17
-    return longest * share
+def patience(attempts: int, chance: bytes) -> timedelta:
+    """How long to wait before the next attempt: not at all at first, then as for anything else that failed."""
+    return timedelta() if attempts < SOON else pause(attempts - SOON, chance)
 
 
 def told(item: Any) -> Any:

@@ -42,6 +42,7 @@ from agencies.node.outbox import (
     unlock_act,
     written,
 )
+from agencies.node.pauses import pause
 from agencies.node.profile import Officer, OfficerRole
 from agencies.node.watch import LogWatch
 from exchange.protocol.log import DenialEntry, DisclosureEntry, parse_entry, verify_tlog_proof
@@ -54,8 +55,6 @@ from keys.sealing import new_message_id
 
 LEASE: Final = timedelta(seconds=60)
 """How long a first attempt has a row to itself before a retry may pick it up."""
-FIRST_PAUSE: Final = timedelta(seconds=2)
-LONGEST_PAUSE: Final = timedelta(minutes=15)
 
 Judged = Answer | BrokerRefused | BrokerUnreachable
 """What a letter may come back with."""
@@ -306,9 +305,8 @@ class Sending:
         self._office.keep_evidence("answer_unproved", msg=letter.envelope.digest, code=refusal.code, **said)
 
     def _later(self, letter: Letter, problem: str, now: datetime) -> dict[str, Any]:
-        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(letter.attempts, 16))
-        jitter = 0.5 + int.from_bytes(self._office.chance(2), "big") / 2**17  # half to all of the pause
-        return {"attempts": letter.attempts + 1, "due": stamp(now + pause * jitter), "problem": problem[:500]}
+        due = stamp(now + pause(letter.attempts, self._office.chance(2)))
+        return {"attempts": letter.attempts + 1, "due": due, "problem": problem[:500]}
 
     # -- rows --
 

@@ -20,6 +20,7 @@ from agencies.node.errors import NoLongerHere, NotHere
 from agencies.node.ledger import Entry, LedgerAct, Why
 from agencies.node.office import Office
 from agencies.node.profile import Officer, OfficerRole
+from agencies.node.receipting import Receipting
 from agencies.node.sending import Sending, Sent, Wanted
 from agencies.node.store import Books, Store
 from agencies.node.trust_view import TrustView
@@ -68,7 +69,8 @@ class Node:
         self.office = Office(identity, store, connect(lambda: trust.directory), trust, clock, chance)
         self.watch = LogWatch(self.office)
         self.sending = Sending(self.office, self.watch)
-        self.collecting = Collecting(self.office, self.watch, self.refresh)
+        self.receipting = Receipting(self.office)
+        self.collecting = Collecting(self.office, self.watch, self.receipting, self.refresh)
         with store.reading() as books:
             pending = books.count("outbox", state="pending")
         if pending:
@@ -127,7 +129,7 @@ class Node:
 
     def post_receipts(self) -> int:
         """Post receipts that are still owed."""
-        return self.collecting.post_receipts()
+        return self.receipting.post()
 
     def inbox(self, *, newest: int = 100) -> list[dict[str, Any]]:
         """What came in, newest first: the manifests' facts, never the content."""
@@ -382,6 +384,10 @@ class Node:
         }
 
     # -- how it is --
+
+    def close(self) -> None:
+        """Let go of the books; whoever made the line to the broker closes that."""
+        self.office.store.close()
 
     def state(self) -> dict[str, Any]:
         """Counts for the gauges and for readiness; no content, no names."""

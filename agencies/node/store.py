@@ -1,4 +1,4 @@
-"""The node's books on disk: tables, and one method per thing written or asked (`spec/nodes.md`, NODE-60).
+"""The node's books on disk: one method per thing written or asked (`spec/nodes.md`, NODE-60).
 
 SQLite in WAL with synchronous FULL: what a writing block committed survives the power going. One writer
 at a time (``BEGIN IMMEDIATE``), so the ledger's chain cannot branch even with two processes. Core
@@ -26,7 +26,6 @@ from sqlalchemy import (
     Executable,
     Index,
     Integer,
-    LargeBinary,
     Row,
     Select,
     Table,
@@ -41,209 +40,18 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.orm import registry
 from sqlalchemy.schema import CreateIndex, CreateTable
-from sqlmodel import Field, SQLModel
+
+from agencies.node.tables import Base
 
 Values = Mapping[str, Any]
 SCHEMA: Final = 2
 
 
-class _Base(SQLModel, registry=registry()):
-    """A registry of its own, so that a broker in the same process keeps its tables apart."""
-
-
-class Outbox(_Base, table=True):
-    """One thing an officer asked to send. ``envelope`` is there from before the first attempt on."""
-
-    __tablename__ = "outbox"
-    n: int | None = Field(default=None, primary_key=True)
-    ref: str = Field(unique=True)
-    request_key: str | None = Field(default=None, unique=True)
-    request_digest: str | None = None
-    state: str = Field(index=True)
-    officer: str
-    made: str
-    act: bytes | None = Field(default=None, sa_type=LargeBinary)
-    draft: bytes | None = Field(default=None, sa_type=LargeBinary)
-    content: bytes | None = Field(default=None, sa_type=LargeBinary)
-    ruling: bool = False
-    recipients: str
-    summary: str
-    case_name: str = Field(index=True)
-    msg: str | None = Field(default=None, unique=True)
-    envelope: bytes | None = Field(default=None, sa_type=LargeBinary)
-    attempts: int = 0
-    due: str | None = None
-    problem: str | None = None
-    code: str | None = None
-    reasons: str | None = None
-    seq: int | None = None
-    entry: bytes | None = Field(default=None, sa_type=LargeBinary)
-    proof: str | None = None
-    released_by: str | None = None
-
-
-class Inbox(_Base, table=True):
-    """One message that passed every check; ``parcel`` as it came, ``content`` locked."""
-
-    __tablename__ = "inbox"
-    n: int | None = Field(default=None, primary_key=True)
-    msg: str = Field(unique=True)
-    seq: int
-    sender: str
-    received: str
-    opened: str | None = None
-    summary: str
-    case_name: str = Field(index=True)
-    parcel: bytes | None = Field(default=None, sa_type=LargeBinary)
-    content: bytes | None = Field(default=None, sa_type=LargeBinary)
-    erased: str | None = None
-
-
-class Rejected(_Base, table=True):
-    """One parcel that failed a check: which, and nothing of what it held."""
-
-    __tablename__ = "rejected"
-    n: int | None = Field(default=None, primary_key=True)
-    msg: str
-    seq: int
-    code: str
-    at: str
-
-
-class Doubt(_Base, table=True):
-    """Numbers behind ``after`` up to ``upto`` whose mail came spoiled, to be asked for again (NODE-49)."""
-
-    __tablename__ = "doubt"
-    n: int | None = Field(default=None, primary_key=True)
-    after: int
-    upto: int
-    since: str
-    attempts: int = 0
-    due: str = Field(index=True)
-
-
-class Owed(_Base, table=True):
-    """One receipt this node owes; ``batch`` is the signed batch it went into."""
-
-    __tablename__ = "owed"
-    n: int | None = Field(default=None, primary_key=True)
-    msg: str
-    status: str
-    code: str | None = None
-    batch: int | None = Field(default=None, index=True)
-
-
-class Batch(_Base, table=True):
-    """A signed batch of receipts, kept as signed so that every attempt posts the same bytes."""
-
-    __tablename__ = "batch"
-    n: int | None = Field(default=None, primary_key=True)
-    jws: bytes = Field(sa_type=LargeBinary)
-    state: str = Field(index=True)
-    attempts: int = 0
-    due: str | None = None
-    problem: str | None = None
-
-
-class Heard(_Base, table=True):
-    """A signed batch of receipts as it came; ``digest`` is of these very bytes."""
-
-    __tablename__ = "heard"
-    digest: str = Field(primary_key=True)
-    jws: bytes = Field(sa_type=LargeBinary)
-
-
-class Got(_Base, table=True):
-    """A receipt somebody gave for a message of ours, with its proof; ``batch`` is in ``heard``."""
-
-    __tablename__ = "got"
-    seq: int = Field(primary_key=True)
-    msg: str = Field(index=True)
-    by: str
-    status: str
-    code: str | None = None
-    at: str
-    batch: str
-    entry: bytes = Field(sa_type=LargeBinary)
-    proof: str
-
-
-class Ledger(_Base, table=True):
-    """One chained act; every other column is a copy for searching, and checked against ``body``."""
-
-    __tablename__ = "ledger"
-    n: int = Field(primary_key=True)
-    ts: str = Field(index=True)
-    act: str
-    officer: str | None = None
-    msg: str | None = Field(default=None, index=True)
-    case_name: str | None = Field(default=None, index=True)
-    body: bytes = Field(sa_type=LargeBinary)
-    hash: str
-    seal: bytes = Field(sa_type=LargeBinary)
-
-
-class Known(_Base, table=True):
-    """A checkpoint that was shown to be consistent with every other here."""
-
-    __tablename__ = "known"
-    size: int = Field(primary_key=True)
-    root: bytes = Field(sa_type=LargeBinary)
-    text: str
-
-
-class Evidence(_Base, table=True):
-    """Something that should not be: kept whole, for whoever has to judge it."""
-
-    __tablename__ = "evidence"
-    n: int | None = Field(default=None, primary_key=True)
-    at: str
-    kind: str
-    detail: str
-
-
-class Signed(_Base, table=True):
-    """An agreement or notice as all its parties signed it, and when the log took it; also the directory.
-
-    ``seal`` says that this node verified it then: later keys are no reason to judge it again (NODE-38).
-    """
-
-    __tablename__ = "signed"
-    digest: str = Field(primary_key=True)
-    kind: str
-    jws: bytes = Field(sa_type=LargeBinary)
-    at: str
-    seal: bytes | None = Field(default=None, sa_type=LargeBinary)
-
-
-class Session(_Base, table=True):
-    """A signed-in officer; the token itself is not here, only its hash."""
-
-    __tablename__ = "session"
-    token_hash: str = Field(primary_key=True)
-    officer: str
-    expires: str
-
-
-class Meta(_Base, table=True):
-    """Single values: the cursor, the schema, whose books these are."""
-
-    __tablename__ = "meta"
-    name: str = Field(primary_key=True)
-    value: str
-
-
-def _table(model: type[SQLModel]) -> Table:
-    table: Table = model.__table__  # type: ignore[attr-defined]  # SQLModel does not declare it
-    return table
-
-
-_OUTBOX, _INBOX, _OWED, _BATCH = _table(Outbox), _table(Inbox), _table(Owed), _table(Batch)
-_LEDGER, _META, _SESSION, _KNOWN = _table(Ledger), _table(Meta), _table(Session), _table(Known)
-_HEARD, _DOUBT = _table(Heard), _table(Doubt)
-_BY_NAME: Final = {t.name: t for t in _Base.metadata.tables.values()}
+_BY_NAME: Final = {table.name: table for table in Base.metadata.tables.values()}
+_OUTBOX, _INBOX, _OWED, _BATCH = (_BY_NAME[name] for name in ("outbox", "inbox", "owed", "batch"))
+_LEDGER, _META, _SESSION, _KNOWN = (_BY_NAME[name] for name in ("ledger", "meta", "session", "known"))
+_HEARD, _DOUBT = _BY_NAME["heard"], _BY_NAME["doubt"]
 _SEALED: Final = frozenset({"act", "draft", "content", "envelope"})
 """What an outbox row holds that nobody needs to say how it stands."""
 
@@ -253,7 +61,8 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         path.touch(mode=0o600)
-        path.chmod(0o600)  # also one that was here before; SQLite gives its side files the same mode
+        for file in (path, *path.parent.glob(f"{path.name}-*")):
+            file.chmod(0o600)  # also what was here before; SQLite gives new side files the mode of the database
         self._engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
         event.listen(self._engine, "connect", _prepare)
         event.listen(self._engine, "begin", _begin)
@@ -285,8 +94,8 @@ class Store:
 def _schema() -> tuple[str, ...]:
     """What makes an empty file these books, written out once for however many nodes a process has."""
     dialect = sqlite.dialect()
-    tables = [str(CreateTable(table).compile(dialect=dialect)) for table in _Base.metadata.sorted_tables]
-    indexes = [CreateIndex(index) for table in _Base.metadata.sorted_tables for index in _sorted_indexes(table)]
+    tables = [str(CreateTable(table).compile(dialect=dialect)) for table in Base.metadata.sorted_tables]
+    indexes = [CreateIndex(index) for table in Base.metadata.sorted_tables for index in _sorted_indexes(table)]
     return (*tables, *(str(index.compile(dialect=dialect)) for index in indexes), f"PRAGMA user_version={SCHEMA}")
 
 

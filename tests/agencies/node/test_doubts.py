@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agencies.node.doubts import LONGEST_PAUSE, Mark, Span, pause, place, remaining, told
+from agencies.node.doubts import Mark, Span, patience, place, remaining, told
 from agencies.node.errors import AnswerMismatch
+from agencies.node.pauses import LONGEST, pause
 
 UNKNOWN = Mark(None, False)
 
@@ -83,11 +84,12 @@ def test_no_mail_is_lost_however_an_answer_is_spoiled(data: st.DataObject) -> No
         assert number > upto or any(span.after < number <= span.upto for span in spans)
 
 
+@pytest.mark.spec("NODE-29")
 def test_pauses_begin_late_and_grow_to_a_quarter_of_an_hour() -> None:
-    assert [pause(n, b"\xff\xff") for n in (0, 1, 2)] == [timedelta()] * 3
-    assert pause(3, b"\0\0") == timedelta(seconds=1)
-    assert timedelta(seconds=1) < pause(3, b"\xff\xff") < timedelta(seconds=2)
-    assert LONGEST_PAUSE / 2 == pause(99, b"\0\0") <= pause(99, b"\xff\xff") < LONGEST_PAUSE
+    assert [patience(n, b"\xff\xff") for n in (0, 1, 2)] == [timedelta()] * 3
+    assert patience(3, b"\0\0") == pause(0, b"\0\0") == timedelta(seconds=1)
+    assert timedelta(seconds=1) < pause(0, b"\xff\xff") < timedelta(seconds=2)
+    assert LONGEST / 2 == pause(99, b"\0\0") <= pause(99, b"\xff\xff") < LONGEST
 
 
 def test_evidence_holds_no_sealed_body_and_no_more_than_so_much() -> None:

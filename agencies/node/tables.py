@@ -1,0 +1,196 @@
+"""The tables of a node's books; ``store`` writes and reads them (`spec/nodes.md`, NODE-60).
+
+Whatever an officer, a case or a content says is locked or a pseudonym before it gets here.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import LargeBinary
+from sqlalchemy.orm import registry
+from sqlmodel import Field, SQLModel
+
+
+class Base(SQLModel, registry=registry()):
+    """A registry of its own, so that a broker in the same process keeps its tables apart."""
+
+
+class Outbox(Base, table=True):
+    """One thing an officer asked to send. ``envelope`` is there from before the first attempt on."""
+
+    __tablename__ = "outbox"
+    n: int | None = Field(default=None, primary_key=True)
+    ref: str = Field(unique=True)
+    request_key: str | None = Field(default=None, unique=True)
+    request_digest: str | None = None
+    state: str = Field(index=True)
+    officer: str
+    made: str
+    act: bytes | None = Field(default=None, sa_type=LargeBinary)
+    draft: bytes | None = Field(default=None, sa_type=LargeBinary)
+    content: bytes | None = Field(default=None, sa_type=LargeBinary)
+    ruling: bool = False
+    recipients: str
+    summary: str
+    case_name: str = Field(index=True)
+    msg: str | None = Field(default=None, unique=True)
+    envelope: bytes | None = Field(default=None, sa_type=LargeBinary)
+    attempts: int = 0
+    due: str | None = None
+    problem: str | None = None
+    code: str | None = None
+    reasons: str | None = None
+    seq: int | None = None
+    entry: bytes | None = Field(default=None, sa_type=LargeBinary)
+    proof: str | None = None
+    released_by: str | None = None
+
+
+class Inbox(Base, table=True):
+    """One message that passed every check; ``parcel`` as it came, ``content`` locked."""
+
+    __tablename__ = "inbox"
+    n: int | None = Field(default=None, primary_key=True)
+    msg: str = Field(unique=True)
+    seq: int
+    sender: str
+    received: str
+    opened: str | None = None
+    summary: str
+    case_name: str = Field(index=True)
+    parcel: bytes | None = Field(default=None, sa_type=LargeBinary)
+    content: bytes | None = Field(default=None, sa_type=LargeBinary)
+    erased: str | None = None
+
+
+class Rejected(Base, table=True):
+    """One parcel that failed a check: which, and nothing of what it held."""
+
+    __tablename__ = "rejected"
+    n: int | None = Field(default=None, primary_key=True)
+    msg: str
+    seq: int
+    code: str
+    at: str
+
+
+class Doubt(Base, table=True):
+    """Numbers behind ``after`` up to ``upto`` whose mail came spoiled, to be asked for again (NODE-49)."""
+
+    __tablename__ = "doubt"
+    n: int | None = Field(default=None, primary_key=True)
+    after: int
+    upto: int
+    since: str
+    attempts: int = 0
+    due: str = Field(index=True)
+
+
+class Owed(Base, table=True):
+    """One receipt this node owes; ``batch`` is the signed batch it went into."""
+
+    __tablename__ = "owed"
+    n: int | None = Field(default=None, primary_key=True)
+    msg: str
+    status: str
+    code: str | None = None
+    batch: int | None = Field(default=None, index=True)
+
+
+class Batch(Base, table=True):
+    """A signed batch of receipts, kept as signed so that every attempt posts the same bytes."""
+
+    __tablename__ = "batch"
+    n: int | None = Field(default=None, primary_key=True)
+    jws: bytes = Field(sa_type=LargeBinary)
+    state: str = Field(index=True)
+    attempts: int = 0
+    due: str | None = None
+    problem: str | None = None
+
+
+class Heard(Base, table=True):
+    """A signed batch of receipts as it came; ``digest`` is of these very bytes."""
+
+    __tablename__ = "heard"
+    digest: str = Field(primary_key=True)
+    jws: bytes = Field(sa_type=LargeBinary)
+
+
+class Got(Base, table=True):
+    """A receipt somebody gave for a message of ours, with its proof; ``batch`` is in ``heard``."""
+
+    __tablename__ = "got"
+    seq: int = Field(primary_key=True)
+    msg: str = Field(index=True)
+    by: str
+    status: str
+    code: str | None = None
+    at: str
+    batch: str
+    entry: bytes = Field(sa_type=LargeBinary)
+    proof: str
+
+
+class Ledger(Base, table=True):
+    """One chained act; every other column is a copy for searching, and checked against ``body``."""
+
+    __tablename__ = "ledger"
+    n: int = Field(primary_key=True)
+    ts: str = Field(index=True)
+    act: str
+    officer: str | None = None
+    msg: str | None = Field(default=None, index=True)
+    case_name: str | None = Field(default=None, index=True)
+    body: bytes = Field(sa_type=LargeBinary)
+    hash: str
+    seal: bytes = Field(sa_type=LargeBinary)
+
+
+class Known(Base, table=True):
+    """A checkpoint that was shown to be consistent with every other here."""
+
+    __tablename__ = "known"
+    size: int = Field(primary_key=True)
+    root: bytes = Field(sa_type=LargeBinary)
+    text: str
+
+
+class Evidence(Base, table=True):
+    """Something that should not be: kept whole, for whoever has to judge it."""
+
+    __tablename__ = "evidence"
+    n: int | None = Field(default=None, primary_key=True)
+    at: str
+    kind: str
+    detail: str
+
+
+class Signed(Base, table=True):
+    """An agreement or notice as all its parties signed it, and when the log took it; also the directory.
+
+    ``seal`` says that this node verified it then: later keys are no reason to judge it again (NODE-38).
+    """
+
+    __tablename__ = "signed"
+    digest: str = Field(primary_key=True)
+    kind: str
+    jws: bytes = Field(sa_type=LargeBinary)
+    at: str
+    seal: bytes | None = Field(default=None, sa_type=LargeBinary)
+
+
+class Session(Base, table=True):
+    """A signed-in officer; the token itself is not here, only its hash."""
+
+    __tablename__ = "session"
+    token_hash: str = Field(primary_key=True)
+    officer: str
+    expires: str
+
+
+class Meta(Base, table=True):
+    """Single values: the cursor, the schema, whose books these are."""
+
+    __tablename__ = "meta"
+    name: str = Field(primary_key=True)
+    value: str
