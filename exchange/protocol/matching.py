@@ -21,7 +21,6 @@ _CODES: Final = sorted(Classification, key=lambda code: code.rank)
 _RANKS: Final = {code.value: code.rank for code in _CODES}
 _UP_TO: Final = {ceiling.value: frozenset(c.value for c in _CODES if c.rank <= ceiling.rank) for ceiling in _CODES}
 """For each ceiling, the classifications that are not above it."""
-HIGHEST: Final = _CODES[-1].value
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class Party:
 
     id: str
     roles: tuple[str, ...]
-    ceiling: str = HIGHEST
+    ceiling: str
 
     def may_receive(self, classification: str) -> bool:
         """Whether this is not above its ceiling (AGR-39); codes nobody knows are refused on either side."""

@@ -365,7 +365,7 @@ def test_a_role_that_nobody_holds_is_nobody() -> None:
 @pytest.mark.spec("AGR-11")
 def test_a_role_means_only_parties_of_the_agreement() -> None:
     """Any police at all may be told, says the clause; a police force that did not sign may not."""
-    stranger = Party("west.police.sim", ("police",))
+    stranger = Party("west.police.sim", ("police",), "secret")
     assert asked(with_clauses(PERMIT), recipients=(stranger,)).code == "not_a_party"
     assert asked(with_clauses(PERMIT), discloser=stranger).code == "not_a_party"
     assert asked(with_clauses({**PERMIT, "to": ["party:any"]}), recipients=(stranger,)).code == "not_a_party"
