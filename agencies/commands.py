@@ -65,8 +65,7 @@ def send(
     as_json: AsJson = False,
 ) -> None:
     """Send one draft, or ask what would happen to it."""
-    text = typer.get_text_stream("stdin").read() if str(draft) == "-" else draft.read_text(encoding="utf-8")
-    asked: dict[str, Any] = {"draft": _parsed(text)}
+    asked: dict[str, Any] = {"draft": _parsed(_text_of(draft, "draft"))}
     with _signed_in(node, officer, passphrase_file, token_file) as call:
         if check:
             found = call("POST", "/v1/messages/check", asked)
@@ -115,6 +114,8 @@ def inbox(
         _say(f"{one['msg']}  {state:6}  {one['received']}  {one['from']}  {one['type']}  {one['urgency']}")
     for one in found["rejected"]:
         _say(f"{one['msg']}  rejected: {one['code']}")
+    if not found["messages"] and not found["rejected"]:
+        _say("nothing has come in")
 
 
 def _say(line: str, *, err: bool = False) -> None:
@@ -126,6 +127,16 @@ def _json(value: Any) -> str:
     """Write JSON for people, and escape in it what a terminal would not print."""
     text = json.dumps(value, ensure_ascii=False, indent=2)
     return "".join(sign if sign.isprintable() or sign == "\n" else json.dumps(sign)[1:-1] for sign in text)
+
+
+def _text_of(path: Path, what: str) -> str:
+    """The text of a file somebody named, or of standard input; what cannot be read is misuse (CLI-3)."""
+    try:
+        return typer.get_text_stream("stdin").read() if str(path) == "-" else path.read_text(encoding="utf-8")
+    except OSError as wrong:
+        raise typer.BadParameter(f"the {what} `{path}` cannot be read: {wrong.strerror}") from None
+    except UnicodeDecodeError:
+        raise typer.BadParameter(f"the {what} `{path}` is not text in UTF-8") from None
 
 
 def _parsed(text: str) -> Any:
@@ -173,7 +184,7 @@ def _signed_in(node: str, officer: str, passphrase_file: Path | None, token_file
 
     from agencies.node.broker_client import new_client
 
-    token = token_file.read_text(encoding="ascii").strip() if token_file else os.environ.get("IX_TOKEN", "")
+    token = _text_of(token_file, "token file").strip() if token_file else os.environ.get("IX_TOKEN", "")
     if not token and not officer:
         raise typer.BadParameter("say who you are: --officer, or a token in IX_TOKEN or --token-file")
     try:

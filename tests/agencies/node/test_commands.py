@@ -134,7 +134,7 @@ def test_a_ruling_waits_for_a_broker_that_is_not_there(served: Served, draft: st
 def test_the_inbox_is_listed(served: Served) -> None:
     found = ask(served, "duty", "inbox", "--json")
     assert (found.exit_code, json.loads(found.stdout)) == (0, {"messages": [], "rejected": []})
-    assert ask(served, "duty", "inbox").stdout == ""
+    assert ask(served, "duty", "inbox").stdout == "nothing has come in\n"
 
 
 def test_a_refusal_is_one_sentence_with_its_code(served: Served, draft: str) -> None:
@@ -149,6 +149,22 @@ def test_a_refusal_is_one_sentence_with_its_code(served: Served, draft: str) -> 
         assert (found.exit_code, found.stdout) == (1, "")
         assert found.stderr.startswith(f"{code}: ")
         assert "Traceback" not in found.stderr
+
+
+@pytest.mark.spec("CLI-3")
+def test_a_file_that_cannot_be_read_is_misuse(tmp_path: Path) -> None:
+    (tmp_path / "bytes").write_bytes(b"\xff")
+    (tmp_path / "draft.json").write_text("{}")
+    said = ["--officer", "x", "--why", WHY]
+    for arguments in (
+        ["send", str(tmp_path / "nosuch.json"), *said],
+        ["send", str(tmp_path), *said],
+        ["send", str(tmp_path / "bytes"), *said],
+        ["send", str(tmp_path / "draft.json"), *said, "--token-file", str(tmp_path / "nosuch")],
+    ):
+        found = run.invoke(parties, arguments, env={"COLUMNS": "300"})
+        assert (found.exit_code, found.stdout) == (2, "")
+        assert "cannot be read" in found.stderr or "not text" in found.stderr, found.stderr
 
 
 def test_a_token_can_be_given_in_place_of_a_passphrase(served: Served, tmp_path: Path) -> None:
