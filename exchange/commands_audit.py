@@ -77,8 +77,11 @@ def export(
 
     Nothing is verified here: that is what `ix audit verify` is for, later and elsewhere.
     """
-    if out.exists() and any(out.iterdir()):
-        raise typer.BadParameter(f"`{out}` is not empty: an export goes into a folder of its own")
+    try:
+        if out.exists() and any(out.iterdir()):
+            raise typer.BadParameter(f"`{out}` is not empty: an export goes into a folder of its own")
+    except OSError as wrong:
+        raise typer.BadParameter(f"`{out}` cannot be used: {wrong.strerror}") from None
     with _reading():
         if source.startswith(("http://", "https://")):
             files: Iterable[File] = _from_url(source.rstrip("/"))
@@ -93,8 +96,11 @@ def _write(out: Path, files: Iterable[File]) -> int:
     count = 0
     for name, data in files:
         path = out / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        except OSError as wrong:
+            raise typer.BadParameter(f"`{path}` cannot be written: {wrong.strerror}") from None
         count += 1
     return count
 
@@ -224,8 +230,8 @@ def verify(
 def _instant(at: str) -> datetime:
     try:
         return instant(at) if at else datetime.now(UTC)
-    except Refusal as refusal:
-        raise typer.BadParameter(refusal.sentence) from None
+    except Refusal:
+        raise typer.BadParameter(f"--at takes an instant such as 2026-11-21T16:20:00Z, not `{at}`") from None
 
 
 def _reader(folder: Path) -> Callable[[str], bytes | None]:
@@ -247,6 +253,8 @@ def _reading() -> Iterator[None]:
         yield
     except (Unreadable, Refusal) as wrong:
         said = str(wrong)
+    except typer.BadParameter:
+        raise
     except OSError as wrong:
         said = f"`{wrong.filename}`: {wrong.strerror}"
     except Exception as wrong:

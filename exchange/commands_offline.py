@@ -8,6 +8,8 @@ by its id. ``seal`` asks no agreement whether the message may pass; only a node 
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -102,7 +104,7 @@ def seal(
             re=answers or None,
         )
         envelope = message.compose(draft, data, me.signer)
-        out.write_bytes(envelope)
+        _write(out, envelope)
         typer.echo(f"sealed {len(envelope)} bytes, message {message.parse(envelope).digest}", err=True)
 
 
@@ -132,7 +134,7 @@ def open_(
     if not logged:
         typer.echo("note: a bare envelope carries no proof that it was logged; a node would not open it", err=True)
     if out:
-        out.write_bytes(content)
+        _write(out, content, mode=0o600)  # it is what was sealed
     else:
         sys.stdout.buffer.write(content)
 
@@ -275,7 +277,21 @@ def _shown(text: str) -> str:
 
 
 def _at(text: str) -> datetime:
-    return instant(text) if text else datetime.now(UTC)
+    try:
+        return instant(text) if text else datetime.now(UTC)
+    except Refusal:
+        _unusable(f"--at takes an instant such as 2026-11-21T16:20:00Z, not `{text}`")
+
+
+def _write(out: Path, data: bytes, *, mode: int = 0o666) -> None:
+    """Write a file, readable by others only if ``mode`` says so, also where there was a file before."""
+    try:
+        with open(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+            if mode == 0o600 and stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                os.fchmod(file.fileno(), mode)
+            file.write(data)
+    except OSError as wrong:
+        _unusable(f"`{out}` cannot be written: {wrong.strerror}")
 
 
 def _identity(path: Path, passphrase_file: Path | None) -> Identity:
@@ -290,8 +306,10 @@ def _refusals() -> Iterator[None]:
     except Refusal as refusal:
         typer.echo(plain(f"{refusal.code}: {refusal.sentence}"), err=True)
         raise typer.Exit(REFUSED) from None
+    except OSError as wrong:
+        _unusable(f"`{wrong.filename}` cannot be read: {wrong.strerror}")
 
 
 def _unusable(sentence: str) -> NoReturn:
-    typer.echo(sentence, err=True)
+    typer.echo(plain(sentence), err=True)
     raise typer.Exit(UNUSABLE)

@@ -278,6 +278,8 @@ def test_misuse_is_said_so(run: Run, kept: Kept, tmp_path: Path) -> None:
     assert run("verify", tmp_path, "--fed", "short").exit_code == 2
     assert run("verify", tmp_path, "--fed", kept.fed, "--at", "yesterday").exit_code == 2
     (tmp_path / "something").touch()
+    beyond = run("export", "--from", kept.home, "--out", tmp_path / "something" / "e")
+    assert (beyond.exit_code, "Traceback" in beyond.output) == (2, False)
     assert run("export", "--from", kept.home, "--out", tmp_path).exit_code == 2
 
 

@@ -105,6 +105,37 @@ def test_every_sample_can_be_sealed_as_it_declares_itself(
     assert out.read_bytes() == (SAMPLES / name).read_bytes()
 
 
+@pytest.mark.spec("CLI-3")
+def test_an_output_that_cannot_be_written_is_misuse(run: Callable[..., Result], office: Office, tmp_path: Path) -> None:
+    nowhere = tmp_path / "nosuch" / "e.json"
+    _seal(run, office, tmp_path / "e.json")
+    for done in (
+        _seal(run, office, nowhere),
+        run("open", tmp_path / "e.json", *office.key("south"), *office.trust, *AT, "-o", nowhere),
+        run("open", tmp_path / "e.json", *office.key("south"), *office.trust, *AT, "-o", tmp_path),
+    ):
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert "cannot be written" in done.stderr
+
+
+@pytest.mark.spec("CLI-21")
+def test_what_was_opened_is_for_its_owner_alone(run: Callable[..., Result], office: Office, tmp_path: Path) -> None:
+    _seal(run, office, tmp_path / "e.json")
+    (tmp_path / "before.json").write_text("a file that others could read, and longer than nothing" * 99)
+    (tmp_path / "before.json").chmod(0o644)
+    for out in (tmp_path / "new.json", tmp_path / "before.json"):
+        assert run("open", tmp_path / "e.json", *office.key("south"), *office.trust, *AT, "-o", out).exit_code == 0
+        assert (out.stat().st_mode & 0o777, out.read_bytes()) == (0o600, CONTENT.read_bytes())
+
+
+def test_an_instant_of_another_form_is_misuse_and_the_form_is_shown(
+    run: Callable[..., Result], office: Office, tmp_path: Path
+) -> None:
+    _seal(run, office, tmp_path / "e.json")
+    done = run("inspect", tmp_path / "e.json", "--at", "yesterday")
+    assert (done.exit_code, "2026-11-21T16:20:00Z" in done.stderr) == (2, True)
+
+
 @pytest.mark.spec("CLI-22", "CLI-3")
 def test_somebody_else_cannot_open_it(run: Callable[..., Result], office: Office, tmp_path: Path) -> None:
     _seal(run, office, tmp_path / "envelope.json")
