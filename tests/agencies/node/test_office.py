@@ -7,6 +7,7 @@ import hmac
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from agencies.node import office as module
 from exercises.world import World, WorldNode
 from keys.encoding import read_json
 from tests.agencies.node.conftest import NORTH, REQUEST, SOUTH
@@ -32,3 +33,12 @@ def test_evidence_is_kept_whole_and_once(north: WorldNode) -> None:
     north.service.office.keep_evidence("test", older="one", newer="two")
     (kept,) = north.service.evidence(north.officer("auditor"))
     assert (kept["kind"], kept["detail"]) == ("test", {"older": "one", "newer": "two"})
+
+
+@pytest.mark.spec("NODE-36")
+def test_evidence_is_kept_once_and_is_bounded(south: WorldNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_KEPT", 3)
+    for n in (1, 1, 2, 3, 4, 5):
+        south.service.office.keep_evidence("answer_unproved", n=n)
+    south.service.office.keep_evidence("log_forked", n=1)
+    assert south.service.state()["evidence"] == 4

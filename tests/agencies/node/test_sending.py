@@ -20,8 +20,12 @@ from agencies.node.errors import (
 )
 from agencies.node.outbox import Sent, Wanted
 from agencies.node.profile import Officer, OfficerRole
+from agencies.node.sending import prove
+from exchange.protocol.entry import disclosure_entry
 from exchange.protocol.log import DenialEntry, DisclosureEntry, LogSigner, parse_entry, sign_checkpoint, tlog_proof
 from exchange.protocol.merkle import leaf_hash
+from exchange.protocol.message import parse
+from exercises.federation import ORIGIN
 from exercises.wire import Fault
 from exercises.world import World, WorldNode, sample
 from keys.errors import AgencyUnknown, Refusal
@@ -400,3 +404,22 @@ def test_nobody_writes_to_itself_or_twice(north: WorldNode) -> None:
     for to in ([NORTH], [SOUTH, SOUTH]):
         with pytest.raises(Refusal, match="named once"):
             north.send(REQUEST, *to)
+
+
+@pytest.mark.spec("NODE-32")
+def test_an_entry_that_names_another_message_as_the_one_answered_settles_nothing(
+    world: World, north: WorldNode
+) -> None:
+    sent = north.send(REQUEST, SOUTH)
+    envelope, office = parse(outbox_row(north, sent.ref).envelope), north.service.office
+    log = LogSigner(ORIGIN, world.federation.broker.log)
+
+    def logged(re: str | None) -> Answer:
+        manifest = envelope.manifest.model_copy(update={"re": re})
+        entry = disclosure_entry(manifest, envelope.digest, [["ask"]], "A" * 43, world.clock())
+        proof = tlog_proof(0, (), sign_checkpoint(1, leaf_hash(entry), log, world.clock()))
+        return Answer("permit", "permitted", envelope.digest, entry, proof, None)
+
+    assert prove(envelope, logged(None), office)[0] == 0
+    with pytest.raises(AnswerMismatch, match="answered"):
+        prove(envelope, logged("A" * 43), office)
