@@ -1,7 +1,8 @@
 """``ix agreement``: write, check, sign and read agreements as files, with no server (`spec/agreements.md`).
 
 ``new`` turns terms that people wrote (YAML or JSON) into the one payload to sign; each party signs that file
-in turn, and what the last one hands back is the agreement. Nothing here decides or sends anything.
+in turn, and what the last one hands back is the agreement. Nothing here decides or sends anything: agreements are
+proposed and signed through the parties' nodes, which sign the same payload and so have the same digest.
 
 Exit codes: 0 done; 1 refused, or ``check`` found an error; 2 the command was misused.
 """
@@ -34,7 +35,8 @@ from keys.trust import Directory
 
 app = typer.Typer(
     name="agreement",
-    help="Who may tell whom what: write, check, sign and read agreements.",
+    help="Who may tell whom what: write, check, sign and read agreements as files. Nothing here is sent: a release "
+    "officer proposes terms through a node (POST /v1/agreements), and the others sign at theirs (docs/by-hand.md).",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -68,7 +70,10 @@ def new(
     replaces: Annotated[str, typer.Option(help="The digest of the version this one replaces.")] = "",
     out: Out = None,
 ) -> None:
-    """Turn terms into the payload that all parties sign, and print its digest."""
+    """Turn terms into the payload that all parties sign, and print its digest.
+
+    A node that is given the same terms to propose makes the same payload, and so the same digest.
+    """
     with _answering():
         terms = _load(file.read_bytes())
         terms |= {name: value for name, value in (("fed", fed), ("replaces", replaces)) if value}
@@ -98,7 +103,10 @@ def sign_it(
         ),
     ] = None,
 ) -> None:
-    """Sign a payload, or add a signature to an agreement that others signed before."""
+    """Sign a payload, or add a signature to an agreement that others signed before.
+
+    The result is a file to keep and to show. To bring an agreement into force, its parties sign it at their nodes.
+    """
     with _answering():
         statement, payload = _statement(file.read_bytes())
         terms = parse_terms(payload)
@@ -169,8 +177,10 @@ def _print(terms: AgreementTerms, described: dict[str, Any]) -> None:
     if "signed_by" in described:
         missing = ", ".join(described["missing"])
         signed = f"verified: {', '.join(described['signed_by'])}" + (f"; still to sign: {missing}" if missing else "")
-    else:
+    elif described["signatures"]:
         signed = f"{described['signatures']} of {len(terms.parties)} parties, not verified (no --trust)"
+    else:
+        signed = f"by none of {len(terms.parties)} parties"
     title = f"{terms.title}\n{terms.id} version {terms.version}"
     caption = (
         f"parties {', '.join(terms.parties)}\nin force from {stamp(terms.start)} to {stamp(terms.end)}\n"
@@ -190,9 +200,14 @@ def _print_findings(terms: AgreementTerms, findings: tuple[Finding, ...], *, che
         where = f"clause {finding.clause}: " if finding.clause else ""
         typer.echo(f"{finding.level}: {where}{finding.sentence} [{finding.code}]")
     errors = sum(finding.level == "error" for finding in findings)
-    typer.echo(f"{terms.id} version {terms.version}: {errors} errors, {len(findings) - errors} warnings")
+    counted = f"{_count(errors, 'error')}, {_count(len(findings) - errors, 'warning')}"
+    typer.echo(f"{terms.id} version {terms.version}: {counted}")
     if not checked_agencies:
         _say("agencies and roles were not checked: no --trust")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _read(data: bytes, fed: str) -> tuple[AgreementTerms, Statement | None]:
@@ -239,6 +254,9 @@ def _load(data: bytes) -> dict[str, Any]:
         raise AgreementMalformed(f"{len(data)} bytes where at most {MAX_TERMS} are allowed")
     try:
         value = yaml.load(data, _Loader)  # noqa: S506 - a safe loader, made stricter
+    except yaml.MarkedYAMLError as wrong:
+        where = f", at line {wrong.problem_mark.line + 1}" if wrong.problem_mark else ""
+        raise AgreementMalformed(f"the file is neither YAML nor JSON{where}") from None
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError):
         raise AgreementMalformed("the file is neither YAML nor JSON") from None
     if type(value) is not dict or not all(type(name) is str for name in value):

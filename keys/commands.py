@@ -37,6 +37,8 @@ FEDERATION_ID: Final = "federation.id"
 TRUST: Final = "trust.json"
 ENROLMENT: Final = "enrolment.keys"
 BROKER: Final = "broker.keys"
+ROLES: Final = ("police", "border_guard", "fiu", "prosecutor", "hub", "ngo", "oversight")
+"""The roles an agreement can name. The exchange's vocabulary says so; a test holds this list to it."""
 
 Folder = Annotated[Path, typer.Argument(help="The federation's folder.", file_okay=False)]
 PassphraseFile = Annotated[
@@ -46,6 +48,15 @@ PassphraseFile = Annotated[
         envvar="IX_PASSPHRASE_FILE",
         dir_okay=False,
         help="A file whose first line is the passphrase; else the variable IX_PASSPHRASE, else you are asked.",
+    ),
+]
+AgencyPassphraseFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--agency-passphrase-file",
+        envvar="IX_AGENCY_PASSPHRASE_FILE",
+        dir_okay=False,
+        help="A file whose first line is the agency's passphrase; else one passphrase opens both key files.",
     ),
 ]
 Agency = Annotated[str, typer.Argument(help="The agency's id, such as north.police.sim.")]
@@ -101,20 +112,30 @@ def enrol_agency(
     folder: Folder,
     agency: Agency,
     name: Annotated[str, typer.Option(help="The agency's full name.")],
-    role: Annotated[list[str], typer.Option(help="A role, such as police; may be given several times.")],
+    role: Annotated[
+        list[str], typer.Option(help=f"A role an agreement can name: {', '.join(ROLES)}; may be given several times.")
+    ],
     territory: Annotated[str, typer.Option(help="A user-assigned ISO 3166 code, such as XN.")],
     ceiling: Annotated[str, typer.Option(help="The highest classification it may receive.")],
     keys: Annotated[Path, typer.Option(dir_okay=False, help="Its key file; made if it does not exist.")],
     days: Annotated[int, typer.Option(min=1, max=3650, help="How long its keys are valid.")] = 365,
     passphrase_file: PassphraseFile = None,
+    agency_passphrase_file: AgencyPassphraseFile = None,
 ) -> None:
-    """Enrol an agency: make its keys, or take those of an existing key file, and sign its first record."""
+    """Enrol an agency: make its keys, or take those of an existing key file, and sign its first record.
+
+    This writes the federation's trust.json and tells nobody: `ix broker trust` takes that file to the broker.
+    """
+    unknown = [one for one in role if one not in ROLES]
+    if unknown:
+        raise typer.BadParameter(f"`{plain(unknown[0])}` is no role an agreement can name: {', '.join(ROLES)}")
     with _answering():
         passphrase = read_passphrase(passphrase_file)
+        theirs = read_passphrase(agency_passphrase_file) if agency_passphrase_file else passphrase
         with locked(folder):
             directory, now = _directory(folder), _now()
             made_before = keys.exists()
-            identity = _own(keys, agency, directory, passphrase) if made_before else Identity.generate(agency)
+            identity = _own(keys, agency, directory, theirs) if made_before else Identity.generate(agency)
             record = enrol(
                 directory.fed, identity.public, _enrolment(folder, passphrase), agency=agency, name=name, roles=role,
                 territory=territory, ceiling=ceiling, now=now, exp=now + timedelta(days=days),
@@ -122,9 +143,10 @@ def enrol_agency(
             directory = directory.with_record(record, now)
             if not made_before:  # and before the record: a record without its keys would be of no use
                 keys.parent.mkdir(parents=True, exist_ok=True)
-                identity.save(keys, passphrase)
+                identity.save(keys, theirs)
             replace_file(folder / TRUST, directory.to_bytes(), 0o644)
         typer.echo(directory.agency(agency).digest)
+        _say_next(folder)
 
 
 @app.command("rotate", epilog="Example: ix keys rotate federation north.police.sim --keys north/keys.json")
@@ -135,20 +157,27 @@ def rotate_keys(
     overlap: Annotated[int, typer.Option(min=0, max=365, help="Days for which the old keys stay valid.")] = 14,
     days: Annotated[int, typer.Option(min=1, max=3650, help="How long the new keys are valid.")] = 365,
     passphrase_file: PassphraseFile = None,
+    agency_passphrase_file: AgencyPassphraseFile = None,
 ) -> None:
-    """Give an agency new keys; the old ones stay valid for a while, so that nothing on its way is lost."""
+    """Give an agency new keys; the old ones stay valid for a while, so that nothing on its way is lost.
+
+    This writes the key file and the federation's trust.json and tells nobody: `ix broker trust` takes that file to
+    the broker, and a node reads its new key file when it starts.
+    """
     with _answering():
         passphrase = read_passphrase(passphrase_file)
+        theirs = read_passphrase(agency_passphrase_file) if agency_passphrase_file else passphrase
         with locked(folder):
             directory, now = _directory(folder), _now()
-            renewed = _own(keys, agency, directory, passphrase).renewed()
+            renewed = _own(keys, agency, directory, theirs).renewed()
             record = rotate(
                 directory.fed, directory.agency(agency), renewed.public, _enrolment(folder, passphrase),
                 now=now, overlap=timedelta(days=overlap), exp=now + timedelta(days=days),
             )  # fmt: skip
             directory = directory.with_record(record, now)
-            _publish(folder, directory, renewed, keys, passphrase)
+            _publish(folder, directory, renewed, keys, theirs)
         typer.echo(directory.agency(agency).digest)
+        _say_next(folder)
 
 
 @app.command(
@@ -166,26 +195,33 @@ def revoke_keys(
     ] = None,
     days: Annotated[int, typer.Option(min=1, max=3650, help="How long new keys are valid.")] = 365,
     passphrase_file: PassphraseFile = None,
+    agency_passphrase_file: AgencyPassphraseFile = None,
 ) -> None:
-    """Take keys away from now on: what they sign later counts for nothing, what they signed before stands."""
+    """Take keys away from now on: what they sign later counts for nothing, what they signed before stands.
+
+    This writes the federation's trust.json and tells nobody: until `ix broker trust` has taken that file to the
+    broker, the keys still count there.
+    """
     if bool(kid) == every:
         raise typer.BadParameter("name keys with --kid, or take --all")
     with _answering():
         passphrase = read_passphrase(passphrase_file)
+        theirs = read_passphrase(agency_passphrase_file) if agency_passphrase_file else passphrase
         with locked(folder):
             directory, now = _directory(folder), _now()
             record = directory.agency(agency)
             gone = kid or [entry.kid for entry in record.keys if entry.revoked is None and now < entry.exp]
             if not gone:
                 raise KeyUnknown(f"`{agency}` has no key left to revoke")
-            renewed = _own(keys, agency, directory, passphrase).renewed() if keys else None
+            renewed = _own(keys, agency, directory, theirs).renewed() if keys else None
             following = revoke(
                 directory.fed, record, gone, _enrolment(folder, passphrase), reason=reason, now=now,
                 replacement=renewed.public if renewed else None, exp=now + timedelta(days=days),
             )  # fmt: skip
             directory = directory.with_record(following, now)
-            _publish(folder, directory, renewed, keys, passphrase)
+            _publish(folder, directory, renewed, keys, theirs)
         typer.echo(directory.agency(agency).digest)
+        _say_next(folder)
 
 
 @app.command("show", epilog="Example: ix keys show federation --json")
@@ -287,6 +323,10 @@ def _answering() -> Iterator[None]:
     except OSError as wrong:
         typer.echo(f"file: {wrong.strerror}: `{wrong.filename}`", err=True)
         raise typer.Exit(1) from None
+
+
+def _say_next(folder: Path) -> None:
+    typer.echo(f"the broker does not know yet: ix broker trust <broker home> {folder / TRUST}", err=True)
 
 
 def _now() -> datetime:

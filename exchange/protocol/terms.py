@@ -185,7 +185,7 @@ class AgreementTerms(_Part):
     @model_validator(mode="after")
     def _coherent(self) -> AgreementTerms:
         if self.end <= self.start:
-            raise ValueError("an agreement ends after it starts")
+            raise ValueError("an agreement must end after it starts")
         if (self.version == 1) != (self.replaces is None):
             raise ValueError("`replaces` is absent in version 1 and present in every later one")
         if len({clause.id for clause in self.clauses}) != len(self.clauses):

@@ -13,7 +13,9 @@ from typer.testing import CliRunner, Result
 
 from exchange.commands_agreement import app
 from exchange.protocol.agreement import read_agreement
+from exchange.protocol.vocabulary import Role
 from keys.ceremony import RootPlan, enrol, federation_id, new_root
+from keys.commands import ROLES
 from keys.encoding import digest
 from keys.keystore import BrokerKeys, Identity
 from keys.signing import Signer
@@ -99,7 +101,11 @@ def test_from_terms_to_an_agreement_signed_by_all(desk: Desk) -> None:
 def test_show_reads_terms_nobody_has_signed(desk: Desk) -> None:
     shown = json.loads(desk.run("show", desk.path("terms.yaml"), "--json").stdout)
     assert (shown["signatures"], shown["agreement"]) == (0, None)
-    assert "not yet signed" in desk.run("show", desk.path("terms.yaml")).stdout
+    for trust in ([], desk.trust):
+        said = desk.run("show", desk.path("terms.yaml"), *trust).stdout
+        assert "not yet signed" in said
+        assert "signed by none of 3 parties" in said
+        assert "no --trust" not in said
 
 
 def test_show_refuses_a_signature_that_does_not_verify(desk: Desk) -> None:
@@ -135,7 +141,9 @@ def test_a_new_version_names_the_one_it_replaces(desk: Desk) -> None:
         (TERMS + "\nid: twice\n", "member `id` is written twice"),
         (TERMS + "\nbases: &b [untoc_27]\nterritory: *b\n", "an alias"),
         ("- a list\n", "terms are members with names"),
-        ("{", "neither YAML nor JSON"),
+        ("{", "neither YAML nor JSON, at line 1"),
+        ("id: a\ntitle: b: c\n", "neither YAML nor JSON, at line 2"),
+        (TERMS.replace("2026-01-01T00", "2096-01-01T00"), "an agreement must end after it starts"),
         ("!!python/object/apply:os.getcwd []", "neither YAML nor JSON"),
         (TERMS.replace('"2026-01-01T00:00:00Z"', "2026-01-01"), "JSON cannot carry; quote it"),
         (TERMS.replace("types: [safety_notice]", "types: [gossip]"), "types"),
@@ -170,6 +178,12 @@ def test_check_says_what_is_wrong_and_ends_with_one(desk: Desk) -> None:
     assert "error: clause safety: `types` is empty" in said
     found = json.loads(desk.run("check", desk.path("terms.yaml"), "--json", code=1).stdout)["findings"]
     assert [one["code"] for one in found] == ["no_basis", "empty_list"]
+    (desk.folder / "terms.yaml").write_text(TERMS.replace("types: [safety_notice]", "types: []"), encoding="utf-8")
+    assert ": 1 error, 0 warnings" in desk.run("check", desk.path("terms.yaml"), code=1).stdout
+
+
+def test_an_agency_is_enrolled_under_exactly_the_roles_an_agreement_can_name() -> None:
+    assert tuple(Role) == ROLES
 
 
 def test_a_trust_file_is_believed_only_with_its_pinned_id(desk: Desk) -> None:

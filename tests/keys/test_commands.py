@@ -168,7 +168,37 @@ def test_a_rotation_cut_off_is_mended_by_the_next(
     assert {path.name for path in keys.parent.iterdir()} == {"keys.json"}
 
 
+@pytest.mark.spec("KEY-38")
+def test_the_agencys_key_file_may_have_a_passphrase_of_its_own(folder: Path, tmp_path: Path) -> None:
+    south, own, keys = "south.police.sim", tmp_path / "own", tmp_path / "own.json"
+    own.write_text("the agency's own\n")
+    Identity.generate(south).save(keys, "the agency's own")
+    words = [*enrolment(folder, south)[:-1], keys]
+    refused("keystore_refused", *words)
+    more: list[str | Path] = ["--agency-passphrase-file", own]
+    done(*words, *more)
+    done("rotate", folder, south, "--keys", keys, *more)
+    done("revoke", folder, south, "--all", "--reason", "stolen", "--keys", keys, *more)
+    refused("keystore_refused", "rotate", folder, south, "--keys", keys)
+    listed = {key["kid"]: key["state"] for key in shown(folder)["agencies"][1]["keys"]}
+    assert listed[Identity.load(keys, "the agency's own").opening.public.kid] == "valid"
+
+
+def test_a_change_says_that_the_broker_does_not_know_of_it(folder: Path, keys: Path) -> None:
+    line = f"the broker does not know yet: ix broker trust <broker home> {folder / 'trust.json'}\n"
+    assert ix("rotate", folder, NORTH, "--keys", keys, IX_PASSPHRASE=PASSPHRASE).stderr == line
+    assert ix("revoke", folder, NORTH, "--all", "--reason", "lost", IX_PASSPHRASE=PASSPHRASE).stderr == line
+
+
 # refused, misused
+
+
+def test_a_role_no_agreement_can_name_is_not_enrolled(folder: Path) -> None:
+    words = ["wizard" if word == "police" else word for word in enrolment(folder, "south.police.sim")]
+    result = ix(*words, IX_PASSPHRASE=PASSPHRASE)
+    assert (result.exit_code, len(shown(folder)["agencies"])) == (2, 1)
+    assert "wizard" in result.stderr
+    assert "border_guard" in result.stderr
 
 
 def refused(code: str, *words: str | Path, passphrase: str = PASSPHRASE) -> None:
