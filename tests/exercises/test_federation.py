@@ -16,6 +16,8 @@ from exchange.broker.settings import Settings as BrokerSettings
 from exchange.protocol.agreement import read_agreement, read_notice
 from exercises.commands import federation as command
 from exercises.federation import Federation
+from keys.commands import app as keys_command
+from keys.keystore import Identity
 from keys.trust import Directory
 
 NOW = datetime(2026, 11, 21, 16, 20, tzinfo=UTC)
@@ -65,3 +67,24 @@ def test_secrets_are_private_and_differ(home: Path) -> None:
 def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").touch()
     assert CliRunner().invoke(command, [str(tmp_path)]).exit_code == 2
+
+
+@pytest.mark.spec("CLI-5")
+def test_an_agencys_keys_are_rotated_and_revoked_though_its_home_has_a_passphrase_of_its_own(home: Path) -> None:
+    fed, mine = home / "federation", home / "nodes" / "north.police.sim"
+    own, before = mine / "passphrase", (fed / "trust.json").read_bytes()
+    more = ["--keys", mine / "keys.json", "--passphrase-file", fed / "passphrase"]
+    held = (mine / "keys.json").read_bytes()
+    for words in (["rotate"], ["revoke", "--all", "--reason", "stolen"]):
+        line = [str(word) for word in (words[0], fed, mine.name, *words[1:], *more)]
+        refused = CliRunner().invoke(keys_command, line)
+        assert (refused.exit_code, refused.stderr.partition(":")[0]) == (1, "keystore_refused")
+        done = CliRunner().invoke(keys_command, [*line, "--agency-passphrase-file", str(own)])
+        assert done.exit_code == 0, done.output
+        directory = Directory.from_bytes(
+            (fed / "trust.json").read_bytes(), fed=(fed / "federation.id").read_text().strip(), now=datetime.now(UTC)
+        )
+        kid = Identity.load(mine / "keys.json", own.read_text().strip()).opening.public.kid
+        assert kid in {key.kid for key in directory.agency(mine.name).keys if key.revoked is None}
+    (fed / "trust.json").write_bytes(before)
+    (mine / "keys.json").write_bytes(held)
