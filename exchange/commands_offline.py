@@ -286,7 +286,7 @@ def _at(text: str) -> datetime:
 def _write(out: Path, data: bytes, *, mode: int = 0o666) -> None:
     """Write a file, readable by others only if ``mode`` says so, also where there was a file before."""
     try:
-        with open(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+        with os.fdopen(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
             if mode == 0o600 and stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 os.fchmod(file.fileno(), mode)
             file.write(data)

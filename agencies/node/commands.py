@@ -99,8 +99,10 @@ def check(home: Home, passphrase_file: PassphraseFile = None) -> None:
 
 
 def _settings(home: Path, passphrase_file: Path | None, *, unsafe_open_wire: bool) -> Settings:
-    from agencies.node.settings import Settings
+    from agencies.node.settings import FILE, Settings
 
+    if not (home / FILE).exists():
+        raise ValueError(f"`{home}` is no node's home: it has no `{FILE}`; make one with: ix node init")
     return Settings.from_home(home, read_passphrase(passphrase_file), unsafe_open_wire=unsafe_open_wire)
 
 
@@ -108,12 +110,14 @@ def _serve(settings: Settings, host: str, port: int) -> None:
     import uvicorn
 
     from agencies.node.app import create_app
+    from exchange import serving
 
-    config = uvicorn.Config(
-        create_app(settings), host=host, port=port, access_log=False, log_level="warning", server_header=False,
-        ws="none", timeout_graceful_shutdown=5,
-    )  # fmt: skip
-    uvicorn.Server(config).run()
+    with serving.taken(host, port) as sockets:
+        config = uvicorn.Config(
+            create_app(settings), host=host, port=port, access_log=False, log_level="warning", server_header=False,
+            ws="none", timeout_graceful_shutdown=5,
+        )  # fmt: skip
+        serving.Server(config).run(sockets)
 
 
 @contextmanager
@@ -126,7 +130,7 @@ def answering() -> Iterator[None]:
     except ValueError as wrong:
         said = str(wrong)
     except OSError as wrong:
-        said = f"`{wrong.filename}`: {wrong.strerror}"
+        said = f"`{wrong.filename}`: {wrong.strerror}" if wrong.filename else str(wrong.strerror or wrong)
     else:
         return
     typer.echo(said, err=True)

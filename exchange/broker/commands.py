@@ -143,27 +143,28 @@ def _settings(home: Path, passphrase_file: Path | None, authorities: set[str]) -
 def _serve(settings: Settings, host: str, port: int) -> None:
     import uvicorn
 
+    from exchange import serving
     from exchange.broker.app import create_app
 
-    served = create_app(settings)
-
-    class Server(uvicorn.Server):
+    class Server(serving.Server):
         """Lets go of long polls when told to stop, so that stopping does not wait for them."""
 
         def handle_exit(self, sig: int, frame: object) -> None:
             served.state.broker.hush()
             super().handle_exit(sig, frame)  # type: ignore[arg-type]  # the frame is passed through
 
-    # What is loaded by now stays; the collector need not look at it again, nor at every few hundred objects.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 100)
-    # No access log, no date and server fields: each costs more than deciding a message.
-    config = uvicorn.Config(
-        served, host=host, port=port, access_log=False, log_level="warning", server_header=False, date_header=False,
-        proxy_headers=False, ws="none", timeout_keep_alive=75, timeout_graceful_shutdown=5, backlog=2048,
-    )  # fmt: skip
-    Server(config).run()
+    with serving.taken(host, port) as sockets:
+        served = create_app(settings)
+        # What is loaded by now stays; the collector need not look at it again, nor at every few hundred objects.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 100)
+        # No access log, no date and server fields: each costs more than deciding a message.
+        config = uvicorn.Config(
+            served, host=host, port=port, access_log=False, log_level="warning", server_header=False, date_header=False,
+            proxy_headers=False, ws="none", timeout_keep_alive=75, timeout_graceful_shutdown=5, backlog=2048,
+        )  # fmt: skip
+        Server(config).run(sockets)
 
 
 @contextmanager
@@ -178,7 +179,7 @@ def _answering() -> Iterator[None]:
     except (BooksDamaged, ValueError) as wrong:
         said = str(wrong)
     except OSError as wrong:
-        said = f"`{wrong.filename}`: {wrong.strerror}"
+        said = f"`{wrong.filename}`: {wrong.strerror}" if wrong.filename else str(wrong.strerror or wrong)
     else:
         return
     typer.echo(said, err=True)

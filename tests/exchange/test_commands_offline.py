@@ -118,7 +118,7 @@ def test_an_output_that_cannot_be_written_is_misuse(run: Callable[..., Result], 
         assert "cannot be written" in done.stderr
 
 
-@pytest.mark.spec("CLI-21")
+@pytest.mark.spec("CLI-22")
 def test_what_was_opened_is_for_its_owner_alone(run: Callable[..., Result], office: Office, tmp_path: Path) -> None:
     _seal(run, office, tmp_path / "e.json")
     (tmp_path / "before.json").write_text("a file that others could read, and longer than nothing" * 99)

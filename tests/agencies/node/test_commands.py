@@ -92,6 +92,7 @@ def served(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     finally:
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=20)
+        assert f"ready at {url} ".encode() in err
         assert b"Gull Cove" not in out + err
         assert not any(passphrase.encode() in out + err for passphrase in passphrases.values())
 
@@ -209,6 +210,25 @@ def test_serving_beyond_this_machine_has_to_be_called_unsafe(folder: Path, tmp_p
     assert (found.exit_code, "--unsafe-open-wire" in found.stderr) == (1, True)
     found = run.invoke(node, told, env={"IX_PASSPHRASE": "another passphrase"})
     assert (found.exit_code, found.stderr.startswith("keystore_refused")) == (1, True)
+
+
+@pytest.mark.spec("CLI-9")
+def test_a_port_that_is_taken_is_said_in_one_sentence(folder: Path, tmp_path: Path) -> None:
+    make_home(folder, tmp_path / "north")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        told = ["serve", str(tmp_path / "north"), "--port", str(port)]
+        found = run.invoke(node, told, env={"IX_PASSPHRASE": PASSPHRASE})
+    assert (found.exit_code, found.stdout, found.stderr.count("\n")) == (1, "", 1)
+    assert f"port {port} on `127.0.0.1` is taken" in found.stderr
+    assert not (tmp_path / "north" / "node.db").exists()
+
+
+def test_a_home_that_is_none_is_said_once(tmp_path: Path) -> None:
+    found = run.invoke(node, ["serve", str(tmp_path / "nosuch")], env={"IX_PASSPHRASE": PASSPHRASE})
+    assert (found.exit_code, found.stderr.count("node.json"), found.stderr.count("\n")) == (1, 1, 1)
 
 
 def test_help_is_there_with_an_example() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -89,6 +90,18 @@ def test_what_keeps_a_broker_from_starting_is_said_in_one_sentence(federation: P
     assert "fed" in RUN.invoke(app, ["serve", str(home)]).stderr
     (home / "broker.json").unlink()
     assert RUN.invoke(app, ["serve", str(home)]).exit_code == 1
+
+
+@pytest.mark.spec("CLI-9")
+def test_a_port_that_is_taken_is_said_in_one_sentence(federation: Path, tmp_path: Path) -> None:
+    home = made(federation, tmp_path / "home")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        found = RUN.invoke(app, ["serve", str(home), "--port", str(port)])
+    assert (found.exit_code, found.stdout, found.stderr.count("\n")) == (1, "", 1)
+    assert f"port {port} on `127.0.0.1` is taken" in found.stderr
 
 
 @pytest.mark.spec("HTTP-60")
