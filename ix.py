@@ -5,6 +5,11 @@ Heavy imports stay inside the commands that need them, so that ``ix --help`` is 
 
 from __future__ import annotations
 
+import tomllib
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from agencies.commands import app as parties
@@ -33,6 +38,25 @@ app.add_typer(agreement, name="agreement")
 app.add_typer(broker, name="broker")
 app.add_typer(node, name="node")
 app.add_typer(audit, name="audit")
+
+
+def _version(asked: bool) -> None:
+    if not asked:
+        return
+    try:
+        which = version("ix-exchange")
+    except PackageNotFoundError:  # run from its source tree
+        project = tomllib.loads(Path(__file__).with_name("pyproject.toml").read_text(encoding="utf-8"))
+        which = project["project"]["version"]
+    typer.echo(f"ix {which}")
+    raise typer.Exit
+
+
+@app.callback()
+def ix(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which ix.")] = False,
+) -> None:
+    """Only what stands before every command; what ``ix`` is says the app itself."""
 
 
 def main() -> None:

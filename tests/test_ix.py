@@ -79,3 +79,8 @@ def test_no_command_takes_a_passphrase_as_an_argument() -> None:
 
 def test_help_says_that_it_is_a_simulation() -> None:
     assert "SIMULATION" in CliRunner().invoke(app, ["--help"]).output
+
+
+def test_it_says_its_version() -> None:
+    shown = CliRunner().invoke(app, ["--version"])
+    assert (shown.exit_code, bool(re.fullmatch(r"ix \d+\.\d+\.\d+\n", shown.stdout))) == (0, True)
