@@ -14,9 +14,10 @@ from __future__ import annotations
 import json
 import re
 import struct
+import textwrap
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,12 +25,13 @@ from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from exchange.protocol.audit import CHECKPOINT, TRUST, AuditReport, statement_path, verify_export
+from exchange.protocol.entry import DenialEntry, DisclosureEntry
 from exchange.protocol.log import bundle, unverified_checkpoint
 from exchange.protocol.merkle import HASH, WIDTH, bundles, entries_path, tile_path, tiles
+from keys.commands import plain
 from keys.encoding import instant, stamp
 from keys.errors import Refusal
 
@@ -48,7 +50,6 @@ MAX_ANSWER: Final = 4 * 1024 * 1024
 """More than the largest tile or bundle; a log that answers with more is not read further."""
 
 _DIGEST = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
-_SHOWN: Final = {"no": "red", "note": "yellow", "yes": "green"}
 
 File = tuple[str, bytes]
 """A file of an export: its path inside it, and what it holds."""
@@ -267,82 +268,139 @@ def _reading() -> Iterator[None]:
     raise typer.Exit(UNREADABLE)
 
 
+# --- shown to people ----------------------------------------------------------------------------------
+
+_INDENT: Final = "       "
+_IN_WORDS: Final = {
+    "decided_again": "{} decided again here, from the agreements alone",
+    "signed_receipts": "{} of the receipts checked against the signature of the agency that gave it",
+    "unsigned_receipts": "{} unsigned receipts: the export lacks the signed batch, so only the log vouches for them",
+    "not_judged": "{} entries not judged: they cannot be believed, or rest on one that cannot; nothing is said of them",
+}
+
+
+class _Page:
+    """Lines for a console: broken between words only, and what continues a line stands under it."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def line(self, text: str = "", *, lead: str = "", style: str = "") -> None:
+        """Print a text behind its lead; what is long goes on under it, and no word is broken."""
+        lines = textwrap.wrap(
+            plain(text), max(self._console.width, 40), initial_indent=plain(lead), subsequent_indent=" " * len(lead),
+            break_long_words=False, break_on_hyphens=False,
+        )  # fmt: skip
+        for one in lines or [""]:
+            self._console.print(Text(one, style=style), soft_wrap=True)
+
+    def rest(self, items: Sequence[object], rows: int) -> None:
+        """Say how many items were left out."""
+        if rows and len(items) > rows:
+            self.line(f"{len(items) - rows} more: --rows 0 shows all, --json gives everything")
+
+
 def _show(report: AuditReport, console: Console, rows: int) -> None:
-    console.print(_summary(report))
-    if report.findings:
-        console.print(_findings(report, rows))
-    if report.disclosures:
-        console.print(_disclosures(report, rows))
-    if report.denials:
-        console.print(_denials(report, rows))
-    console.print(_verdict(report))
+    page = _Page(console)
+    _summary(report, page)
+    _findings(report, page, rows)
+    _disclosures(report, page, rows)
+    _denials(report, page, rows)
+    page.line()
+    if report.clean:
+        page.line(
+            "every entry is the one that was signed, and every decision follows from the agreements", lead="clean: "
+        )
+    else:
+        wrong = sum(finding.severity == "error" for finding in report.findings)
+        said = f"{wrong} finding{'s' if wrong != 1 else ''}: this log is not to be relied on"
+        page.line(said, style="bold red")
 
 
-def _summary(report: AuditReport) -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.add_row("federation", Text(f"{report.name or 'not believed'}  {report.fed}"))
+def _summary(report: AuditReport, page: _Page) -> None:
+    page.line(report.name or "not believed", lead="federation  ")
+    page.line(report.fed, lead=" " * 12)
     head = report.checkpoint
     if head is None:
-        table.add_row("log", Text("no checkpoint to believe", style="red"))
+        page.line("no checkpoint to believe", lead="log         ", style="red")
     else:
-        table.add_row("log", Text(f"{head.origin}, {head.size} entries, signed {stamp(head.at)} by both its keys"))
-    table.add_row("counts", Text(", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in report.counts.items())))
-    return table
+        day, time = _day_and_time(stamp(head.at))
+        said = f"{head.origin}, {head.size} entries, signed by both its keys on {day} at {time} UTC"
+        page.line(said, lead="log         ")
+    kinds = [
+        f"{n} {kind.replace('_', ' ')}{'s' * (n != 1)}" for kind, n in report.counts.items() if kind not in _IN_WORDS
+    ]
+    page.line(", ".join(kinds) or "none", lead="entries     ")
+    for kind, words in _IN_WORDS.items():
+        if report.counts.get(kind):
+            page.line(words.format(report.counts[kind]), lead=" " * 12)
 
 
-def _verdict(report: AuditReport) -> Text:
-    if report.clean:
-        return Text("clean: every entry is the one that was signed, and every decision follows from the agreements")
-    wrong = sum(finding.severity == "error" for finding in report.findings)
-    return Text(f"{wrong} finding{'s' if wrong != 1 else ''}: this log is not to be relied on", style="bold red")
-
-
-def _findings(report: AuditReport, rows: int) -> Table:
-    table = _table("what is wrong", "entry", "code", "what", "evidence")
+def _findings(report: AuditReport, page: _Page, rows: int) -> None:
+    if not report.findings:
+        return
+    _title(page, "what is wrong")
     for finding in _some(report.findings, rows):
-        evidence = "\n".join(f"{name}: {value}" for name, value in finding.evidence.items())
-        index = "" if finding.index is None else str(finding.index)
-        style = _SHOWN["no" if finding.severity == "error" else "note"]
-        table.add_row(index, Text(finding.code, style=style), Text(finding.sentence), Text(evidence))
-    return _with_rest(table, report.findings, rows)
+        style = "red" if finding.severity == "error" else "yellow"
+        at = "" if finding.index is None else f"{finding.index:5}  "
+        note = "" if finding.severity == "error" else "note, "
+        page.line(f"{note}{finding.code}: {finding.sentence}", lead=at or _INDENT, style=style)
+        for name, value in finding.evidence.items():
+            page.line(f"{name}: {value}", lead=_INDENT)
+    page.rest(report.findings, rows)
 
 
-def _disclosures(report: AuditReport, rows: int) -> Table:
-    table = _table("who disclosed what to whom", "entry", "when", "from", "to", "what", "under", "receipts")
+def _disclosures(report: AuditReport, page: _Page, rows: int) -> None:
+    if not report.disclosures:
+        return
+    _title(page, "who disclosed what to whom (times in UTC)")
+    day = ""
     for one in _some(report.disclosures, rows):
-        entry = one.entry
-        what = f"{entry.type.value} for {entry.purpose.value}\n{', '.join(entry.cats) or 'no categories'}"
-        under = "\n".join(f"{one.agreement} {', '.join(to.clauses)}" for to in one.told)
-        to = "\n".join(to.agency for to in one.told)
-        receipts = "\n".join(", ".join(to.receipts) or "none" for to in one.told)
-        cells = (str(one.index), entry.ts.removesuffix("Z").replace("T", " "), entry.from_, to, what, under, receipts)
-        table.add_row(*map(Text, cells))
-    return _with_rest(table, report.disclosures, rows)
+        day = _decided(page, one.index, one.entry, [to.agency for to in one.told], day)
+        for to in one.told:
+            whom = f"{to.agency}: " if len(one.told) > 1 else ""
+            receipts = ", ".join(to.receipts) or "no receipt"
+            page.line(f"{whom}under {one.agreement} {', '.join(to.clauses)}; {receipts}", lead=_INDENT)
+    page.rest(report.disclosures, rows)
 
 
-def _denials(report: AuditReport, rows: int) -> Table:
-    table = _table("what was denied", "entry", "when", "from", "to", "what", "why")
+def _denials(report: AuditReport, page: _Page, rows: int) -> None:
+    if not report.denials:
+        return
+    _title(page, "what was denied (times in UTC)")
+    day = ""
     for one in _some(report.denials, rows):
-        entry = one.entry
-        why = "\n".join(f"{to.code}{f', nearest {to.nearest}' if to.nearest else ''}" for to in entry.to)
-        what = f"{entry.type.value} for {entry.purpose.value}\n{', '.join(entry.cats) or 'no categories'}"
-        when = entry.ts.removesuffix("Z").replace("T", " ")
-        table.add_row(*map(Text, (str(one.index), when, entry.from_, "\n".join(to.id for to in entry.to), what, why)))
-    return _with_rest(table, report.denials, rows)
+        day = _decided(page, one.index, one.entry, [to.id for to in one.entry.to], day)
+        for to in one.entry.to:
+            whom = f"{to.id}: " if len(one.entry.to) > 1 else ""
+            nearest = f", nearest clause {to.nearest}" if to.nearest else ""
+            page.line(f"{whom}denied: {to.code}{nearest}", lead=_INDENT)
+    page.rest(report.denials, rows)
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for column in columns:
-        table.add_column(column, justify="right" if column == "entry" else "left", overflow="fold")
-    return table
+def _decided(page: _Page, index: int, entry: DisclosureEntry | DenialEntry, to: Sequence[str], before: str) -> str:
+    """The lines every decision has: parties, purpose, categories, under its day if that is a new one."""
+    day, time = _day_and_time(entry.ts)
+    if day != before:
+        page.line(day)
+    parties = f"{entry.from_} -> "
+    page.line(parties + to[0] if to else parties, lead=f"{index:5}  {time}  ")
+    for another in to[1:]:
+        page.line(f"-> {another}", lead=" " * (14 + 2 + len(entry.from_)))
+    page.line(f"{entry.type.value} for {entry.purpose.value}", lead=_INDENT)
+    page.line(", ".join(entry.cats) or "no categories", lead=f"{_INDENT}  ")
+    return day
+
+
+def _title(page: _Page, title: str) -> None:
+    page.line()
+    page.line(title, style="bold")
+
+
+def _day_and_time(ts: str) -> tuple[str, str]:
+    day, _, time = ts.partition("T")
+    return day, time[:8]
 
 
 def _some(items: Any, rows: int) -> Any:
     return items[:rows] if rows else items
-
-
-def _with_rest(table: Table, items: Any, rows: int) -> Table:
-    if rows and len(items) > rows:
-        table.caption = f"{len(items) - rows} more: --rows 0 shows all, --json gives everything"
-    return table

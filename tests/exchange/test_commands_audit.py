@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -114,6 +115,23 @@ def test_a_brokers_books_export_and_audit_clean(run: Run, kept: Kept, tmp_path: 
     assert "clean" in done.stdout
     for shown in (NORTH, SOUTH, "task-force v1 c1", "delivered, opened", "no_clause"):
         assert shown in done.stdout, done.stdout
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_people_read_it_in_eighty_columns(run: Run, kept: Kept, tmp_path: Path, columns: int) -> None:
+    out = export(run, kept.home, tmp_path / "evidence")
+    told = ["verify", str(out), "--fed", kept.fed, *map(str, AT)]
+    shown = CliRunner().invoke(app, told, env={"COLUMNS": str(columns)}).stdout.splitlines()
+    assert max(map(len, shown)) <= columns
+    assert any(re.fullmatch(rf" +\d+  \d\d:\d\d:\d\d  {NORTH} -> {SOUTH}", line) for line in shown), shown
+    assert sum(re.fullmatch(r"\d{4}-\d\d-\d\d", line) is not None for line in shown) == 2  # once in each list
+    assert not any("decided_again" in line or "not judged" in line for line in shown)
+
+
+def test_what_was_not_judged_is_explained(run: Run, books: Kept, tmp_path: Path) -> None:
+    change(books.home, "UPDATE entry SET data = CAST(replace(data, 'ix/1', 'ix/7') AS BLOB) WHERE seq = 5")
+    shown = run("verify", export(run, books.home, tmp_path / "e"), "--fed", books.fed, *AT).stdout
+    assert "not judged: they cannot be believed, or rest on one that cannot" in " ".join(shown.split())
 
 
 def test_the_json_report_is_one_document_that_says_it_all(run: Run, kept: Kept, tmp_path: Path) -> None:
