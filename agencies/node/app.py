@@ -53,6 +53,7 @@ def create_app(settings: Settings, *, clock: Clock = now, http: Http | None = No
             rounds.start()
         yield
         rounds.stop()
+        node.close()
 
     app = FastAPI(
         title=f"ix node of {node.office.me} (SIMULATION)",

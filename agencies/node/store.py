@@ -66,6 +66,14 @@ class Store:
         self._engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
         event.listen(self._engine, "connect", _prepare)
         event.listen(self._engine, "begin", _begin)
+        try:
+            self._settle()
+        except BaseException:
+            self.close()
+            raise
+
+    def _settle(self) -> None:
+        """Make the tables where there are none; refuse what another version wrote."""
         with self._engine.connect().execution_options(ix_writes=True) as connection, connection.begin():
             version = connection.exec_driver_sql("PRAGMA user_version").scalar()
             if version not in (0, 1, SCHEMA):
