@@ -81,7 +81,7 @@ def new(
         target = out or _beside(file, ".payload.json")
         if target == file:
             raise typer.BadParameter("the payload would overwrite the terms: name another file with --out")
-        target.write_bytes(payload)
+        _write(target, payload)
         typer.echo(digest(payload))
         _say(f"{len(payload)} bytes to sign in {target}; parties: {', '.join(parse_terms(payload).parties)}")
 
@@ -117,7 +117,7 @@ def sign_it(
             raise SignedTwice(f"`{me.agency}` has signed this agreement already")
         signed = cosign(statement, me.signer, Typ.AGREEMENT) if statement else sign(payload, me.signer, Typ.AGREEMENT)
         target = out or (file if statement else _beside(file, ".signed.json"))
-        target.write_bytes(signed.to_bytes())
+        _write(target, signed.to_bytes())
         typer.echo(signed.digest)
         _say(f"{len(signed.pairs)} of {len(terms.parties)} have signed; written to {target}")
 
@@ -247,6 +247,13 @@ class _Loader(yaml.SafeLoader):
         if twice:
             raise AgreementMalformed(f"member `{min(map(str, twice))[:40]}` is written twice")
         return super().construct_mapping(node, deep)
+
+
+def _write(target: Path, data: bytes) -> None:
+    try:
+        target.write_bytes(data)
+    except OSError as wrong:
+        raise typer.BadParameter(f"`{target}` cannot be written: {wrong.strerror}") from None
 
 
 def _load(data: bytes) -> dict[str, Any]:

@@ -196,3 +196,8 @@ def test_a_payload_never_overwrites_its_terms(desk: Desk) -> None:
     before = (desk.folder / "terms.yaml").read_bytes()
     desk.run("new", desk.path("terms.yaml"), "--fed", desk.directory.fed, "-o", desk.path("terms.yaml"), code=2)
     assert (desk.folder / "terms.yaml").read_bytes() == before
+
+
+def test_a_place_that_cannot_be_written_is_misuse(desk: Desk) -> None:
+    result = desk.run("new", desk.path("terms.yaml"), "--fed", desk.directory.fed, "-o", desk.path("no/such"), code=2)
+    assert "cannot be written" in result.output
