@@ -23,6 +23,7 @@ from agencies.node.outbox import Wanted
 from agencies.node.profile import Officer, OfficerRole
 from agencies.node.service import Node
 from agencies.node.store import Store
+from exchange.serving import settle_memory
 from keys.encoding import b64u, read_json, unb64u, write_json
 from keys.keystore import Identity
 from keys.sealing import OpeningKey
@@ -189,6 +190,7 @@ def main(path: str) -> None:
     place = Path(path)
     plan = read_json(place.read_bytes(), limit=_LIMIT)
     worker = Worker.make(plan, place.parent)
+    settle_memory()  # as `ix node serve` does
     place.with_suffix(".ready").touch()
     began = time.monotonic()
     while not (place.parent / "go").exists():

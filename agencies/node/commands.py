@@ -113,8 +113,10 @@ def _serve(settings: Settings, host: str, port: int) -> None:
     from exchange import serving
 
     with serving.taken(host, port) as sockets:
+        served = create_app(settings)
+        serving.settle_memory()
         config = uvicorn.Config(
-            create_app(settings), host=host, port=port, access_log=False, log_level="warning", server_header=False,
+            served, host=host, port=port, access_log=False, log_level="warning", server_header=False,
             ws="none", timeout_graceful_shutdown=5,
         )  # fmt: skip
         serving.Server(config).run(sockets)

@@ -6,7 +6,6 @@ error that says why; 2 the command was misused.
 
 from __future__ import annotations
 
-import gc
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -155,10 +154,7 @@ def _serve(settings: Settings, host: str, port: int) -> None:
 
     with serving.taken(host, port) as sockets:
         served = create_app(settings)
-        # What is loaded by now stays; the collector need not look at it again, nor at every few hundred objects.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(20_000, 20, 100)
+        serving.settle_memory()
         # No access log, no date and server fields: each costs more than deciding a message.
         config = uvicorn.Config(
             served, host=host, port=port, access_log=False, log_level="warning", server_header=False, date_header=False,
