@@ -47,6 +47,7 @@ class Typ(StrEnum):
     RECORD = "ix-rec+jws"
     ROOT = "ix-root+jws"
     NOTICE = "ix-ntc+jws"
+    ACT = "ix-act+jws"
 
 
 def ed25519_kid(public: bytes) -> str:

@@ -37,6 +37,7 @@ class MessageType(StrEnum):
     VICTIM_REFERRAL = "victim_referral"
     SAFETY_NOTICE = "safety_notice"
     EVIDENCE_TRANSFER = "evidence_transfer"
+    EXCULPATORY_NOTICE = "exculpatory_notice"
     EXERCISE_INJECT = "exercise_inject"
 
 
@@ -57,6 +58,8 @@ class Purpose(StrEnum):
     BORDER_CHECK = "border_check"
     ASSET_TRACING = "asset_tracing"
     TRAINING_EXERCISE = "training_exercise"
+    IMMIGRATION_ENFORCEMENT = "immigration_enforcement"
+    ASYLUM_ASSESSMENT = "asylum_assessment"
 
 
 class CrimeArea(StrEnum):
@@ -154,6 +157,7 @@ class Category(StrEnum):
     DATA_CRIMINAL_CONDUCT = "data_criminal_conduct"
     DATA_SPECIAL_CATEGORY = "data_special_category"
     DATA_VICTIMISATION = "data_victimisation"
+    DATA_SEALED_IDENTITY = "data_sealed_identity"
     DATA_PROTECTION_CLAIM = "data_protection_claim"
     DATA_ATTACHMENT = "data_attachment"
 
@@ -200,12 +204,22 @@ class RefusalGround(StrEnum):
 
     NOT_AVAILABLE = "not_available"
     REQUEST_INCOMPLETE = "request_incomplete"
+    JUDICIAL_AUTHORISATION_REFUSED = "judicial_authorisation_refused"
     DATA_CATEGORY_NOT_PERMITTED = "data_category_not_permitted"
+    INACCURATE_OR_OUTDATED = "inaccurate_or_outdated"
     NATIONAL_SECURITY = "national_security"
     JEOPARDISE_INVESTIGATION_OR_SAFETY = "jeopardise_investigation_or_safety"
+    HARM_LEGAL_PERSON_INTEREST = "harm_legal_person_interest"
+    MINOR_OFFENCE = "minor_offence"
+    NOT_AN_OFFENCE_HERE = "not_an_offence_here"
     THIRD_PARTY_CONSENT_MISSING = "third_party_consent_missing"
+    PURPOSE_INCOMPATIBLE = "purpose_incompatible"
+    HANDLING_RESTRICTION = "handling_restriction"
     VICTIM_SAFETY = "victim_safety"
+    ASYLUM_CONFIDENTIALITY = "asylum_confidentiality"
     DISPROPORTIONATE = "disproportionate"
+    CLEARANCE_INSUFFICIENT = "clearance_insufficient"
+    TRAINING_MISSING = "training_missing"
     CANNOT_RESPOND = "cannot_respond"
 
 
@@ -231,6 +245,11 @@ class Act(StrEnum):
     EXPORT = "export"
     ATTEMPT_DENIED = "attempt_denied"
     LOG_QUERY = "log_query"
+    CONSENT = "consent"
+    RECALL = "recall"
+    RECALL_ACK = "recall_ack"
+    KEY_RELEASE = "key_release"
+    REVIEW = "review"
 
 
 class Justification(StrEnum):
@@ -249,9 +268,91 @@ class Onward(StrEnum):
 
     WITHIN_PARTIES = "within_parties"
     BY_CONSENT = "by_consent"
+    BY_FIELD = "by_field"
     NONE = "none"
 
     @property
     def rank(self) -> int:
         """Strictness, 0 the most open."""
         return list(Onward).index(self)
+
+
+class TransferBasis(StrEnum):
+    """On what a disclosure outside the agreement's territory rests (LED art. 36 to 38)."""
+
+    ADEQUACY = "adequacy"
+    SAFEGUARDS = "safeguards"
+    DEROGATION = "derogation"
+
+
+class CopyExemption(StrEnum):
+    """Why a single point of contact gets no copy this once; every use is in the manifest and the log, and counted."""
+
+    SENSITIVE_CASE = "sensitive_case"
+    SOURCE_PROTECTION = "source_protection"
+    IMMINENT_DANGER = "imminent_danger"
+
+
+class Tlp(StrEnum):
+    """Traffic Light Protocol 2.0 marks of partner communities: mapped to handling and onward rules, never mixed."""
+
+    RED = "red"
+    AMBER_STRICT = "amber_strict"
+    AMBER = "amber"
+    GREEN = "green"
+    CLEAR = "clear"
+
+
+class ActKind(StrEnum):
+    """What an agency does about a message after it was disclosed: a signed, logged act (`spec/acts.md`)."""
+
+    ASK = "ask"
+    CONSENT = "consent"
+    DECLINE = "decline"
+    WITHDRAW = "withdraw"
+    ACKNOWLEDGE = "acknowledge"
+    RESTRICT = "restrict"
+    RECTIFY = "rectify"
+    RECALL = "recall"
+    ANSWER = "answer"
+    KEEP = "keep"
+    ERASED = "erased"
+
+
+class ConsentFor(StrEnum):
+    """What a consent of the originator allows: passing on, another purpose, or use as evidence."""
+
+    ONWARD = "onward"
+    PURPOSE = "purpose"
+    EVIDENCE = "evidence"
+
+
+class AfterGround(StrEnum):
+    """Why an originator restricts, rectifies or recalls what it disclosed."""
+
+    INACCURATE = "inaccurate"
+    UNLAWFUL = "unlawful"
+    PURPOSE_ENDED = "purpose_ended"
+    VICTIM_SAFETY = "victim_safety"
+    SOURCE_PROTECTION = "source_protection"
+    COURT_ORDER = "court_order"
+    SENT_IN_ERROR = "sent_in_error"
+
+
+class HolderAnswer(StrEnum):
+    """What a holder says it did when an originator restricted, rectified or recalled."""
+
+    ERASED = "erased"
+    RESTRICTED = "restricted"
+    RECTIFIED = "rectified"
+    RETAINED = "retained"
+
+
+class RetainGround(StrEnum):
+    """Why a holder keeps what was recalled, or what its review date would erase (LED art. 16(3), art. 5)."""
+
+    LEGAL_OBLIGATION = "legal_obligation"
+    JUDICIAL_PROCEEDINGS = "judicial_proceedings"
+    EVIDENCE_HOLD = "evidence_hold"
+    DATA_SUBJECT_INTEREST = "data_subject_interest"
+    CASE_OPEN = "case_open"
