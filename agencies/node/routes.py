@@ -7,9 +7,8 @@ reason, in the body of a POST, or in the headers ``Justification-Code`` and ``Ju
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final
-from urllib.parse import unquote
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -19,13 +18,25 @@ from starlette.exceptions import HTTPException
 
 from agencies.node.broker_client import MAX_BATCH
 from agencies.node.draft import OfficerDraft, read_draft
-from agencies.node.errors import BrokerRefused, DraftMalformed, TokenRefused
-from agencies.node.ledger import Why, justify
+from agencies.node.errors import BrokerRefused, DraftMalformed
 from agencies.node.profile import Officer
+from agencies.node.routes_forms import (
+    REASON,
+    SIMULATION,
+    BatchBody,
+    Body,
+    Caller,
+    answer,
+    body_schema,
+    members,
+    reason,
+    reason_of,
+    token_of,
+)
 from agencies.node.sending import Sent, Wanted
-from exchange.http import FAULT_BYTES, MAX_BATCH_BODY, MAX_BODY, PROBLEM, problem, status_of
-from keys.encoding import read_json, write_json
-from keys.errors import Refusal, TooLarge
+from exchange.http import FAULT_BYTES, MAX_BATCH_BODY, PROBLEM, problem, status_of
+from keys.encoding import write_json
+from keys.errors import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,51 +45,15 @@ if TYPE_CHECKING:
     from agencies.node.service import Node
     from agencies.node.sessions import Sessions
 
-JSON: Final = "application/json"
-SIMULATION: Final = {"Ix-Simulation": "synthetic data only", "Cache-Control": "no-store"}
 MAX_KEY: Final = 100
 _DRAFT: Final = OfficerDraft.model_json_schema()
-_REASON: Final = {
-    "type": "object",
-    "required": ["code", "text"],
-    "properties": {"code": {"type": "string"}, "text": {"type": "string", "minLength": 20}},
-}
-
-
-def answer(value: Any, status: int = 200) -> Response:
-    """Write one answer."""
-    return Response(write_json(value), status, SIMULATION, JSON)
-
-
-async def read_body(request: Request, limit: int) -> bytes:
-    """Read a body and stop at the first byte too many, whatever its stated length."""
-    held = bytearray()
-    async for chunk in request.stream():
-        held += chunk
-        if len(held) > limit:
-            raise TooLarge(f"more than the {limit} bytes allowed")
-    return bytes(held)
-
-
-async def one_body(request: Request) -> bytes:
-    """The body of a call, at most 256 KiB."""
-    return await read_body(request, MAX_BODY)
-
-
-async def batch_body(request: Request) -> bytes:
-    """The body of a batch, at most 16 MiB."""
-    return await read_body(request, MAX_BATCH_BODY)
-
-
-Body = Annotated[bytes, Depends(one_body)]
-BatchBody = Annotated[bytes, Depends(batch_body)]
 
 
 def add_routes(app: FastAPI, node: Node, sessions: Sessions, rounds: Rounds) -> None:
     """Give an application the routes of a node."""
 
     def signed_in(request: Request) -> Officer:
-        request.state.officer = sessions.who(_token(request))
+        request.state.officer = sessions.who(token_of(request))
         return request.state.officer  # type: ignore[no-any-return]
 
     _add_refusals(app)
@@ -90,20 +65,13 @@ def add_routes(app: FastAPI, node: Node, sessions: Sessions, rounds: Rounds) -> 
         app.include_router(router)
 
 
-def _caller(request: Request) -> Officer:
-    officer: Officer = request.state.officer
-    return officer
-
-
-Caller = Annotated[Officer, Depends(_caller)]
-"""The officer whom the router's own dependency found behind the token."""
-
-
 def _add_signing_in(app: FastAPI, sessions: Sessions) -> None:
-    @app.post("/v1/sign-in", openapi_extra=_body({"officer": {"type": "string"}, "passphrase": {"type": "string"}}))
+    @app.post(
+        "/v1/sign-in", openapi_extra=body_schema({"officer": {"type": "string"}, "passphrase": {"type": "string"}})
+    )
     def sign_in(body: Body) -> Response:
         """Exchange an officer's passphrase for a bearer token."""
-        told = _members(body, {"officer": str, "passphrase": str})
+        told = members(body, {"officer": str, "passphrase": str})
         token = sessions.sign_in(told["officer"], told["passphrase"])
         roles = sorted(token.officer.roles)
         expires = token.expires.isoformat()
@@ -112,33 +80,33 @@ def _add_signing_in(app: FastAPI, sessions: Sessions) -> None:
     @app.post("/v1/sign-out")
     def sign_out(request: Request) -> Response:
         """End this session."""
-        officer = sessions.who(_token(request))
-        sessions.sign_out(_token(request))
+        officer = sessions.who(token_of(request))
+        sessions.sign_out(token_of(request))
         return answer({"officer": officer.id})
 
 
 def _sending(router: APIRouter, node: Node) -> None:
-    @router.post("/messages", openapi_extra=_body({"draft": _DRAFT, "justification": _REASON}))
+    @router.post("/messages", openapi_extra=body_schema({"draft": _DRAFT, "justification": REASON}))
     def send(body: Body, caller: Caller) -> Response:
         """Send one draft; `key` makes asking twice safe, `ruling` submits even what is denied here."""
-        told = _members(body, {"draft": dict, "justification": dict}, {"key": str, "ruling": bool})
+        told = members(body, {"draft": dict, "justification": dict}, {"key": str, "ruling": bool})
         one = _wanted({name: told[name] for name in told if name != "justification"})
-        sent = node.send(one.draft, caller, _why(told["justification"]), key=one.key, ruling=one.ruling)
+        sent = node.send(one.draft, caller, reason(told["justification"]), key=one.key, ruling=one.ruling)
         return answer(sent.to_json())
 
-    @router.post("/messages/check", openapi_extra=_body({"draft": _DRAFT}))
+    @router.post("/messages/check", openapi_extra=body_schema({"draft": _DRAFT}))
     def check(body: Body, caller: Caller) -> Response:
         """What would happen if this were sent now."""
-        return answer(node.check(read_draft(_members(body, {"draft": dict})["draft"]), caller).to_json())
+        return answer(node.check(read_draft(members(body, {"draft": dict})["draft"]), caller).to_json())
 
-    @router.post("/messages/batch", openapi_extra=_body({"messages": {"type": "array"}, "justification": _REASON}))
+    @router.post("/messages/batch", openapi_extra=body_schema({"messages": {"type": "array"}, "justification": REASON}))
     def send_many(body: BatchBody, caller: Caller) -> Response:
         """Send up to 100 drafts in one commit; one result or problem for each, in order."""
-        told = _members(body, {"messages": list, "justification": dict}, limit=MAX_BATCH_BODY)
+        told = members(body, {"messages": list, "justification": dict}, limit=MAX_BATCH_BODY)
         if not 1 <= len(told["messages"]) <= MAX_BATCH:
             raise DraftMalformed(f"a batch has 1 to {MAX_BATCH} messages")
         wanted = [_wanted(item) for item in told["messages"]]
-        sent = node.send_many(wanted, caller, _why(told["justification"]))
+        sent = node.send_many(wanted, caller, reason(told["justification"]))
         return answer({"results": [_result(one) for one in sent]})
 
     @router.get("/outbox")
@@ -146,11 +114,13 @@ def _sending(router: APIRouter, node: Node) -> None:
         """What was sent or stopped here, newest first; without content."""
         return answer({"messages": [sent.to_json() for sent in node.outbox(newest=limit, state=state)]})
 
-    @router.post("/releases/{ref}", openapi_extra=_body({"approve": {"type": "boolean"}, "justification": _REASON}))
+    @router.post(
+        "/releases/{ref}", openapi_extra=body_schema({"approve": {"type": "boolean"}, "justification": REASON})
+    )
     def release(ref: str, body: Body, caller: Caller) -> Response:
         """Let a waiting message go, or keep it back (release officers, never the sender)."""
-        told = _members(body, {"approve": bool, "justification": dict})
-        return answer(node.release(ref, caller, _why(told["justification"]), approve=told["approve"]).to_json())
+        told = members(body, {"approve": bool, "justification": dict})
+        return answer(node.release(ref, caller, reason(told["justification"]), approve=told["approve"]).to_json())
 
 
 def _receiving(router: APIRouter, node: Node) -> None:
@@ -171,28 +141,28 @@ def _receiving(router: APIRouter, node: Node) -> None:
         """What is known about one message, without its content."""
         return answer(node.message(msg))
 
-    @router.post("/messages/{msg}/open", openapi_extra=_body({"justification": _REASON}))
+    @router.post("/messages/{msg}/open", openapi_extra=body_schema({"justification": REASON}))
     def open_message(msg: str, body: Body, caller: Caller) -> Response:
         """Show a message's content; the ledger says so first, and its sender gets an `opened` receipt."""
-        why = _why(_members(body, {"justification": dict})["justification"])
+        why = reason(members(body, {"justification": dict})["justification"])
         return answer({"msg": msg, "content": node.open(msg, caller, why)})
 
-    @router.post("/messages/{msg}/export", openapi_extra=_body({"justification": _REASON}))
+    @router.post("/messages/{msg}/export", openapi_extra=body_schema({"justification": REASON}))
     def export(msg: str, body: Body, caller: Caller) -> Response:
         """Hand a message out as evidence: everything signed, the proof, the content."""
-        why = _why(_members(body, {"justification": dict})["justification"])
+        why = reason(members(body, {"justification": dict})["justification"])
         return answer(node.export(msg, caller, why))
 
-    @router.post("/messages/{msg}/erase", openapi_extra=_body({"justification": _REASON}))
+    @router.post("/messages/{msg}/erase", openapi_extra=body_schema({"justification": REASON}))
     def erase(msg: str, body: Body, caller: Caller) -> Response:
         """Take a received message's content away for good (release officers)."""
-        node.erase(msg, caller, _why(_members(body, {"justification": dict})["justification"]))
+        node.erase(msg, caller, reason(members(body, {"justification": dict})["justification"]))
         return answer({"msg": msg, "state": "erased"})
 
     @router.get("/cases/{reference:path}")
     def case(reference: str, request: Request, caller: Caller) -> Response:
         """The messages of one case, oldest first; needs a justification in the headers."""
-        return answer({"messages": node.case(reference, caller, _why_of(request))})
+        return answer({"messages": node.case(reference, caller, reason_of(request))})
 
     @router.get("/receipts/{msg}")
     def receipts(msg: str) -> Response:
@@ -206,10 +176,10 @@ def _parties(router: APIRouter, node: Node) -> None:
         """The agreements this agency is a party to, and how each stands now."""
         return answer({"agreements": node.agreements()})
 
-    @router.post("/agreements", openapi_extra=_body({"terms": {"type": "object"}}))
+    @router.post("/agreements", openapi_extra=body_schema({"terms": {"type": "object"}}))
     def propose(body: Body, caller: Caller) -> Response:
         """Sign terms and put them to the other parties (release officers)."""
-        return answer(node.propose(_members(body, {"terms": dict})["terms"], caller))
+        return answer(node.propose(members(body, {"terms": dict})["terms"], caller))
 
     @router.post("/agreements/{agr}/sign")
     def sign_agreement(agr: str, caller: Caller) -> Response:
@@ -217,19 +187,19 @@ def _parties(router: APIRouter, node: Node) -> None:
         return answer(node.sign_agreement(agr, caller))
 
     def notice(act: str, agr: str, body: bytes, caller: Officer) -> Response:
-        return answer(node.give_notice(act, agr, caller, _members(body, {"reason": str})["reason"]))
+        return answer(node.give_notice(act, agr, caller, members(body, {"reason": str})["reason"]))
 
-    @router.post("/agreements/{agr}/suspend", openapi_extra=_body({"reason": {"type": "string"}}))
+    @router.post("/agreements/{agr}/suspend", openapi_extra=body_schema({"reason": {"type": "string"}}))
     def suspend(agr: str, body: Body, caller: Caller) -> Response:
         """Suspend an agreement, alone and at once (release officers)."""
         return notice("suspend", agr, body, caller)
 
-    @router.post("/agreements/{agr}/resume", openapi_extra=_body({"reason": {"type": "string"}}))
+    @router.post("/agreements/{agr}/resume", openapi_extra=body_schema({"reason": {"type": "string"}}))
     def resume(agr: str, body: Body, caller: Caller) -> Response:
         """Take back this agency's own suspension (release officers)."""
         return notice("resume", agr, body, caller)
 
-    @router.post("/agreements/{agr}/leave", openapi_extra=_body({"reason": {"type": "string"}}))
+    @router.post("/agreements/{agr}/leave", openapi_extra=body_schema({"reason": {"type": "string"}}))
     def leave(agr: str, body: Body, caller: Caller) -> Response:
         """Leave an agreement for good (release officers)."""
         return notice("leave", agr, body, caller)
@@ -245,7 +215,7 @@ def _auditing(router: APIRouter, node: Node) -> None:
     ) -> Response:
         """Acts of the ledger, filtered by `act`, `officer`, `msg`, `case`, `since`, `until`; itself an act."""
         where = {name: value for name, value in request.query_params.items() if name not in ("after", "limit")}
-        why = _why_of(request) if "justification-code" in request.headers else None
+        why = reason_of(request) if "justification-code" in request.headers else None
         number, last = node.verify_ledger()
         acts = node.ledger(caller, why, after=after, limit=limit, where=where)
         return answer({"acts": acts, "verified": {"n": number, "hash": last}})
@@ -266,27 +236,6 @@ def _auditing(router: APIRouter, node: Node) -> None:
 # -- what a call says -------------------------------------------------------------------------------------
 
 
-def _token(request: Request) -> str:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
-        raise TokenRefused("sign in first: this call needs a bearer token")
-    return token
-
-
-def _members(
-    body: bytes, wanted: Mapping[str, type], allowed: Mapping[str, type] | None = None, *, limit: int = MAX_BODY
-) -> dict[str, Any]:
-    value = read_json(body, limit=limit)
-    kinds = {**wanted, **(allowed or {})}
-    if type(value) is not dict or not wanted.keys() <= value.keys() <= kinds.keys():
-        names = ", ".join(f"`{name}`" for name in wanted)
-        raise DraftMalformed(f"the body is a JSON object with {names} and nothing unknown")
-    for name, member in value.items():
-        if type(member) is not kinds[name]:
-            raise DraftMalformed(f"`{name}` is of the wrong type")
-    return value
-
-
 def _wanted(item: Any) -> Wanted:
     if type(item) is not dict or not {"draft"} <= item.keys() <= {"draft", "key", "ruling"}:
         raise DraftMalformed("a message to send has `draft` and perhaps `key` and `ruling`")
@@ -296,21 +245,8 @@ def _wanted(item: Any) -> Wanted:
     return Wanted(read_draft(item["draft"]), key, ruling)
 
 
-def _why(told: Mapping[str, Any]) -> Why:
-    return justify(str(told.get("code", "")), str(told.get("text", "")))
-
-
-def _why_of(request: Request) -> Why:
-    return justify(request.headers.get("justification-code", ""), unquote(request.headers.get("justification", "")))
-
-
 def _result(one: Sent | Refusal) -> dict[str, Any]:
     return one.to_json() if isinstance(one, Sent) else {"problem": problem(one.code, one.sentence)}
-
-
-def _body(properties: Mapping[str, Any]) -> dict[str, Any]:
-    schema = {"type": "object", "required": list(properties), "properties": dict(properties)}
-    return {"requestBody": {"required": True, "content": {JSON: {"schema": schema}}}}
 
 
 # -- refusals and probes ----------------------------------------------------------------------------------
