@@ -45,7 +45,9 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from agencies.node.tables import Base
 
 Values = Mapping[str, Any]
-SCHEMA: Final = 2
+SCHEMA: Final = 3
+_SINCE_3: Final = ("acts", "consents", "duties", "logged")
+"""Tables that books of schema 2 have not."""
 
 
 _BY_NAME: Final = {table.name: table for table in Base.metadata.tables.values()}
@@ -76,9 +78,10 @@ class Store:
         """Make the tables where there are none; refuse what another version wrote."""
         with self._engine.connect().execution_options(ix_writes=True) as connection, connection.begin():
             version = connection.exec_driver_sql("PRAGMA user_version").scalar()
-            if version not in (0, 1, SCHEMA):
+            if version not in (0, 1, 2, SCHEMA):
                 raise RuntimeError(f"the database is of schema {version}; this node writes schema {SCHEMA}")
-            for statement in _schema() if version == 0 else _second() if version == 1 else ():
+            second = _second() if version == 1 else ()
+            for statement in _schema() if version == 0 else (*second, *_third()) if version in (1, 2) else ():
                 connection.exec_driver_sql(statement)
 
     @contextmanager
@@ -111,7 +114,16 @@ def _second() -> tuple[str, ...]:
     """What makes books of schema 1 books of schema 2."""
     made = [str(CreateTable(_DOUBT).compile(dialect=sqlite.dialect()))]
     made += [str(CreateIndex(index).compile(dialect=sqlite.dialect())) for index in _sorted_indexes(_DOUBT)]
-    return ("ALTER TABLE signed ADD COLUMN seal BLOB", *made, f"PRAGMA user_version={SCHEMA}")
+    return ("ALTER TABLE signed ADD COLUMN seal BLOB", *made)
+
+
+def _third() -> tuple[str, ...]:
+    """What makes books of schema 2 books of schema 3."""
+    dialect = sqlite.dialect()
+    new = [_BY_NAME[name] for name in _SINCE_3]
+    made = [str(CreateTable(table, if_not_exists=True).compile(dialect=dialect)) for table in new]
+    indexes = [CreateIndex(index, if_not_exists=True) for table in new for index in _sorted_indexes(table)]
+    return (*made, *(str(index.compile(dialect=dialect)) for index in indexes), f"PRAGMA user_version={SCHEMA}")
 
 
 def _sorted_indexes(table: Table) -> list[Index]:
@@ -219,6 +231,13 @@ _TO_OPEN: Final = _text(select(_INBOX.c.msg).where(*_UNOPENED).order_by(_INBOX.c
 _OPEN: Final = _text(update(_INBOX).where(*_UNOPENED).values(opened=bindparam("at")))
 _OWING: Final = _text(_first(select(_OWED).where(_OWED.c.batch.is_(None)).order_by(_OWED.c.n), ":limit"))
 _BATCHED: Final = _text(update(_OWED).where(_among(_OWED.c.n, "among")).values(batch=bindparam("into")))
+_ACTS: Final = _BY_NAME["acts"]
+_ACTS_DUE: Final = _text(
+    _first(
+        select(_ACTS).where(_ACTS.c.state == bindparam("state"), _ACTS.c.due <= bindparam("now")).order_by(_ACTS.c.n),
+        ":limit",
+    )
+)
 _UNPOSTED: Final = _text(
     select(_BATCH).where(_BATCH.c.state == bindparam("state"), _BATCH.c.due <= bindparam("now")).order_by(_BATCH.c.n)
 )
@@ -354,6 +373,17 @@ class Books:
     def set_batch(self, n: int, to: Values) -> None:
         """Note what became of a batch."""
         self._run(_changing("batch", ("n",), tuple(to)), n_=n, **to)
+
+    # -- acts --
+
+    def acts_due(self, now: str, limit: int) -> Sequence[Row[Any]]:
+        """Acts of ours waiting for another attempt, oldest first."""
+        return self._run(_ACTS_DUE, state="pending", now=now, limit=limit).all()
+
+    def turn(self, table: str, where: Values, to: Values) -> bool:
+        """Change the one row that still has the values of ``where``; false if somebody else changed it first."""
+        changing = _changing(table, tuple(where), tuple(to))
+        return self._run(changing, **_named(where), **to).rowcount == 1
 
     def doubts_due(self, now: str, limit: int) -> Sequence[Row[Any]]:
         """Numbers to be asked for again by now, the longest waiting first."""

@@ -146,6 +146,83 @@ class Ledger(Base, table=True):
     seal: bytes = Field(sa_type=LargeBinary)
 
 
+class Given(Base, table=True):
+    """One signed act about a message: of ours (``way`` out, committed before it is sent) or one that came in."""
+
+    __tablename__ = "acts"
+    n: int | None = Field(default=None, primary_key=True)
+    digest: str = Field(unique=True)
+    way: str
+    kind: str
+    by: str
+    msg: str = Field(index=True)
+    re: str | None = Field(default=None, index=True)
+    state: str = Field(index=True)
+    jws: bytes = Field(sa_type=LargeBinary)
+    made: str
+    ledger: bytes | None = Field(default=None, sa_type=LargeBinary)
+    attempts: int = 0
+    due: str | None = None
+    problem: str | None = None
+    code: str | None = None
+    at: str | None = None
+    seq: int | None = None
+    entry: bytes | None = Field(default=None, sa_type=LargeBinary)
+    proof: str | None = None
+
+
+class Consented(Base, table=True):
+    """One ask, or one consent, and what became of it; ``digest`` is the act's."""
+
+    __tablename__ = "consents"
+    digest: str = Field(primary_key=True)
+    kind: str
+    way: str
+    msg: str = Field(index=True)
+    originator: str
+    holder: str
+    want: str
+    recipients: str
+    purposes: str
+    fields: str
+    until: str
+    state: str = Field(index=True)
+    at: str
+    answer: str | None = None
+    ground: str | None = None
+    officer: str | None = None
+
+
+class Duty(Base, table=True):
+    """What an originator told this holder to do, what it concerns here, by when, and what was answered."""
+
+    __tablename__ = "duties"
+    digest: str = Field(primary_key=True)
+    kind: str
+    msg: str = Field(index=True)
+    originator: str
+    ground: str
+    by_msg: str | None = None
+    held: str
+    told: str
+    due: str
+    state: str = Field(index=True)
+    outcome: str | None = None
+    retained: str | None = None
+    answer: str | None = None
+    answered: str | None = None
+
+
+class Logged(Base, table=True):
+    """One entry of the log as read and verified here: who told whom, from what it was derived, and acts about it."""
+
+    __tablename__ = "logged"
+    seq: int = Field(primary_key=True)
+    typ: str
+    msg: str = Field(index=True)
+    data: bytes = Field(sa_type=LargeBinary)
+
+
 class Known(Base, table=True):
     """A checkpoint that was shown to be consistent with every other here."""
 
