@@ -62,7 +62,11 @@ STATUS: Final[Mapping[str, int]] = {
     "receipt_malformed": 400,
     "agreement_malformed": 400,
     "notice_malformed": 400,
+    "act_malformed": 400,
     "audit_impossible": 400,
+    "verifier_key_malformed": 400,
+    "trust_policy_malformed": 400,
+    "witness_request_malformed": 400,
     "content_digest_mismatch": 400,
     "too_large": 413,
     # Nobody proved to be calling.
@@ -83,6 +87,7 @@ STATUS: Final[Mapping[str, int]] = {
     "not_addressed": 403,
     "receipt_not_theirs": 403,
     "agreement_not_theirs": 403,
+    "act_not_theirs": 403,
     "signer_not_party": 403,
     "keystore_refused": 403,
     # Well-formed and signed, but not acceptable as it stands.
@@ -93,6 +98,7 @@ STATUS: Final[Mapping[str, int]] = {
     "misdeclared": 422,
     "agreement_refused": 422,
     "notice_refused": 422,
+    "act_refused": 422,
     "signatures_missing": 422,
     "signed_twice": 422,
     "unsealing_failed": 422,
@@ -102,7 +108,9 @@ STATUS: Final[Mapping[str, int]] = {
     "commitment_mismatch": 422,
     "proof_mismatch": 422,
     "inclusion_invalid": 422,
+    "cosignature_invalid": 422,
     "log_inconsistent": 422,
+    "quorum_missing": 422,
     "checkpoint_invalid": 422,
     "tlog_proof_malformed": 422,
     "entry_malformed": 422,
@@ -111,6 +119,7 @@ STATUS: Final[Mapping[str, int]] = {
     "id_reused": 409,
     "already_received": 409,
     "proposals_exceeded": 409,
+    "witness_ahead": 409,
     # A node to its own officers.
     "draft_malformed": 400,
     "sign_in_refused": 401,
@@ -131,6 +140,7 @@ STATUS: Final[Mapping[str, int]] = {
     "broker_unreachable": 503,
     # The edge itself.
     "not_found": 404,
+    "origin_unknown": 404,
     "tile_path_invalid": 404,
     "method_not_allowed": 405,
     "media_type_unknown": 415,

@@ -291,3 +291,67 @@ class ProposalsExceeded(Refusal):
     """An agency that has put forward as many agreements awaiting signatures as it may (ADM-33)."""
 
     code = "proposals_exceeded"
+
+
+class VerifierKeyMalformed(Refusal):
+    """A verifier key in another form than C2SP's, or whose key id does not follow from it (WIT-2)."""
+
+    code = "verifier_key_malformed"
+
+
+class CosignatureInvalid(Refusal):
+    """A known cosigner's line on a checkpoint that does not verify (WIT-4)."""
+
+    code = "cosignature_invalid"
+
+
+class WitnessRequestMalformed(Refusal):
+    """A call to a witness in another form than tlog-witness gives (WIT-10)."""
+
+    code = "witness_request_malformed"
+
+
+class OriginUnknown(Refusal):
+    """A checkpoint of a log this witness does not watch (WIT-11)."""
+
+    code = "origin_unknown"
+
+
+class WitnessAhead(Refusal):
+    """The size from which the checkpoint is proved is not the one last cosigned here (WIT-12)."""
+
+    code = "witness_ahead"
+
+    def __init__(self, sentence: str, *, size: int) -> None:
+        super().__init__(sentence)
+        self.size = size
+
+
+class TrustPolicyMalformed(Refusal):
+    """A policy file in another form than C2SP tlog-policy (WIT-20)."""
+
+    code = "trust_policy_malformed"
+
+
+class QuorumMissing(Refusal):
+    """A checkpoint that too few of the witnesses a policy names have seen (WIT-22)."""
+
+    code = "quorum_missing"
+
+
+class ActMalformed(Refusal):
+    """An act with unknown, missing or wrongly typed members, or with members that contradict (ACT-2)."""
+
+    code = "act_malformed"
+
+
+class ActRefused(Refusal):
+    """An act about a message that was not disclosed, or that what happened before leaves no room for (ACT-6)."""
+
+    code = "act_refused"
+
+
+class ActNotTheirs(Refusal):
+    """An act by an agency that is not the originator or the holder who alone may do it (ACT-6)."""
+
+    code = "act_not_theirs"

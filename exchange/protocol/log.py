@@ -24,6 +24,7 @@ from typing import Final, NamedTuple
 
 from exchange.protocol.entry import (
     MAX_ENTRY,
+    ActEntry,
     AgreementEntry,
     DenialEntry,
     DisclosureEntry,
@@ -31,6 +32,8 @@ from exchange.protocol.entry import (
     NoticeEntry,
     ReceiptEntry,
     RecordEntry,
+    SignatureEntry,
+    act_entry,
     agreement_entry,
     denial_entry,
     disclosure_entry,
@@ -38,6 +41,7 @@ from exchange.protocol.entry import (
     parse_entry,
     receipt_entry,
     record_entry,
+    signature_entry,
 )
 from exchange.protocol.errors import BundleMalformed, CheckpointInvalid, LogInconsistent, TlogProofMalformed
 from exchange.protocol.merkle import HASH, MAX_SIZE, WIDTH, leaf_hash, verify_consistency, verify_inclusion
@@ -47,6 +51,7 @@ from keys.trust import LogIdentity
 
 __all__ = [
     "MAX_ENTRY",
+    "ActEntry",
     "AgreementEntry",
     "Checkpoint",
     "DenialEntry",
@@ -58,6 +63,8 @@ __all__ = [
     "NoticeEntry",
     "ReceiptEntry",
     "RecordEntry",
+    "SignatureEntry",
+    "act_entry",
     "agreement_entry",
     "bundle",
     "checkpoint_text",
@@ -65,12 +72,15 @@ __all__ = [
     "denial_entry",
     "disclosure_entry",
     "key_id",
+    "key_name",
     "notice_entry",
     "parse_bundle",
     "parse_entry",
+    "read_checkpoint_text",
     "receipt_entry",
     "record_entry",
     "sign_checkpoint",
+    "signature_entry",
     "split_note",
     "tlog_proof",
     "unverified_checkpoint",
@@ -131,6 +141,11 @@ def key_id(name: str, kind: int, public: bytes) -> bytes:
     return hashlib.sha256(name.encode() + b"\n" + bytes([kind]) + public).digest()[:4]
 
 
+def key_name(text: str) -> bool:
+    """Whether this can be the name of a note key (LOG-19): not empty, no white space, no plus sign."""
+    return bool(text) and "+" not in text and not _WHITE_SPACE.search(text)
+
+
 def split_note(note: str) -> tuple[str, tuple[NoteSignature, ...]]:
     """Take a note apart into its text (with the last newline) and its signature lines; verifies nothing."""
     if _too_long(note) or _CONTROL.search(note):
@@ -155,8 +170,7 @@ def _too_long(text: str) -> bool:
 def _signature_line(line: str) -> NoteSignature:
     name, _, encoded = line.removeprefix("\u2014 ").partition(" ")
     data = _unb64(encoded)
-    named = bool(name) and "+" not in name and not _WHITE_SPACE.search(name)
-    if not line.startswith("\u2014 ") or not named or data is None or len(data) < 5:
+    if not line.startswith("\u2014 ") or not key_name(name) or data is None or len(data) < 5:
         raise CheckpointInvalid("a signature line is an em dash, a key name and the base64 of key id and signature")
     return NoteSignature(name, data[:4], data[4:])
 
@@ -240,7 +254,7 @@ def verify_checkpoint(note: str, identity: LogIdentity) -> Checkpoint:
     Lines of keys other than the log's two are ignored, as C2SP asks: they may be witnesses'.
     """
     text, signatures = split_note(note)
-    origin, size, root = _read_text(text)
+    origin, size, root = read_checkpoint_text(text)
     if origin != identity.origin:
         raise CheckpointInvalid("the checkpoint is of another log")
     ed25519_id, mldsa44_id = _key_ids(identity)
@@ -269,10 +283,11 @@ def _verify_line(key: PublicKey, signature: bytes, data: bytes) -> None:
 
 def unverified_checkpoint(note: str) -> tuple[str, int, bytes]:
     """Read origin, size and root of a checkpoint that nobody vouches for, to look further into damage."""
-    return _read_text(split_note(note)[0])
+    return read_checkpoint_text(split_note(note)[0])
 
 
-def _read_text(text: str) -> tuple[str, int, bytes]:
+def read_checkpoint_text(text: str) -> tuple[str, int, bytes]:
+    """Read the text of a checkpoint strictly (LOG-16): origin, size and root."""
     lines = text[:-1].split("\n")
     if len(lines) != 3 or not lines[0]:
         raise CheckpointInvalid("a checkpoint's text is exactly three lines: origin, size and root")
