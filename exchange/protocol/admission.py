@@ -22,7 +22,7 @@ from exchange.protocol.decision import Decision, decide
 from exchange.protocol.errors import FederationMismatch, MessageIdReused, SenderMismatch
 from exchange.protocol.log import denial_entry, disclosure_entry
 from exchange.protocol.manifest import Manifest, verify_times
-from exchange.protocol.matching import Party, Request
+from exchange.protocol.matching import Party, Request, Source
 from exchange.protocol.message import Envelope, parse, verify
 from exchange.protocol.policy import PolicyBook
 from keys.signing import ALGORITHMS
@@ -90,8 +90,14 @@ def check_repetition(digest: str, earlier: str) -> None:
         raise MessageIdReused("this message id was used before, for other bytes: make a new message")
 
 
-def request_of(manifest: Manifest, directory: Directory) -> Request:
-    """Put the question that the agreements answer, with everybody's roles and ceilings as the directory has them."""
+def request_of(manifest: Manifest, directory: Directory, sources: tuple[Source, ...] | None = None) -> Request:
+    """Put the question that the agreements answer, with everybody's roles and ceilings as the directory has them.
+
+    ``sources`` are what the message is derived from, as the books show them; whoever calls this for a manifest
+    that names any has resolved them, for a source left out is one whose rules would not be kept.
+    """
+    if manifest.src is not None and sources is None:
+        raise ValueError("a message derived from others is decided with its sources")
     return Request(
         discloser=_party(manifest.from_, directory),
         recipients=tuple([_party(addressee.id, directory) for addressee in manifest.to]),
@@ -103,6 +109,8 @@ def request_of(manifest: Manifest, directory: Directory) -> Request:
         classification=manifest.class_,
         handling=frozenset(manifest.handling),
         urgency=manifest.urgency,
+        exempt=manifest.exempt,
+        sources=sources or (),
     )
 
 
@@ -111,10 +119,12 @@ def _party(agency: str, directory: Directory) -> Party:
     return Party(agency, record.roles, record.ceiling)
 
 
-def admit(envelope: Envelope, directory: Directory, book: PolicyBook, at: datetime) -> Admission:
+def admit(
+    envelope: Envelope, directory: Directory, book: PolicyBook, at: datetime, sources: tuple[Source, ...] | None = None
+) -> Admission:
     """Steps 9 and 10: decide at log time ``at``, and say what must be written together or not at all."""
     manifest = envelope.manifest
-    decision = decide(request_of(manifest, directory), book, at)
+    decision = decide(request_of(manifest, directory, sources), book, at)
     if decision.permitted:
         clauses = [one.clauses for one in decision.per_recipient]
         entry = disclosure_entry(manifest, envelope.digest, clauses, decision.policy, at)

@@ -1,4 +1,4 @@
-"""Log entries: the six facts the log keeps, each in exactly one spelling (LOG-30 to LOG-43).
+"""Log entries: the eight facts the log keeps, each in exactly one spelling (LOG-30 to LOG-46).
 
 An entry holds digests, agency ids, clause names and codes of the vocabulary: never content, never a
 person's name, so the log can be shown to every party. It is compact JSON with its members in one fixed
@@ -21,8 +21,10 @@ from pydantic_core import to_json
 from exchange.protocol.errors import EntryMalformed
 from exchange.protocol.synthetic import where
 from exchange.protocol.vocabulary import (
+    ActKind,
     Category,
     Classification,
+    CopyExemption,
     CrimeArea,
     Handling,
     MessageType,
@@ -40,6 +42,7 @@ MAX_ENTRY: Final = 4096
 """Bytes of one entry; the largest manifest there can be, each recipient under five clauses, stays below it."""
 MAX_RECIPIENTS: Final = 20
 MAX_PARTIES: Final = 32
+MAX_SOURCES: Final = 4
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$")]
 AgencyId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)*\.sim$", max_length=40)]
@@ -59,6 +62,7 @@ Handlings = Annotated[
     tuple[Annotated[Handling, _AsText], ...], Field(strict=False, min_length=1, max_length=len(Handling))
 ]
 Categories = Annotated[tuple[Annotated[Category, _AsText], ...], Field(strict=False, max_length=len(Category))]
+Sources = Annotated[tuple[Digest, ...], Field(strict=False, min_length=1, max_length=MAX_SOURCES)]
 
 
 class _Part(BaseModel):
@@ -112,11 +116,13 @@ class DisclosureEntry(_Entry):
     cats: Categories
     urgency: Annotated[Urgency, _AsText]
     re: Digest | None = None
+    src: Sources | None = None
+    exempt: Annotated[CopyExemption, _AsText] | None = None
     policy: Digest
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
-        _orderly(self.to, self.handling, self.cats)
+        _orderly(self.to, self.handling, self.cats, self.src or ())
         if any(len(set(to.clauses)) != len(to.clauses) for to in self.to):
             raise ValueError("a clause is named once to each recipient")
         return self
@@ -139,11 +145,13 @@ class DenialEntry(_Entry):
     handling: Handlings
     cats: Categories
     urgency: Annotated[Urgency, _AsText]
+    src: Sources | None = None
+    exempt: Annotated[CopyExemption, _AsText] | None = None
     policy: Digest
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
-        _orderly(self.to, self.handling, self.cats)
+        _orderly(self.to, self.handling, self.cats, self.src or ())
         return self
 
 
@@ -198,20 +206,50 @@ class RecordEntry(_Entry):
     record: Digest
 
 
-LogEntry = DisclosureEntry | DenialEntry | ReceiptEntry | AgreementEntry | NoticeEntry | RecordEntry
+class SignatureEntry(_Entry):
+    """A party has signed an agreement; when all have, the agreement has its own entry."""
+
+    typ: Literal["signature"] = "signature"
+    agr: Digest
+    by: AgencyId
+
+
+class ActEntry(_Entry):
+    """An agency did something about a message that was disclosed before; ``statement`` names its signed act."""
+
+    typ: Literal["act"] = "act"
+    act: Annotated[ActKind, _AsText]
+    by: AgencyId
+    msg: Digest
+    re: Digest | None = None
+    statement: Digest
+
+
+LogEntry = (
+    DisclosureEntry
+    | DenialEntry
+    | ReceiptEntry
+    | AgreementEntry
+    | NoticeEntry
+    | RecordEntry
+    | SignatureEntry
+    | ActEntry
+)
 
 _READER: Final[TypeAdapter[LogEntry]] = TypeAdapter(Annotated[LogEntry, Field(discriminator="typ")])
 
 
-def _orderly(to: Sequence[Permitted | Denied], handling: Sequence[str], cats: Sequence[str]) -> None:
+def _orderly(
+    to: Sequence[Permitted | Denied], handling: Sequence[str], cats: Sequence[str], src: Sequence[str]
+) -> None:
     if len({recipient.id for recipient in to}) != len(to):
         raise ValueError("a recipient is named once")
-    if any(a >= b for codes in (handling, cats) for a, b in pairwise(codes)):
-        raise ValueError("codes stand in ascending order, each once")
+    if any(a >= b for codes in (handling, cats, src) for a, b in pairwise(codes)):
+        raise ValueError("codes and digests stand in ascending order, each once")
 
 
 def parse_entry(data: bytes) -> LogEntry:
-    """Read a log entry; ``EntryMalformed`` for anything but the one spelling of one of the six kinds."""
+    """Read a log entry; ``EntryMalformed`` for anything but the one spelling of one of the eight kinds."""
     if len(data) > MAX_ENTRY:
         raise EntryMalformed(f"{len(data)} bytes where a log entry has at most {MAX_ENTRY}")
     try:
@@ -246,6 +284,10 @@ def disclosure_entry(
     members |= _facts(manifest)
     if manifest.re is not None:
         members["re"] = manifest.re
+    if manifest.src is not None:
+        members["src"] = manifest.src
+    if manifest.exempt is not None:
+        members["exempt"] = manifest.exempt
     members["policy"] = policy
     return _write(members)
 
@@ -263,6 +305,10 @@ def denial_entry(
     members = _members("denial", ts, manifest, msg, to)
     members["code"] = _code(code)
     members |= _facts(manifest)
+    if manifest.src is not None:
+        members["src"] = manifest.src
+    if manifest.exempt is not None:
+        members["exempt"] = manifest.exempt
     members["policy"] = policy
     return _write(members)
 
@@ -289,6 +335,16 @@ def notice_entry(agr: str, by: str, act: Literal["suspend", "leave", "resume"], 
 def record_entry(agency: str, version: int, record: str, ts: datetime) -> bytes:
     """Log a new version of an agency's record; ``record`` is its digest."""
     return RecordEntry(ts=stamp(ts), agency=agency, version=version, record=record).to_bytes()
+
+
+def signature_entry(agr: str, by: str, ts: datetime) -> bytes:
+    """Log that a party has signed an agreement."""
+    return SignatureEntry(ts=stamp(ts), agr=agr, by=by).to_bytes()
+
+
+def act_entry(act: ActKind | str, by: str, msg: str, re: str | None, statement: str, ts: datetime) -> bytes:
+    """Log a verified act; ``statement`` is the digest of its payload, ``re`` that of the act it answers."""
+    return ActEntry(ts=stamp(ts), act=ActKind(act), by=by, msg=msg, re=re, statement=statement).to_bytes()
 
 
 def _members(typ: str, ts: datetime, manifest: Manifest, msg: str, to: list[dict[str, Any]]) -> dict[str, Any]:

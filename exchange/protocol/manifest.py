@@ -30,6 +30,7 @@ from exchange.protocol.synthetic import where
 from exchange.protocol.vocabulary import (
     Category,
     Classification,
+    CopyExemption,
     CrimeArea,
     Handling,
     MessageType,
@@ -43,6 +44,8 @@ from keys.signing import ALGORITHMS
 MAX_ENVELOPE: Final = 256 * 1024
 MAX_MANIFEST: Final = 16 * 1024
 MAX_RECIPIENTS: Final = 20
+MAX_SOURCES: Final = 4
+"""Messages that one message may be derived from, at first hand (MSG-34)."""
 MAX_LIFETIME: Final = timedelta(days=30)
 MAX_SKEW: Final = timedelta(minutes=5)
 """How far ahead of the reader's clock a message may be dated (MSG-8)."""
@@ -108,23 +111,25 @@ class Manifest(_Part):
     cats: Annotated[tuple[Annotated[str, _OneOf(Category)], ...], Field(max_length=32, strict=False)]
     urgency: Annotated[str, _OneOf(Urgency)]
     re: Digest | None = None
+    src: Annotated[tuple[Digest, ...], Field(min_length=1, max_length=MAX_SOURCES, strict=False)] | None = None
+    exempt: Annotated[str, _OneOf(CopyExemption)] | None = None
     by: Digest
     body: BodyInfo
     att: Annotated[tuple[()], Field(strict=False)]
     sig: Annotated[tuple[str, str], Field(strict=False)]
 
-    @field_validator("re", mode="before")
+    @field_validator("re", "src", "exempt", mode="before")
     @classmethod
     def _absent_not_null(cls, value: Any) -> Any:
         if value is None:
-            raise ValueError("`re` is absent, not null, when nothing is answered")
+            raise ValueError("a member that says nothing is absent, not null")
         return value
 
-    @field_validator("handling", "cats")
+    @field_validator("handling", "cats", "src")
     @classmethod
     def _ascending(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if any(a >= b for a, b in pairwise(value)):
-            raise ValueError("codes stand in ascending order, each once")
+            raise ValueError("codes and digests stand in ascending order, each once")
         return value
 
     @field_validator("to")

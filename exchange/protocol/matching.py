@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache, reduce
 from operator import and_
 from typing import Any, Final
@@ -47,6 +48,35 @@ def _names(agency: str, roles: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class Consent:
+    """What the originator of a source allowed one holder under its signature: to whom, for what, until when."""
+
+    holder: str
+    to: frozenset[str]
+    purposes: frozenset[str]
+    until: datetime
+    withdrawn: bool
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A message that the one to be decided is derived from, at first hand or further back, as the log shows it."""
+
+    msg: str
+    originator: str
+    holder_had: bool
+    """Whether the discloser was its sender or one of its recipients, or holds it through one that it received."""
+    stopped: bool
+    """Recalled or restricted by its originator, or erased by the discloser's own word."""
+    onward: str
+    """What binds the discloser: an onward rule."""
+    parties: frozenset[str]
+    """The parties of the agreement it was disclosed under."""
+    consents: tuple[Consent, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """What somebody wants to disclose: all that a decision may depend on, besides agreements and time."""
 
@@ -60,6 +90,8 @@ class Request:
     classification: str
     handling: frozenset[str]
     urgency: str
+    exempt: str | None = None
+    sources: tuple[Source, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

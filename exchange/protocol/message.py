@@ -79,6 +79,10 @@ class Draft:
     urgency: str
     by: str
     re: str | None = None
+    src: tuple[str, ...] = ()
+    """The messages it is derived from (MSG-34)."""
+    exempt: str | None = None
+    """Why a single point of contact gets no copy this once (MSG-35)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +134,12 @@ def seal(draft: Draft, content: Content, signer: Signer, chance: Chance = SYSTEM
         "handling": sorted(draft.handling),
         "cats": list(case.categories),
         "urgency": draft.urgency,
-        "re": draft.re,
+        **_optional(draft),
         "by": draft.by,
         "body": {"sha256": digest(body), "len": len(body), "commit": b64u(commitment)},
         "att": [],
         "sig": list(ALGORITHMS),
     }
-    if draft.re is None:
-        del manifest["re"]
     # Refuse here what every reader would refuse there.
     verify_declaration(declared := parse_manifest(payload := write_json(manifest)), case)
     kids = [key.kid for _, key in draft.recipients]
@@ -145,6 +147,12 @@ def seal(draft: Draft, content: Content, signer: Signer, chance: Chance = SYSTEM
     if len(raw) > MAX_ENVELOPE:
         raise EnvelopeMalformed(f"the envelope has {len(raw)} bytes; at most {MAX_ENVELOPE} may travel")
     return Envelope(raw, statement, declared, statement.digest, tuple(zip(kids, wraps, strict=True)), body)
+
+
+def _optional(draft: Draft) -> dict[str, Any]:
+    """The members that stand in a manifest only where they say something."""
+    said = {"re": draft.re, "src": sorted(set(draft.src)) or None, "exempt": draft.exempt}
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def assemble(statement: Statement, kids: Sequence[str], wraps: Sequence[bytes], body: bytes) -> bytes:
@@ -344,6 +352,7 @@ def _disclosure_of(data: bytes, manifest: Manifest, name: str) -> DisclosureEntr
     said = (entry.msg, entry.id, entry.from_, entry.agr, tuple(r.id for r in entry.to), tuple(entry.cats))
     signed = (name, manifest.id, manifest.from_, manifest.agr, tuple(a.id for a in manifest.to), tuple(manifest.cats))
     facts = (entry.type, entry.purpose, entry.crime, entry.class_, tuple(entry.handling), entry.urgency, entry.re)
+    rules = (entry.src, entry.exempt)
     declared = (
         manifest.type,
         manifest.purpose,
@@ -353,7 +362,7 @@ def _disclosure_of(data: bytes, manifest: Manifest, name: str) -> DisclosureEntr
         manifest.urgency,
         manifest.re,
     )
-    if said != signed or facts != declared:
+    if said != signed or facts != declared or rules != (manifest.src, manifest.exempt):
         raise ProofMismatch("the log entry does not say what the sender signed")
     if not manifest.sent_at - MAX_SKEW <= entry.at < manifest.expires_at:
         raise ProofMismatch("the log entry is dated before the message was sent or after it had expired")

@@ -155,6 +155,7 @@ class Replay:
             classification=entry.class_,
             handling=frozenset(entry.handling),
             urgency=entry.urgency,
+            exempt=entry.exempt,
         )
 
     def _party(self, agency: str) -> Party:

@@ -1235,5 +1235,5 @@ def _honest() -> bytes:
 
 def test_every_type_of_message_has_its_name_in_the_manifest() -> None:
     """VOC-1."""
-    assert len(MessageType) == 12
+    assert len(MessageType) == 13
     assert AGREEMENT != POLICY
