@@ -92,7 +92,7 @@ class Office:
     def party(self, agency: str) -> Party:
         """An agency as a clause sees it."""
         record = self.trust.directory.agency(agency)
-        return Party(agency, record.roles, record.ceiling)
+        return Party(agency, record.roles, record.ceiling, record.territory)
 
     def decide(self, request: Request, now: datetime) -> Decision:
         """Ask the agreements this node knows."""

@@ -116,7 +116,7 @@ def request_of(manifest: Manifest, directory: Directory, sources: tuple[Source, 
 
 def _party(agency: str, directory: Directory) -> Party:
     record = directory.agency(agency)
-    return Party(agency, record.roles, record.ceiling)
+    return Party(agency, record.roles, record.ceiling, record.territory)
 
 
 def admit(

@@ -14,7 +14,8 @@ from typing import Any, Final, Literal
 
 from exchange.protocol.agreement import Agreement
 from exchange.protocol.explanation import Miss, forbidding, nearest
-from exchange.protocol.matching import Obligations, Party, Request, places
+from exchange.protocol.matching import Party, Request, places
+from exchange.protocol.obligations import Obligations
 from exchange.protocol.policy import Period, PolicyBook, State
 
 Outcome = Literal["permit", "deny"]
@@ -24,6 +25,10 @@ FORBIDDEN: Final = "forbidden"
 NOT_A_PARTY: Final = "not_a_party"
 ABOVE_CEILING: Final = "above_ceiling"
 NO_CLAUSE: Final = "no_clause"
+SOURCE_UNKNOWN: Final = "source_unknown"
+SOURCE_STOPPED: Final = "source_stopped"
+ONWARD_FORBIDDEN: Final = "onward_forbidden"
+CONSENT_MISSING: Final = "consent_missing"
 _LAPSED: Final = {
     State.UNKNOWN: "agreement_unknown",
     State.NOT_YET: "agreement_not_in_force",
@@ -42,6 +47,10 @@ CODES: Final = (
     NOT_A_PARTY,
     ABOVE_CEILING,
     NO_CLAUSE,
+    SOURCE_UNKNOWN,
+    SOURCE_STOPPED,
+    ONWARD_FORBIDDEN,
+    CONSENT_MISSING,
 )
 """The codes of a denial; where recipients differ, the message gets the one that stands first here."""
 MAX_SHOWN: Final = 8
@@ -174,7 +183,7 @@ def _one(
         return _denied(request, recipient, NO_CLAUSE, sentence, period)
     found = list(places(matching))
     ids = tuple([table.rows[place][1].id for place in found])
-    obligations = Obligations.strictest([table.binds[place] for place in found])
+    obligations = table.obligations(found, request)
     return RecipientDecision(recipient.id, "permit", PERMITTED, "", ids, obligations, ())
 
 

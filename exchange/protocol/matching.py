@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache, reduce
 from operator import and_
-from typing import Any, Final
+from typing import Final
 
 from exchange.protocol.agreement import Agreement
-from exchange.protocol.terms import ANY, ANY_PARTY, Conditions, Forbid, Permit
-from exchange.protocol.vocabulary import Classification, Onward
+from exchange.protocol.obligations import Obligations, bound
+from exchange.protocol.terms import ANY, ANY_PARTY, Forbid, Permit
+from exchange.protocol.vocabulary import Classification
 
 _CODES: Final = sorted(Classification, key=lambda code: code.rank)
 _RANKS: Final = {code.value: code.rank for code in _CODES}
@@ -26,11 +27,12 @@ _UP_TO: Final = {ceiling.value: frozenset(c.value for c in _CODES if c.rank <= c
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """An agency, with the roles and the ceiling that its record gives it."""
+    """An agency, with the roles, the ceiling and the territory that its record gives it."""
 
     id: str
     roles: tuple[str, ...]
     ceiling: str
+    territory: str
 
     def may_receive(self, classification: str) -> bool:
         """Whether this is not above its ceiling (AGR-39); codes nobody knows are refused on either side."""
@@ -39,12 +41,12 @@ class Party:
     @property
     def names(self) -> tuple[str, ...]:
         """Everything a clause may call this party."""
-        return _names(self.id, self.roles)
+        return _names(self.id, self.roles, self.territory)
 
 
 @lru_cache(maxsize=4096)
-def _names(agency: str, roles: tuple[str, ...]) -> tuple[str, ...]:
-    return (agency, ANY_PARTY, *[f"role:{role}" for role in roles])
+def _names(agency: str, roles: tuple[str, ...], territory: str) -> tuple[str, ...]:
+    return (agency, ANY_PARTY, *[f"role:{role}" for role in roles], f"territory:{territory}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,41 +95,6 @@ class Request:
     exempt: str | None = None
     sources: tuple[Source, ...] = ()
 
-
-@dataclass(frozen=True, slots=True)
-class Obligations:
-    """What a disclosure ties its recipient to."""
-
-    onward: str
-    evidence: bool
-    human_release: bool
-    retention_days: int | None
-
-    @classmethod
-    def of(cls, conditions: Conditions) -> Obligations:
-        """What one clause ties to it."""
-        return cls(conditions.onward.value, conditions.evidence, conditions.human_release, conditions.retention_days)
-
-    @classmethod
-    def strictest(cls, several: Sequence[Obligations]) -> Obligations:
-        """Bind by the strictest of each (AGR-36), so that no choice between clauses loosens anything."""
-        if len(several) == 1:
-            return several[0]
-        days = [one.retention_days for one in several if one.retention_days is not None]
-        return cls(
-            max([one.onward for one in several], key=_STRICTNESS.__getitem__),
-            all(one.evidence for one in several),
-            any(one.human_release for one in several),
-            min(days) if days else None,
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """The members as they are written in an explanation."""
-        days = {} if self.retention_days is None else {"retention_days": self.retention_days}
-        return {"onward": self.onward, "evidence": self.evidence, "human_release": self.human_release, **days}
-
-
-_STRICTNESS: Final = {onward.value: onward.rank for onward in Onward}
 
 MEMBERS: Final = ("from", "to", "type", "purpose", "crime", "urgency", "class", "ceiling", "cats", "handling")
 """The ten conditions of a permit, in the order ``PermitTable.met`` answers and explanations list them."""
@@ -182,7 +149,7 @@ class PermitTable:
 
     __slots__ = (
         "_agreement", "_cats", "_class", "_crime", "_from", "_handling", "_purpose", "_to", "_type", "_urgency",
-        "all", "binds", "rows",
+        "all", "rows",
     )  # fmt: skip
 
     def __init__(self, rows: Sequence[tuple[Agreement, Permit]]) -> None:
@@ -193,7 +160,6 @@ class PermitTable:
         self._from, self._to = _column(c.from_ for c in clauses), _column(c.to for c in clauses)
         self._type, self._purpose = _column(c.types for c in clauses), _column(c.purposes for c in clauses)
         self._crime, self._cats = _column(c.crimes for c in clauses), _column(c.cats for c in clauses)
-        self.binds = [Obligations.of(c.conditions) for c in clauses]
         self._urgency = _column(c.conditions.urgency for c in clauses)
         self._class = _column([k for k, rank in _RANKS.items() if rank <= c.class_max.rank] for c in clauses)
         self._handling = _column(c.conditions.handling_required for c in clauses)
@@ -222,6 +188,17 @@ class PermitTable:
     def hits(self, request: Request, discloser: Sequence[str], recipient: Party) -> int:
         """The clauses that permit this: every condition met."""
         return reduce(and_, self.met(request, discloser, recipient))
+
+    def obligations(self, found: Sequence[int], request: Request) -> Obligations:
+        """What the clauses at these places tie to the request, the strictest of each."""
+        agreement = self.rows[found[0]][0]
+        return bound(
+            [self.rows[place][1] for place in found],
+            agreement.terms.purge_days,
+            classification=request.classification,
+            cats=request.cats,
+            handling=request.handling,
+        )
 
     def of(self, agreement: str) -> int:
         """The clauses of one agreement."""

@@ -167,7 +167,7 @@ class Replay:
             if not version:
                 raise AgencyUnknown(f"`{agency}` had no record at this place in the log")
             record = history[version - 1]
-            party = self._parties[agency] = Party(agency, record.roles, record.ceiling)
+            party = self._parties[agency] = Party(agency, record.roles, record.ceiling, record.territory)
         return party
 
     def _compare_disclosure(self, index: int, entry: DisclosureEntry, decision: Decision) -> None:

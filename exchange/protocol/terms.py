@@ -29,6 +29,7 @@ from exchange.protocol.synthetic import where
 from exchange.protocol.vocabulary import (
     Category,
     Classification,
+    CopyExemption,
     CrimeArea,
     Handling,
     LegalBasis,
@@ -36,6 +37,7 @@ from exchange.protocol.vocabulary import (
     Onward,
     Purpose,
     Role,
+    TransferBasis,
     Urgency,
 )
 from keys.encoding import instant, read_json, stamp, write_json
@@ -45,11 +47,17 @@ MAX_TERMS: Final = 64 * 1024
 MAX_NOTICE: Final = 4 * 1024
 MAX_PARTIES: Final = 32
 MAX_CLAUSES: Final = 64
+MAX_GROUPS: Final = 16
 
 _ROLES: Final = frozenset(Role)
 ANY: Final = "any"
 ANY_PARTY: Final = "party:any"
+GROUP: Final = "group:"
+"""What comes before a group's id where a clause names it."""
+RESERVED: Final = "floor"
+"""The floor's own name: no agreement has it, and no clause of one has an id that begins with it and `-` (AGR-50)."""
 _AGENCY = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*\.sim", re.ASCII)
+_NAMED = re.compile(r"territory:X[A-JL-Z]|group:[a-z][a-z0-9_-]{0,11}", re.ASCII)
 
 
 class AgreementKind(StrEnum):
@@ -86,6 +94,10 @@ def _party(value: str) -> str:
         if value.removeprefix("role:") not in _ROLES:
             raise ValueError("not `role:` and a role of the vocabulary")
         return value
+    if value.startswith(("territory:", GROUP)):
+        if not _NAMED.fullmatch(value):
+            raise ValueError("neither `group:` and the id of a group, nor `territory:` and a code such as `XN`")
+        return value
     return _agency(value)
 
 
@@ -112,11 +124,29 @@ AgencyId = Annotated[str, AfterValidator(_agency)]
 PartyName = Annotated[str, AfterValidator(_party)]
 Digest = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_visible)]
+CodeName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+_Days = Annotated[int, Field(ge=1, le=3650)]
+_Territory = Annotated[str, StringConstraints(pattern=r"^X[A-JL-Z]$")]
 _Any = Literal["any"]
+
+
+class Reach(StrEnum):
+    """Whom a forbid binds: disclosures between parties, or whatever a party discloses to anybody (AGR-52)."""
+
+    PARTIES = "parties"
+    EVERYONE = "everyone"
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", populate_by_name=False)
+
+
+class Readers(_Part):
+    """Who at the recipient may open it: each member that is there narrows, none widens (AGR-55)."""
+
+    clearance: Classification | None = None
+    training: _Each[CodeName] = ()
+    roles: _Each[CodeName] | None = None
 
 
 class Conditions(_Part):
@@ -124,10 +154,16 @@ class Conditions(_Part):
 
     handling_required: _Each[Handling]
     urgency: _Each[Urgency]
+    copy_to: AgencyId | None = None
+    copy_exempt: _Each[CopyExemption] | None = None
+    transfer: TransferBasis | None = None
     onward: Onward
-    retention_days: Annotated[int, Field(ge=1, le=3650)] | None = None
+    retention_days: _Days | None = None
+    review_days: _Days | None = None
     evidence: bool
     human_release: bool
+    second_approver: Classification | None = None
+    readers: Readers | None = None
 
 
 class _Clause(_Part):
@@ -157,9 +193,23 @@ class Forbid(_Clause):
     purposes: _Each[Purpose | _Any]
     crimes: _Each[CrimeArea | _Any]
     cats: _Each[Category | _Any]
+    reach: Reach = Reach.PARTIES
 
 
 Clause = Permit | Forbid
+
+
+class Group(_Part):
+    """Some of the parties under one name, for some purposes and until a time; after it, nobody (AGR-51)."""
+
+    id: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,11}$")]
+    members: Annotated[tuple[AgencyId, ...], Field(max_length=MAX_PARTIES), AfterValidator(_distinct)]
+    until: Instant
+    purposes: _Each[Purpose]
+
+    def live(self, now: datetime) -> bool:
+        """Whether it names its members at ``now``."""
+        return now < self.until
 
 
 class AgreementTerms(_Part):
@@ -174,10 +224,12 @@ class AgreementTerms(_Part):
     title: Text
     kind: AgreementKind
     parties: Annotated[tuple[AgencyId, ...], Field(min_length=2, max_length=MAX_PARTIES), AfterValidator(_distinct)]
+    groups: Annotated[tuple[Group, ...], Field(max_length=MAX_GROUPS)] = ()
     bases: _Each[LegalBasis]
-    territory: _Each[Annotated[str, StringConstraints(pattern=r"^X[A-JL-Z]$")]]
+    territory: _Each[_Territory]
     start: Instant
     end: Instant
+    purge_days: Annotated[int, Field(ge=0, le=28)] | None = None
     clauses: Annotated[
         tuple[Annotated[Clause, Field(discriminator="effect")], ...], Field(min_length=1, max_length=MAX_CLAUSES)
     ]
@@ -271,9 +323,9 @@ def write_terms(terms: Mapping[str, Any]) -> bytes:
 
 _TERMS_ORDER = tuple(AgreementTerms.model_fields)
 _CLAUSE_ORDER = (
-    "id", "effect", "title", "from", "to", "types", "purposes", "crimes", "cats", "class_max", "conditions",
+    "id", "effect", "title", "from", "to", "types", "purposes", "crimes", "cats", "reach", "class_max", "conditions",
 )  # fmt: skip
-_CONDITION_ORDER = ("handling_required", "urgency", "onward", "retention_days", "evidence", "human_release")
+_CONDITION_ORDER = tuple(Conditions.model_fields)
 
 
 def _in_order(members: Mapping[str, Any], order: tuple[str, ...]) -> dict[str, Any]:

@@ -236,7 +236,7 @@ class Logbook:
     def party(self, agency: str) -> Party:
         """An agency with the roles and the ceiling of its newest record."""
         record = self.directory.agency(agency)
-        return Party(agency, record.roles, record.ceiling)
+        return Party(agency, record.roles, record.ceiling, record.territory)
 
     def receipt(self, *messages: str, by: str = SOUTH, status: str = "opened", code: str | None = None) -> str:
         """Log a signed batch of receipts; returns its digest."""

@@ -36,11 +36,11 @@ CODES = [
     "no_clause",
 ]
 AGENCIES = [
-    Party("north.police.sim", ("police",), "secret"),
-    Party("south.police.sim", ("police", "prosecutor"), "secret"),
-    Party("north.fiu.sim", ("fiu",), "confidential"),
-    Party("harbour.ngo.sim", ("ngo",), "restricted"),
-    Party("plain.sim", (), "unclassified"),
+    Party("north.police.sim", ("police",), "secret", "XN"),
+    Party("south.police.sim", ("police", "prosecutor"), "secret", "XN"),
+    Party("north.fiu.sim", ("fiu",), "confidential", "XN"),
+    Party("harbour.ngo.sim", ("ngo",), "restricted", "XN"),
+    Party("plain.sim", (), "unclassified", "XN"),
 ]
 
 

@@ -365,7 +365,7 @@ def test_a_role_that_nobody_holds_is_nobody() -> None:
 @pytest.mark.spec("AGR-11")
 def test_a_role_means_only_parties_of_the_agreement() -> None:
     """Any police at all may be told, says the clause; a police force that did not sign may not."""
-    stranger = Party("west.police.sim", ("police",), "secret")
+    stranger = Party("west.police.sim", ("police",), "secret", "XN")
     assert asked(with_clauses(PERMIT), recipients=(stranger,)).code == "not_a_party"
     assert asked(with_clauses(PERMIT), discloser=stranger).code == "not_a_party"
     assert asked(with_clauses({**PERMIT, "to": ["party:any"]}), recipients=(stranger,)).code == "not_a_party"
@@ -453,7 +453,7 @@ def test_the_strictest_of_all_matching_clauses_binds() -> None:
     assert one.clauses == ("c1", "c2", "c3")
     assert one.obligations
     assert one.obligations.to_json() == {
-        "onward": "none", "evidence": False, "human_release": True, "retention_days": 90,
+        "onward": "none", "evidence": False, "human_release": True, "second_approver": False, "retention_days": 90,
     }  # fmt: skip
 
 
@@ -476,7 +476,7 @@ def test_nearest_is_what_misses_least_and_ties_go_by_order() -> None:
 @pytest.mark.spec("AGR-44")
 def test_a_denial_to_many_shows_no_more_than_a_denial_to_few() -> None:
     """Twenty recipients, sixty-four clauses with long lists: what is kept of it stays within bounds."""
-    many = [Party(f"agency-{n}.police.sim", ("police",), "secret") for n in range(20)]
+    many = [Party(f"agency-{n}.police.sim", ("police",), "secret", "XN") for n in range(20)]
     names = [f"nobody-with-a-long-name-{n}.police.sim" for n in range(64)]
     clauses = [{**PERMIT, "id": f"c{n}", "from": names, "to": names, "types": ["info_reply"]} for n in range(8)]
     payload = with_clauses(*clauses, parties=[POLICE.id, *[party.id for party in many]])
