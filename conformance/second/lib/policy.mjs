@@ -112,6 +112,7 @@ export class Book {
   constructor() {
     this.agreements = new Map(); // digest -> terms, with its log time
     this.notices = [];
+    this.logged = []; // what was logged, in the order of the log
   }
 
   /** AGR-17, AGR-20. */
@@ -125,6 +126,7 @@ export class Book {
       refused(old.parties.every((party) => terms.parties.includes(party) || left.includes(party)));
     }
     this.agreements.set(terms.digest, { ...terms, logged });
+    this.logged.push({ digest: terms.digest, logged });
   }
 
   /** AGR-23 to AGR-26. */
@@ -139,6 +141,7 @@ export class Book {
     const suspended = own.at(-1)?.act === "suspend";
     refused(notice.act === "leave" || (notice.act === "suspend") !== suspended, "AGR-25: changes nothing");
     this.notices.push({ ...notice, logged });
+    this.logged.push({ digest: notice.digest, logged });
   }
 
   about(agr) {
@@ -170,8 +173,12 @@ export class Book {
 
   /** AGR-28. */
   policy(now) {
-    const noticed = this.notices.filter((notice) => notice.logged <= now);
-    return digest(ascii([...this.inForce(now), ...noticed].map((one) => one.digest).sort().join("\n")));
+    let name = digest(ascii(""));
+    for (const one of this.logged) {
+      if (one.logged > now) break;
+      name = digest(ascii(`${name}\n${one.digest}`));
+    }
+    return name;
   }
 
   /** AGR-30 to AGR-42. `asked`: from, to (ids), agr and the message's codes; `recordOf(id)` at the instant. */

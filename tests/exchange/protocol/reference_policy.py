@@ -68,10 +68,14 @@ class Logged:
     agreements: list[tuple[bytes, datetime]] = field(default_factory=list)
     notices: list[tuple[bytes, datetime]] = field(default_factory=list)
 
+    def in_order(self, until: datetime | None = None) -> list[tuple[bytes, datetime]]:
+        """What was logged, by time; of what was logged at one time, agreements first and as they stand here."""
+        both = sorted([*self.agreements, *self.notices], key=lambda item: item[1])
+        return [(payload, at) for payload, at in both if until is None or at <= until]
+
     def book(self) -> PolicyBook:
-        return PolicyBook.build(
-            [admitted(p, at) for p, at in self.agreements], [noted(p, at) for p, at in self.notices]
-        )
+        agreements = {payload for payload, _ in self.agreements}
+        return PolicyBook.replay([(admitted if p in agreements else noted)(p, at) for p, at in self.in_order()])
 
 
 def state(logged: Logged, wanted: str, now: datetime) -> str:
@@ -104,8 +108,11 @@ def in_force(logged: Logged, now: datetime) -> list[tuple[str, dict[str, Any]]]:
 
 
 def policy(logged: Logged, now: datetime) -> str:
-    names = [name for name, _ in in_force(logged, now)] + [digest(p) for p, at in logged.notices if at <= now]
-    return digest("\n".join(sorted(names)).encode())
+    """The chain over what was logged until now."""
+    name = digest(b"")
+    for payload, _ in logged.in_order(now):
+        name = digest(f"{name}\n{digest(payload)}".encode())
+    return name
 
 
 def called(party: Party, names: list[str]) -> bool:

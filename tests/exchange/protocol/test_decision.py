@@ -220,10 +220,9 @@ def test_a_decision_replayed_from_its_inputs_is_identical(rng: Random) -> None:
     request, now = ref.random_request(rng, logged), ref.random_now(rng)
     book, grown = logged.book(), PolicyBook()
     busy = [decide(ref.random_request(rng, logged), book, ref.random_now(rng)) for _ in range(5)]
-    for payload, at in logged.agreements:
-        grown = grown.admit(admitted(payload, at))
-    for payload, at in logged.notices:
-        grown = grown.admit(noted(payload, at))
+    agreements = {payload for payload, _ in logged.agreements}
+    for payload, at in logged.in_order():
+        grown = grown.admit((admitted if payload in agreements else noted)(payload, at))
     written = [json.dumps(decide(request, b, now).to_json()) for b in (book, logged.book(), grown)]
     assert len(busy) == 5
     assert len(set(written)) == 1
