@@ -232,7 +232,7 @@ def _referral(standard: Standard, record: dict[str, Any]) -> dict[str, Any]:
     case["narrative"] = [
         {"assertion": "fact", "evaluation": "A2", "lang": "en", "text": text, "about": ["traf_c_methods"]}
     ]
-    case["attachments"] = [attach("htcds-record.json", "application/json", write_json(_attached(standard, record)))]
+    case["attachments"] = [attach("file-1.json", "application/json", write_json(_attached(standard, record)))]
     return case
 
 

@@ -12,13 +12,12 @@ from pydantic import Field, StringConstraints, model_validator
 
 from exchange.protocol import case_vocabulary as terms
 from exchange.protocol import vocabulary as voc
-from exchange.protocol.entities import Asserted, Day, Id, Language, Line, Necessity, Part, Text, fault
+from exchange.protocol.entities import AgencyId, Asserted, Day, Id, Language, Line, Necessity, Part, Text, fault
 from exchange.protocol.vocabulary import Category, MessageType
 from keys.encoding import b64u, digest, unb64u
 
 MAX_ATTACHMENT: Final = 64 * 1024
 
-AgencyId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)*\.sim$", max_length=40)]
 Reference = Annotated[str, StringConstraints(pattern=r"^[0-9A-Z][0-9A-Z/._-]{0,39}$")]
 InformationCode = Literal[
     Category.SMUG_A_ROUTES,
@@ -182,6 +181,17 @@ class Transfer(Part):
     contact: Contact
 
 
+class Exculpatory(Part):
+    """Word that there is material which speaks for the person suspected, to whoever suspects (CNT-6).
+
+    What it is and where to ask for it, not the material itself: so that no restriction can stand in its way.
+    """
+
+    kinds: Annotated[tuple[terms.Exculpation, ...], Field(min_length=1, max_length=6)]
+    text: Text
+    contact: Contact
+
+
 class Inject(Part):
     """A step of an exercise, marked as such."""
 
@@ -211,6 +221,38 @@ class Attachment(Part):
         return unb64u(self.data)
 
 
+Digest = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$")]
+_Sealed = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
+Pointer = Annotated[str, StringConstraints(pattern=r"^(/([^~/]|~[01])*)*$", max_length=200)]
+"""A JSON Pointer (RFC 6901); the empty one is the whole."""
+
+
+class PartKey(Part):
+    """The content key of a sealed part, wrapped for one recipient's key of use ``prot``."""
+
+    id: AgencyId
+    kid: Digest
+    wrap: Annotated[_Sealed, StringConstraints(max_length=2_000)]
+
+
+class SealedPart(Part):
+    """A protected person's identity, sealed to a role; what is inside is ``exchange.protocol.identity``'s (CNT-70)."""
+
+    id: Id
+    for_: terms.SealedFor = Field(alias="for")
+    subject: Id
+    keys: Annotated[tuple[PartKey, ...], Field(min_length=1, max_length=20)]
+    body: Annotated[_Sealed, StringConstraints(max_length=100_000)]
+    commit: Digest
+
+
+class SourceUse(Part):
+    """A message this content draws on, and where in it: what the manifest's ``src`` names (CNT-50)."""
+
+    msg: Digest
+    fields: Annotated[tuple[Pointer, ...], Field(min_length=1, max_length=16)]
+
+
 def attach(name: str, media_type: str, data: bytes) -> dict[str, str]:
     """The JSON of an attachment for these bytes."""
     return {"name": name, "media_type": media_type, "sha256": digest(data), "data": b64u(data)}
@@ -228,6 +270,7 @@ BLOCKS: Final = {
     MessageType.VICTIM_REFERRAL: "referral",
     MessageType.SAFETY_NOTICE: "notice",
     MessageType.EVIDENCE_TRANSFER: "transfer",
+    MessageType.EXCULPATORY_NOTICE: "exculpatory",
     MessageType.EXERCISE_INJECT: "inject",
 }
 """The one block each type of message has, and must have (CNT-6)."""
@@ -238,6 +281,7 @@ ANSWERS: Final = frozenset(
         MessageType.INFO_REFUSAL,
         MessageType.CLARIFICATION_REQUEST,
         MessageType.CLARIFICATION,
+        MessageType.EXCULPATORY_NOTICE,
     }
 )
 """Types that mean nothing without the message they are about; their manifest has ``re`` (CNT-7)."""

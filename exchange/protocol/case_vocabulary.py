@@ -9,10 +9,11 @@ from enum import StrEnum
 
 
 class Assertion(StrEnum):
-    """Whether a statement is a fact or somebody's assessment (LED art. 7)."""
+    """Whether a statement is a fact, somebody's assessment, or drawn by combining others (LED art. 7)."""
 
     FACT = "fact"
     ASSESSMENT = "assessment"
+    DERIVED = "derived"
 
 
 class EntityKind(StrEnum):
@@ -284,3 +285,20 @@ class DangerLevel(StrEnum):
     ADVICE = "advice"
     WARNING = "warning"
     IMMEDIATE = "immediate"
+
+
+class Exculpation(StrEnum):
+    """What it is about some material that speaks for a person an originator suspects."""
+
+    ALIBI = "alibi"
+    OTHER_PERPETRATOR = "other_perpetrator"
+    IDENTITY_DOUBT = "identity_doubt"
+    SOURCE_UNRELIABLE = "source_unreliable"
+    FACTS_CONTRADICTED = "facts_contradicted"
+    MITIGATING = "mitigating"
+
+
+class SealedFor(StrEnum):
+    """The role at a recipient that alone can open a sealed part."""
+
+    PROTECTION_OFFICER = "protection_officer"

@@ -32,6 +32,8 @@ class Carrier(Protocol):
     def relationships(self) -> tuple[Relationship, ...]: ...
     @property
     def attachments(self) -> Sized: ...
+    @property
+    def sealed_parts(self) -> Sized: ...
 
 
 def derive_categories(message: Carrier) -> tuple[str, ...]:
@@ -50,6 +52,8 @@ def derive_categories(message: Carrier) -> tuple[str, ...]:
             found.add(_BY_RELATION[edge.relation])
     if message.attachments:
         found.add(Category.DATA_ATTACHMENT)
+    if message.sealed_parts:
+        found.add(Category.DATA_SEALED_IDENTITY)
     return tuple(sorted(str(code) for code in found))
 
 

@@ -13,11 +13,13 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, WithJsonSchema, model_validator
 
 from exchange.protocol import case_vocabulary as terms
+from exchange.protocol import marks
 from exchange.protocol import vocabulary as voc
 from exchange.protocol.blocks import (
     ANSWERS,
@@ -27,6 +29,7 @@ from exchange.protocol.blocks import (
     Attachment,
     Case,
     Clarification,
+    Exculpatory,
     Hit,
     Inject,
     Passage,
@@ -34,6 +37,8 @@ from exchange.protocol.blocks import (
     Referral,
     RefusalBlock,
     SafetyNotice,
+    SealedPart,
+    SourceUse,
     Spontaneous,
     Transfer,
     attach,
@@ -41,7 +46,8 @@ from exchange.protocol.blocks import (
 from exchange.protocol.categories import ADULT, derive_categories, is_minor
 from exchange.protocol.entities import ENDS, AnyEntity, Day, Language, Part, Person, Relationship, Text, fault
 from exchange.protocol.errors import ContentMalformed
-from exchange.protocol.synthetic import refuse_real, where
+from exchange.protocol.safeguards import refuse_exposed
+from exchange.protocol.synthetic import refuse_real, texts, where
 from exchange.protocol.vocabulary import Category, MessageType
 from keys.encoding import digest, read_json, write_json
 from keys.errors import MalformedEncoding, TooLarge
@@ -101,8 +107,12 @@ class CaseMessage(Part):
     referral: Referral | None = None
     notice: SafetyNotice | None = None
     transfer: Transfer | None = None
+    exculpatory: Exculpatory | None = None
     inject: Inject | None = None
     handling_text: Text | None = None
+    tlp: voc.Tlp | None = None
+    sources: Annotated[tuple[SourceUse, ...], Field(max_length=4)] = ()
+    sealed_parts: Annotated[tuple[SealedPart, ...], Field(max_length=8)] = ()
     attachments: Annotated[tuple[Attachment, ...], Field(max_length=8)] = ()
 
     @property
@@ -122,6 +132,9 @@ class CaseMessage(Part):
         for person in self.persons:
             _check_age(person, int(self.as_of[:4]))
         _BY_TYPE.get(self.type, _nothing_more)(self)
+        refuse_exposed(self)
+        if any(one.msg >= other.msg for one, other in pairwise(self.sources)):
+            raise fault("names its `sources` out of order or twice (CNT-50)")
         if not _IMPERSONAL.isdisjoint(code for p in self.narrative for code in p.about) and any(self.persons):
             raise fault("sends `smug_e_legislative` or `smug_f_technical`, which are never about persons, with persons")
         return self
@@ -173,7 +186,9 @@ def _check_reply(message: CaseMessage) -> None:
 
 def _check_bare(message: CaseMessage) -> None:
     if message.entities or message.relationships or message.attachments or message.narrative:
-        raise fault("is a refusal and carries information all the same")
+        raise fault("is a refusal or a bare notice and carries information all the same")
+    if message.sealed_parts or message.sources:
+        raise fault("is a refusal or a bare notice and carries information all the same")
 
 
 def _check_hit(message: CaseMessage) -> None:
@@ -201,6 +216,7 @@ _BY_TYPE: Final = {
     MessageType.INFO_REPLY: _check_reply,
     MessageType.INFO_PARTIAL: _check_reply,
     MessageType.INFO_REFUSAL: _check_bare,
+    MessageType.EXCULPATORY_NOTICE: _check_bare,
     MessageType.HIT_REPORT: _check_hit,
     MessageType.VICTIM_REFERRAL: _check_referral,
     MessageType.EVIDENCE_TRANSFER: _check_transfer,
@@ -221,6 +237,8 @@ def parse_content(data: bytes) -> CaseMessage:
     except ValidationError as error:
         raise ContentMalformed(_explain(error)) from None
     _check_attachments(message)
+    if b"tlp" in data.lower() or b"\\u" in data:  # rare, so looked at only where there may be one
+        _check_marks(message, value)
     return message
 
 
@@ -261,6 +279,13 @@ def _check_attachments(message: CaseMessage) -> None:
         names.add(attachment.name)
     if len(names) != len(message.attachments):
         raise ContentMalformed("`attachments` has two files of one name")
+
+
+def _check_marks(message: CaseMessage, value: Any) -> None:
+    for text in texts(value):
+        mark = marks.mark_in(text)
+        if mark is not None and not marks.covers(message.tlp, mark):
+            raise ContentMalformed("a text bears a TLP mark that `tlp` does not: marks are mapped, not mixed (CNT-52)")
 
 
 _SENTENCES: Final = {
@@ -309,17 +334,25 @@ def undeclared(
     handling: tuple[str, ...],
     cats: tuple[str, ...],
     re: str | None,
+    src: tuple[str, ...] = (),
+    parties: frozenset[str] | None = None,
 ) -> tuple[str, ...]:
-    """Which members of a manifest do not declare what this content says, in the manifest's order (CNT-61)."""
+    """Which members of a manifest do not declare what this content says, in the manifest's order (CNT-61).
+
+    ``parties`` are sender and recipients; without them nobody asks whom the sealed parts are for.
+    """
     question = message.question
     wanted_urgency = question.urgency.code if question else voc.Urgency.NONE
     truths = {
         "type": message.type == type,
         "purpose": question is None or question.purpose == purpose,
         "crime": question is None or question.crime == crime,
-        "handling": (voc.Handling.H3 in handling) == (message.handling_text is not None),
+        "handling": (voc.Handling.H3 in handling) == (message.handling_text is not None)
+        and marks.agree(message.tlp, handling),
         "cats": message.categories == tuple(cats),
         "urgency": wanted_urgency == urgency,
         "re": re is not None or message.type not in ANSWERS,
+        "src": tuple(source.msg for source in message.sources) == tuple(src),
+        "to": parties is None or all(key.id in parties for part in message.sealed_parts for key in part.keys),
     }
     return tuple(member for member, holds in truths.items() if not holds)

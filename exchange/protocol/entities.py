@@ -48,6 +48,7 @@ Necessity = Annotated[str, _text(2_000, shortest=20)]
 Day = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"), AfterValidator(_real_day)]
 Country = Annotated[str, StringConstraints(pattern=synthetic.FICTIONAL_COUNTRY)]
 Number = Annotated[str, StringConstraints(pattern=synthetic.SYNTHETIC_NUMBER)]
+AgencyId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)*\.sim$", max_length=40)]
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Z][a-z]{3})?(-[A-Z]{2})?$")]
 """A subset of BCP 47 (RFC 5646): language, then script, then region."""
 Year = Annotated[int, Field(ge=1900, le=2100)]
@@ -64,10 +65,14 @@ class Part(BaseModel):
 
 
 class Asserted(Part):
-    """A statement somebody makes: fact or assessment, and how far it can be relied on."""
+    """A statement somebody makes: fact, assessment or derived, how far it can be relied on, and whose it is.
+
+    ``author`` is an agency; without it the statement is the sender's own.
+    """
 
     assertion: terms.Assertion
     evaluation: Evaluation = "X4"
+    author: AgencyId | None = None
 
 
 class Entity(Asserted):
@@ -101,11 +106,21 @@ class Special(Part):
 
 
 class ProtectionClaim(Part):
-    """A claim to international protection, only with the reason why it must be told."""
+    """A claim to international protection, only with the reason why it must be told.
+
+    ``country`` is where it was made, ``against`` the territories it names as persecutors.
+    """
 
     stage: terms.ClaimStage
     country: Country | None = None
+    against: Annotated[tuple[Country, ...], Field(max_length=16)] = ()
     necessity: Necessity
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        if len(set(self.against)) != len(self.against) or self.country in self.against:
+            raise fault("names a territory in `against` twice, or the one where it was made")
+        return self
 
 
 class Victimisation(Part):
@@ -135,9 +150,23 @@ class Person(Entity):
 
     @model_validator(mode="after")
     def _kept_promises(self) -> Self:
-        if self.names and (self.category == "informant" or not _NAMELESS.isdisjoint(self.protection)):
+        if self.names and self.never_named:
             raise fault("carries a name although anonymity was promised; leave `names` out")
+        if self.protection_claim and not self.protection_claim.against and self.nationality is None:
+            raise fault("claims protection against nobody; give `against`, or at least `nationality` (CNT-24)")
         return self
+
+    @property
+    def never_named(self) -> bool:
+        """Whether nobody is told the name, not even sealed: an informant, or somebody promised anonymity (CNT-22)."""
+        return self.category == "informant" or not _NAMELESS.isdisjoint(self.protection)
+
+    @property
+    def feared(self) -> frozenset[str]:
+        """The territories named as persecutors: those of the claim, else that of the nationality (CNT-24)."""
+        if self.protection_claim is None:
+            return frozenset()
+        return frozenset(self.protection_claim.against) or frozenset({self.nationality or ""})
 
 
 _NAMELESS: Final = frozenset({terms.ProtectionFlag.ANONYMITY_GUARANTEED, terms.ProtectionFlag.NEW_IDENTITY})

@@ -333,6 +333,8 @@ def verify_declaration(manifest: Manifest, case: CaseMessage) -> None:
         handling=manifest.handling,
         cats=manifest.cats,
         re=manifest.re,
+        src=manifest.src or (),
+        parties=frozenset((manifest.from_, *(one.id for one in manifest.to))),
     )
     if not wrong:
         return

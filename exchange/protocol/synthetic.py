@@ -10,6 +10,7 @@ A refusal says which member and which rule, never the text.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any, Final
 
 from exchange.protocol.errors import ContentMalformed
@@ -75,8 +76,12 @@ def _worth_a_look(data: bytes) -> bool:
     return _FOREIGN.search(foreign) is not None
 
 
-_OPAQUE: Final = frozenset({"data", "sha256"})
-"""Members of an attachment that are no text: one digest in a million has nine decimal digits in a row."""
+_OPAQUE: Final[dict[str | int, frozenset[str]]] = {
+    "attachments": frozenset({"data", "sha256"}),
+    "sealed_parts": frozenset({"kid", "wrap", "body", "commit"}),
+    "sources": frozenset({"msg"}),
+}
+"""Members that are no text, by where they stand: one digest in a million has nine decimal digits in a row."""
 
 
 def _walk(value: Any, path: tuple[str | int, ...]) -> None:
@@ -84,12 +89,23 @@ def _walk(value: Any, path: tuple[str | int, ...]) -> None:
     for name, item in items:
         kind = type(item)
         if kind is str:
-            if (rule := _broken(item)) and not (name in _OPAQUE and path[:1] == ("attachments",)):
+            if (rule := _broken(item)) and not (path and name in _OPAQUE.get(path[0], ())):
                 raise ContentMalformed(f"`{where((*path, name))}` {rule}")
         elif kind is dict or kind is list:
             _walk(item, (*path, name))
         elif item is None:
             raise ContentMalformed(f"`{where((*path, name))}` is null; a member without a value is left out")
+
+
+def texts(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[str]:
+    """Every string of a content that is text: all but what is opaque."""
+    items = value.items() if type(value) is dict else enumerate(value)
+    for name, item in items:
+        if type(item) is str:
+            if not (path and name in _OPAQUE.get(path[0], ())):
+                yield item
+        elif type(item) is dict or type(item) is list:
+            yield from texts(item, (*path, name))
 
 
 def _broken(text: str) -> str | None:

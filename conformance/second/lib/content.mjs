@@ -15,8 +15,9 @@ const rule = (condition, sentence) => check(condition, "content_malformed", sent
 const BLOCKS = { info_request: "question", info_reply: "answer", info_partial: "answer", info_refusal: "refusal",
   clarification_request: "clarification", clarification: "clarification", spontaneous_info: "spontaneous",
   hit_report: "hit", victim_referral: "referral", safety_notice: "notice", evidence_transfer: "transfer",
-  exercise_inject: "inject" };
-const ANSWERS = ["info_reply", "info_partial", "info_refusal", "clarification_request", "clarification"];
+  exculpatory_notice: "exculpatory", exercise_inject: "inject" };
+const ANSWERS = ["info_reply", "info_partial", "info_refusal", "clarification_request", "clarification",
+  "exculpatory_notice"];
 
 /** CNT-31. */
 const THINGS = ["transport", "document", "communication", "account", "location"];
@@ -63,17 +64,22 @@ export function parseContent(bytes) {
   entities(it);
   block(it);
   attachments(it);
+  safeguards(it);
+  sources(it);
+  marks(it);
   return it;
 }
 
 // --- strings ---------------------------------------------------------------------------------------------------------
+
+const OPAQUE = { attachments: ["data", "sha256"], sealed_parts: ["kid", "wrap", "body", "commit"], sources: ["msg"] };
 
 function* strings(value, path) {
   if (typeof value === "string") yield [path, value];
   else if (Array.isArray(value)) for (const [i, item] of value.entries()) yield* strings(item, `${path}.${i}`);
   else if (isObject(value)) {
     for (const [name, member] of Object.entries(value)) {
-      if (!(["data", "sha256"].includes(name) && path.startsWith(".attachments."))) yield* strings(member, `${path}.${name}`);
+      if (!(OPAQUE[path.split(".")[1]] ?? []).includes(name)) yield* strings(member, `${path}.${name}`);
     }
   }
 }
@@ -128,11 +134,85 @@ function person(it, one) {
   const promised = (one.protection ?? []).some((flag) => ["anonymity_guaranteed", "new_identity"].includes(flag));
   const names = one.names ?? [];
   rule(names.length === 0 || !(promised || one.category === "informant"), "CNT-22: names of somebody promised none");
+  if ("protection_claim" in one) {
+    const { against = [], country } = one.protection_claim;
+    rule(new Set(against).size === against.length && !against.includes(country), "CNT-24: against");
+    rule(against.length > 0 || "nationality" in one, "CNT-24: a claim against nobody");
+  }
   rule(names.every((name) => "family" in name || "given" in name), "CNT-26: a name of nothing");
   if (!("birth_year" in one)) return;
   const age = yearOf(it) - one.birth_year;
   rule(age >= 0, "CNT-23: born after the day of the content");
   if ("minor" in one) rule(one.minor ? age <= 18 : age >= 18, "CNT-23: minor and birth_year");
+}
+
+// --- safeguards ------------------------------------------------------------------------------------------------------
+
+const neverNamed = (one) => one.category === "informant" ||
+  (one.protection ?? []).some((flag) => ["anonymity_guaranteed", "new_identity"].includes(flag));
+
+const isMinor = (it, one) => ("minor" in one ? one.minor : "birth_year" in one && yearOf(it) - one.birth_year <= 18);
+
+/** CNT-27. */
+const isProtected = (it, one) => one.category === "victim" || neverNamed(one) || isMinor(it, one) ||
+  (one.category === "witness" && (one.protection ?? []).length > 0);
+
+/** CNT-22, CNT-27 to CNT-29, CNT-71. */
+function safeguards(it) {
+  const byId = new Map((it.entities ?? []).map((one) => [one.id, one]));
+  const parts = it.sealed_parts ?? [];
+  for (const part of parts) {
+    const subject = byId.get(part.subject);
+    rule(subject?.kind === "person" && !neverNamed(subject), "CNT-22: a sealed part of nobody, or of one never named");
+    rule(new Set(part.keys.map((key) => key.id)).size === part.keys.length, "CNT-71: two keys of one agency");
+  }
+  for (const name of ["subject", "id"]) {
+    rule(new Set(parts.map((part) => part[name])).size === parts.length, `CNT-71: two parts with one ${name}`);
+  }
+  const hidden = new Set(persons(it).filter((one) => isProtected(it, one)).map((one) => one.id));
+  if (hidden.size === 0) return;
+  for (const id of hidden) {
+    const one = byId.get(id);
+    rule((one.names ?? []).length === 0 && !("birth_year" in one), "CNT-27: a protected person's identity");
+  }
+  for (const { from, to, relation } of it.relationships ?? []) {
+    if (hidden.has(from) === hidden.has(to)) continue;
+    rule(!leadsTo(byId.get(hidden.has(from) ? to : from), relation), "CNT-28: what leads to a protected person");
+  }
+  rule(!("title" in it.case), "CNT-29: a title");
+  const plainName = /^file-[0-9]{1,2}(\.[a-z]{2,6})?$/;
+  rule((it.attachments ?? []).every((one) => plainName.test(one.name)), "CNT-29: a file name");
+}
+
+function leadsTo(one, relation) {
+  const tied = ["owns", "uses", "issued_to"].includes(relation);
+  if (one.kind === "person") return relation === "family_of" && (one.names ?? []).length > 0;
+  if (one.kind === "communication") return tied;
+  if (one.kind === "document") return tied && "number" in one;
+  if (one.kind === "account") return tied && "identifier" in one;
+  return one.kind === "location" && ["address", "safe_house"].includes(one.place) && ("name" in one || "locality" in one);
+}
+
+/** CNT-50. */
+function sources(it) {
+  const named = (it.sources ?? []).map((one) => one.msg);
+  rule(named.every((msg, i) => i === 0 || named[i - 1] < msg), "CNT-50: sources out of order");
+}
+
+/** CNT-51 and CNT-52, the strictest first. */
+const MARKS = {
+  red: [["H1", "H2"], ["H0"]], amber_strict: [["H2"], ["H0"]], amber: [[], []], green: [[], ["H2"]],
+  clear: [[], ["H1", "H2", "H3"]],
+};
+
+function marks(it) {
+  const order = Object.keys(MARKS);
+  for (const [path, text] of strings(it, "")) {
+    for (const match of text.matchAll(/TLP[ :]{1,2}(RED|AMBER[+ ]STRICT|AMBER|GREEN|CLEAR|WHITE)/gi)) {
+      const mark = match[1].toLowerCase().replace(/[+ ]/, "_").replace("white", "clear");
+      rule("tlp" in it && order.indexOf(it.tlp) <= order.indexOf(mark), `CNT-52: ${path}`);
+    }
+  }
 }
 
 // --- blocks ----------------------------------------------------------------------------------------------------------
@@ -141,9 +221,11 @@ function block(it) {
   const names = [...new Set(Object.values(BLOCKS))].filter((name) => name in it);
   rule(names.length === 1 && names[0] === BLOCKS[it.type], "CNT-6: not exactly the block of the type");
   if ("answer" in it) rule("outstanding" in it.answer === (it.type === "info_partial"), "CNT-6: outstanding");
+  if ("refusal" in it || "exculpatory" in it) {
+    const bare = ["narrative", "entities", "relationships", "attachments", "sealed_parts", "sources"];
+    rule(bare.every((name) => (it[name] ?? []).length === 0), "CNT-6: a refusal or bare notice that tells something");
+  }
   if ("refusal" in it) {
-    const told = ["narrative", "entities", "relationships", "attachments"].some((name) => (it[name] ?? []).length > 0);
-    rule(!told, "CNT-6: a refusal that tells something");
     rule(it.refusal.ground !== "cannot_respond" || !("text" in it.refusal), "CNT-6: the neutral ground explained");
   }
   if ("hit" in it) {
@@ -203,6 +285,7 @@ export function categories(it) {
     when("victimisation" in one, "data_victimisation");
   }
   when((it.attachments ?? []).length > 0, "data_attachment");
+  when((it.sealed_parts ?? []).length > 0, "data_sealed_identity");
   return [...found].sort();
 }
 
@@ -218,5 +301,12 @@ export function checkDeclared(manifest, content) {
   declared(manifest.handling.includes("H3") === "handling_text" in content, "H3 and handling_text");
   declared(manifest.cats.join() === categories(content).join(), "categories");
   declared(!ANSWERS.includes(content.type) || "re" in manifest, "an answer without re");
+  declared((manifest.src ?? []).join() === (content.sources ?? []).map((one) => one.msg).join(), "src");
+  const [wanted, never] = MARKS[content.tlp] ?? [[], []];
+  const handling = manifest.handling;
+  declared(wanted.every((code) => handling.includes(code)) && !never.some((code) => handling.includes(code)), "tlp");
+  const known = [manifest.from, ...manifest.to.map((one) => one.id)];
+  const sealedFor = (content.sealed_parts ?? []).flatMap((part) => part.keys.map((key) => key.id));
+  declared(sealedFor.every((id) => known.includes(id)), "sealed for somebody else");
 }
 
