@@ -9,7 +9,7 @@ count says how many.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable
 from datetime import datetime
 
 from exchange.protocol.agreement import Agreement, Notice, read_agreement, read_notice
@@ -60,10 +60,10 @@ class Replay:
         self._parties: dict[str, Party] = {}
         self._latest: datetime | None = None
 
-    def run(self, entries: Sequence[bytes | None], doubtful: set[int], *, whole: bool) -> None:
+    def run(self, entries: Iterable[bytes | None], doubtful: set[int], *, whole: bool) -> None:
         """Judge every entry that is the one that was signed; ``whole`` says that there are no more of them."""
-        parsed = [self._parse(index, data, index in doubtful) for index, data in enumerate(entries)]
-        for index, entry in enumerate(parsed):
+        for index, data in enumerate(entries):
+            entry = self._parse(index, data, index in doubtful)
             if entry is None or index in doubtful:
                 self._set_aside(entry)
             else:

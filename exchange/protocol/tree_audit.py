@@ -4,14 +4,18 @@ The signed root vouches for the tiles at the right edge, each tile for the full 
 lowest tiles for the entries. So what was changed afterwards is found where it is: an entry that no
 longer hashes to its leaf is named by its index. If the entries alone lead to the signed root, they are
 right and only tiles can be wrong.
+
+Entries are not held: a log is read bundle by bundle, once to verify it and again by whoever asks what it says. What is
+read again must be what was verified, so that nobody can show one log to be checked and another to be believed.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from exchange.protocol.errors import BundleMalformed
+from exchange.protocol.errors import AuditImpossible, BundleMalformed
 from exchange.protocol.finding import Finding
 from exchange.protocol.log import parse_bundle
 from exchange.protocol.merkle import (
@@ -34,11 +38,41 @@ Read = Callable[[str], bytes | None]
 Name = tuple[int, int]
 
 
+class Entries:
+    """The entries of an export in order, None where they cannot be had; read anew whenever they are walked."""
+
+    def __init__(self, read: Read) -> None:
+        self._read = read
+        self._bundles: list[tuple[int, bytes | None]] = []  # the width of each, and the hash of its file if it is one
+
+    def add(self, width: int, data: bytes | None) -> None:
+        """Remember the next bundle as it was when it was verified; none if it is missing or broken."""
+        self._bundles.append((width, None if data is None else hashlib.sha256(data).digest()))
+
+    def __len__(self) -> int:
+        return sum(width for width, _ in self._bundles)
+
+    def __iter__(self) -> Iterator[bytes | None]:
+        for n in range(len(self._bundles)):
+            yield from self.bundle(n)
+
+    def bundle(self, n: int) -> tuple[bytes | None, ...]:
+        """The entries of one bundle. ``AuditImpossible`` if it is another now than it was."""
+        width, known = self._bundles[n]
+        if known is None:
+            return (None,) * width
+        path = entries_path(n, width)
+        data = self._read(path)
+        if data is None or hashlib.sha256(data).digest() != known:
+            raise AuditImpossible(f"`{path}` was changed while it was being read")
+        return parse_bundle(data, width)
+
+
 @dataclass(slots=True)
 class TreeAudit:
-    """The entries as exported (None where they cannot be had), which of them not to believe, and why."""
+    """The entries as exported, which of them not to believe, and why."""
 
-    entries: list[bytes | None] = field(default_factory=list)
+    entries: Entries
     doubtful: set[int] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
 
@@ -48,7 +82,7 @@ def audit_tree(read: Read, size: int, signed_root: bytes | None) -> TreeAudit:
 
     ``signed_root`` is None if no checkpoint could be believed; then only contradictions are found.
     """
-    audit = TreeAudit()
+    audit = TreeAudit(Entries(read))
     stored = _read_tiles(read, size, audit)
     rebuilt = _read_entries(read, size, audit)
     if rebuilt is not None and rebuilt[1] == signed_root:
@@ -81,7 +115,6 @@ def _read_entries(read: Read, size: int, audit: TreeAudit) -> tuple[dict[Name, b
     whole = True
     for n, width in bundles(size):
         entries = _read_bundle(read, n, width, audit)
-        audit.entries.extend(entries or [None] * width)
         whole = whole and entries is not None
         if whole and entries is not None:
             rows.update({(row.level, row.index): row.hashes for row in tree.append(map(leaf_hash, entries))})
@@ -92,14 +125,16 @@ def _read_bundle(read: Read, n: int, width: int, audit: TreeAudit) -> tuple[byte
     path = entries_path(n, width)
     data = read(path)
     where = {"path": path, "entries": f"{n * WIDTH} to {n * WIDTH + width - 1}"}
-    if data is None:
-        audit.findings.append(Finding("file_missing", f"the entry bundle `{path}` is missing", None, where))
-        return None
     try:
-        return parse_bundle(data, width)
+        entries = None if data is None else parse_bundle(data, width)
     except BundleMalformed as refusal:
         audit.findings.append(Finding("bundle_refused", f"`{path}`: {refusal.sentence}", None, where))
-        return None
+        entries = data = None
+    else:
+        if data is None:
+            audit.findings.append(Finding("file_missing", f"the entry bundle `{path}` is missing", None, where))
+    audit.entries.add(width, data)
+    return entries
 
 
 def _compare_tiles(stored: dict[Name, bytes], right: dict[Name, bytes], audit: TreeAudit) -> None:
@@ -123,11 +158,10 @@ def _descend(stored: dict[Name, bytes], audit: TreeAudit) -> None:
             expected = above[n % WIDTH * HASH : (n % WIDTH + 1) * HASH]
             if _hashed(hashes) != expected:
                 audit.findings.append(_tile_altered(level, n, WIDTH, expected, hashes))
-                if level == 0 and _hashed(_leaves(audit.entries, n)) == expected:
+                if level == 0 and _hashed(_leaves(audit.entries.bundle(n))) == expected:
                     continue  # the entries are those that were signed; only their tile is not
         if level == 0:
-            for index, signed in _leaf_hashes(n, hashes):
-                entry = audit.entries[index]
+            for (index, signed), entry in zip(_leaf_hashes(n, hashes), audit.entries.bundle(n), strict=True):
                 if entry is not None and leaf_hash(entry) != signed:
                     audit.doubtful.add(index)
                     audit.findings.append(_entry_altered(index, signed, entry))
@@ -137,8 +171,8 @@ def _hashed(hashes: bytes) -> bytes:
     return root([hashes[i : i + HASH] for i in range(0, len(hashes), HASH)])
 
 
-def _leaves(entries: list[bytes | None], n: int) -> bytes:
-    return b"".join(leaf_hash(entry) for entry in entries[n * WIDTH : (n + 1) * WIDTH] if entry is not None)
+def _leaves(entries: tuple[bytes | None, ...]) -> bytes:
+    return b"".join(leaf_hash(entry) for entry in entries if entry is not None)
 
 
 def _leaf_hashes(n: int, hashes: bytes) -> Iterator[tuple[int, bytes]]:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exchange.protocol.errors import AuditImpossible
 from exchange.protocol.log import bundle, parse_bundle
 from exchange.protocol.merkle import (
     HASH,
@@ -64,7 +65,7 @@ def codes(found: TreeAudit) -> list[tuple[str, int | None]]:
 def test_an_honest_export_gives_every_entry_and_no_finding() -> None:
     """LOG-51"""
     found = audit(dict(honest()[0]))
-    assert (found.entries, found.doubtful, found.findings) == (ENTRIES, set(), [])
+    assert (list(found.entries), found.doubtful, found.findings) == (ENTRIES, set(), [])
 
 
 @pytest.mark.parametrize("size", [0, 1, 256, 257])
@@ -74,7 +75,16 @@ def test_any_size_can_be_audited(size: int) -> None:
     files = {tile_path(level, n, width): rows[level, n] for level, n, width in tiles(size)}
     files |= {entries_path(n, width): bundle(ENTRIES[n * WIDTH : n * WIDTH + width]) for n, width in bundles(size)}
     found = audit_tree(files.get, size, tree.root())
-    assert (found.entries, found.findings) == (ENTRIES[:size], [])
+    assert (list(found.entries), found.findings) == (ENTRIES[:size], [])
+
+
+@pytest.mark.spec("LOG-51")
+def test_a_bundle_that_changes_between_two_looks_is_not_believed() -> None:
+    files = dict(honest()[0])
+    found = audit(files)
+    with_entry(files, 3, b"another")
+    with pytest.raises(AuditImpossible, match="while it was being read"):
+        list(found.entries)
 
 
 @given(st.integers(0, SIZE - 1), st.binary(max_size=40))
@@ -165,7 +175,7 @@ def test_a_cut_bundle_and_a_cut_tile_are_named() -> None:
     files["tile/1/000.p/2"] = files["tile/1/000.p/2"][:-1]
     found = audit(files)
     assert codes(found) == [("file_missing", None), ("bundle_refused", None)]
-    assert found.entries[:256] == [None] * 256
+    assert list(found.entries)[:256] == [None] * 256
 
 
 def test_without_a_believable_root_contradictions_are_still_found() -> None:
