@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from exchange.protocol.entry import DisclosureEntry
     from exchange.protocol.terms import AgreementTerms
 
-MAX_LINEAGE: Final = 64
-"""Messages that one message may come from, near and far; one with more is denied as if they were unknown (MSG-34)."""
+MAX_LINEAGE: Final = 256
+"""Messages that one message may come from, near and far; with more, they count as unknown (ACT-20, ADM-52)."""
 ANSWER_WITHIN: Final = timedelta(hours=72)
 """How long a holder may be silent about a restriction, rectification or recall before it is listed (LOG-47)."""
 _STRICTNESS: Final = {onward.value: onward.rank for onward in Onward}
@@ -205,21 +205,22 @@ class Lineage:
     def may(self, terms: ActTerms) -> None:
         """Refuse an act that its author has not the standing for, or that what happened before leaves no room for."""
         passed = self._passed.get(terms.msg)
-        if passed is None:
-            raise ActRefused("no message of that digest was disclosed")
+        mine, holders = passed is not None and passed.sender == terms.by, self.holders(terms.msg)
+        if passed is None or not (mine or terms.by in holders):
+            # One sentence for both, so that nobody learns what was disclosed to others.
+            raise ActNotTheirs(f"no message of that digest was disclosed by `{terms.by}` or came to it")
         if isinstance(terms, Consent | Decline | Withdraw | Restrict | Recall | Rectify):
-            if terms.by != passed.sender:
+            if not mine:
                 raise ActNotTheirs(f"`{terms.act}` is for the originator of the message alone, and `{terms.by}` is not")
             self._may_originator(terms)
         elif isinstance(terms, Acknowledge | Keep | Erased):
             if not passed.names(terms.by):
-                raise ActNotTheirs(f"the message was not disclosed to `{terms.by}`")
+                raise ActNotTheirs(f"`{terms.act}` is for those to whom this very message was disclosed")
             self._may_recipient(terms, passed)
-        else:
-            if terms.by not in self.holders(terms.msg):
-                raise ActNotTheirs(f"`{terms.by}` holds nothing of this message")
-            if isinstance(terms, Answer):
-                self._may_answer(terms)
+        elif mine:
+            raise ActNotTheirs(f"`{terms.act}` is for those who hold the message of another")
+        elif isinstance(terms, Answer):
+            self._may_answer(terms)
 
     def _may_originator(self, terms: Consent | Decline | Withdraw | Restrict | Recall | Rectify) -> None:
         if isinstance(terms, Consent):
