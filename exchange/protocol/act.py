@@ -271,9 +271,14 @@ def read_act(data: bytes, directory: Directory, at: datetime) -> Act:
         raise FederationMismatch("the act belongs to another federation")
     if len(statement.pairs) != 1:
         raise ActRefused("an act carries exactly one pair of signatures, by the agency that does it")
+    check_dates(terms, at)
+    verify_pair(statement.raw_payload, statement.pairs[0], directory.signing_lookup(terms.by, at), Typ.ACT)
+    return Act(statement.digest, statement, terms, at)
+
+
+def check_dates(terms: ActTerms, at: datetime) -> None:
+    """Refuse an act that is dated ahead of the log's clock, and a consent that has ended (ACT-4, ACT-5)."""
     if terms.signed_at > at + ACT_SKEW:
         raise ActRefused("the act is dated in the future")
     if isinstance(terms, Consent) and instant(terms.until) <= at:
         raise ActRefused("the consent had ended before it was logged")
-    verify_pair(statement.raw_payload, statement.pairs[0], directory.signing_lookup(terms.by, at), Typ.ACT)
-    return Act(statement.digest, statement, terms, at)

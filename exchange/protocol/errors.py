@@ -355,3 +355,39 @@ class ActNotTheirs(Refusal):
     """An act by an agency that is not the originator or the holder who alone may do it (ACT-6)."""
 
     code = "act_not_theirs"
+
+
+class ActsExceeded(Refusal):
+    """An agency that has given as many acts of one kind about one message as it may (ADM-58)."""
+
+    code = "acts_exceeded"
+
+
+class AgreementUnknown(Refusal):
+    """A message opened under an agreement that its recipient's books do not have (MSG-33)."""
+
+    code = "agreement_unknown"
+
+
+class AgreementNotInForce(Refusal):
+    """A message whose agreement has not begun, or was left by a party, when its recipient opens it (MSG-33)."""
+
+    code = "agreement_not_in_force"
+
+
+class AgreementExpired(Refusal):
+    """A message whose agreement ended before its recipient opened it (MSG-33)."""
+
+    code = "agreement_expired"
+
+
+class AgreementSuperseded(Refusal):
+    """A message whose agreement was replaced before its recipient opened it (MSG-33)."""
+
+    code = "agreement_superseded"
+
+
+class AgreementSuspended(Refusal):
+    """A message whose agreement a party suspended before its recipient opened it (MSG-33)."""
+
+    code = "agreement_suspended"

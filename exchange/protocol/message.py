@@ -1,4 +1,4 @@
-"""Messages: draft to envelope, envelope to parcel, parcel to plaintext (`spec/messages.md`, MSG-1 to MSG-32).
+"""Messages: draft to envelope, envelope to parcel, parcel to plaintext (`spec/messages.md`, MSG-1 to MSG-35).
 
 An *envelope* is what the sender signs and submits: a manifest (all that the broker sees), two
 signatures over its exact bytes, one wrapped content key per recipient and one sealed body. A *parcel*
@@ -42,6 +42,7 @@ from exchange.protocol.manifest import (
     parse_manifest,
     verify_times,
 )
+from exchange.protocol.standing import Standings, verify_in_force
 from keys.encoding import b64u, digest, instant, read_json, stamp, unb64u, write_json
 from keys.sealing import (
     SUITE,
@@ -282,8 +283,13 @@ def open_parcel(
     log: LogIdentity,
     now: datetime,
     seen: Container[str] | Callable[[str], bool] = (),
+    standing: Standings | None = None,
 ) -> Opened:
-    """Open a message, or refuse it with the code of the first check that fails (MSG-20 to MSG-32, in order)."""
+    """Open a message, or refuse it with the code of the first check that fails (MSG-20 to MSG-33, in order).
+
+    ``standing`` is how agreements stand by the recipient's own books, ``PolicyBook.standing``; without it nobody
+    asks whether the agreement lapsed on the way, which is for those who look at a message long after.
+    """
     # 0-1  Logged before delivered: the entry is in the log and says what the manifest says.
     manifest, entry = verify_logged(parcel, log)
     name = parcel.statement.digest
@@ -300,12 +306,14 @@ def open_parcel(
     ctx = context_of(manifest)
     content_key = opening_keys[addressee.kid].unwrap(parcel.wrap, ctx)
     content = open_body(parcel.body, content_key, ctx, unb64u(manifest.body.commit))
-    # 9  In time, and not seen before.
+    # 9  In time, not seen before, and its agreement did not lapse on the way.
     verify_times(manifest, now)
     if entry.at > now + MAX_SKEW:
         raise MessageFromTheFuture(f"it was logged at {entry.ts}, ahead of the clock here")
     if seen(name) if callable(seen) else name in seen:
         raise AlreadyReceived("this message was received before")
+    if standing is not None:
+        verify_in_force(manifest, standing, now)
     # 10  It carries what it declares, no more and no less.
     case = parse_content(content)
     verify_declaration(manifest, case)
