@@ -15,6 +15,7 @@ SEVERITIES: Final[Mapping[str, str]] = {
     "checkpoint_refused": "error",
     "file_missing": "error",
     "root_differs": "error",
+    "log_rewritten": "error",
     "tile_altered": "error",
     "bundle_refused": "error",
     "entry_altered": "error",

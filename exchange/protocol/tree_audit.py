@@ -39,10 +39,13 @@ Name = tuple[int, int]
 
 
 class Entries:
-    """The entries of an export in order, None where they cannot be had; read anew whenever they are walked."""
+    """The entries of an export in order, None where they cannot be had; read anew whenever they are walked.
 
-    def __init__(self, read: Read) -> None:
-        self._read = read
+    ``first`` is the number of the first bundle: 0, or a later one where only what is new was asked for.
+    """
+
+    def __init__(self, read: Read, first: int = 0) -> None:
+        self._read, self.first = read, first
         self._bundles: list[tuple[int, bytes | None]] = []  # the width of each, and the hash of its file if it is one
 
     def add(self, width: int, data: bytes | None) -> None:
@@ -54,11 +57,11 @@ class Entries:
 
     def __iter__(self) -> Iterator[bytes | None]:
         for n in range(len(self._bundles)):
-            yield from self.bundle(n)
+            yield from self.bundle(self.first + n)
 
     def bundle(self, n: int) -> tuple[bytes | None, ...]:
         """The entries of one bundle. ``AuditImpossible`` if it is another now than it was."""
-        width, known = self._bundles[n]
+        width, known = self._bundles[n - self.first]
         if known is None:
             return (None,) * width
         path = entries_path(n, width)
@@ -93,6 +96,44 @@ def audit_tree(read: Read, size: int, signed_root: bytes | None) -> TreeAudit:
         audit.findings.append(_root_differs(edge_root, rebuilt[1] if rebuilt else None, signed_root))
     _descend(stored, audit)
     return audit
+
+
+def audit_growth(read: Read, old_size: int, old_root: bytes, size: int, signed_root: bytes) -> TreeAudit:
+    """Verify only what was added to a log since a checkpoint that was verified before (LOG-54).
+
+    Reads one tile a level and the bundles from ``old_size`` on; ``entries`` are those of these bundles, the first of
+    which may begin before ``old_size``. A log that no longer contains the older one is one finding, `log_rewritten`;
+    who wants to know where, verifies the whole.
+    """
+    if not 0 <= old_size <= size:
+        raise ValueError(f"no log of {old_size} inside a log of {size}")
+    audit = TreeAudit(Entries(read, old_size // WIDTH))
+    edge = {}
+    for level, n, width in edge_tiles(old_size):
+        now = min(WIDTH, (size >> (HEIGHT * level)) - n * WIDTH)
+        path = tile_path(level, n, now) if width else ""
+        edge[level, n] = (read(path) or b"")[: width * HASH] if width else b""
+        if len(edge[level, n]) != width * HASH:
+            audit.findings.append(Finding("file_missing", f"the tile `{path}` is missing or cut", None, {"path": path}))
+    if audit.findings:
+        return audit
+    tree = Tree.load(old_size, lambda level, n: edge[level, n])
+    if tree.root() != old_root:
+        audit.findings.append(_rewritten(old_size, tree.root(), old_root))
+        return audit
+    for n in range(old_size // WIDTH, (size + WIDTH - 1) // WIDTH):
+        entries = _read_bundle(read, n, min(WIDTH, size - n * WIDTH), audit)
+        if entries is None:
+            return audit
+        tree.append(map(leaf_hash, entries[max(0, old_size - n * WIDTH) :]))
+    if tree.root() != signed_root:
+        audit.findings.append(_rewritten(size, tree.root(), signed_root))
+    return audit
+
+
+def _rewritten(size: int, found: bytes, known: bytes) -> Finding:
+    evidence = {"size": str(size), "known_root": b64u(known), "own_root": b64u(found)}
+    return Finding("log_rewritten", f"the first {size} entries are not those under the signed root", None, evidence)
 
 
 def _read_tiles(read: Read, size: int, audit: TreeAudit) -> dict[Name, bytes]:

@@ -21,7 +21,7 @@ from exchange.protocol.merkle import (
     tile_path,
     tiles,
 )
-from exchange.protocol.tree_audit import TreeAudit, audit_tree
+from exchange.protocol.tree_audit import TreeAudit, audit_growth, audit_tree
 from keys.encoding import b64u
 
 SIZE = 700
@@ -184,3 +184,40 @@ def test_without_a_believable_root_contradictions_are_still_found() -> None:
     assert audit_tree(files.get, SIZE, None).findings == []
     with_entry(files, 12, b"forged")
     assert codes(audit_tree(files.get, SIZE, None)) == [("entry_altered", 12)]
+
+
+@pytest.mark.spec("LOG-54")
+@given(st.integers(0, SIZE))
+def test_what_was_added_since_can_be_verified_alone(old: int) -> None:
+    files, root = honest()
+    asked: list[str] = []
+
+    def read(path: str) -> bytes | None:
+        asked.append(path)
+        return files.get(path)
+
+    tree = Tree()
+    tree.append(map(leaf_hash, ENTRIES[:old]))
+    found = audit_growth(read, old, tree.root(), SIZE, root)
+    assert found.findings == []
+    assert list(found.entries)[old - found.entries.first * WIDTH :] == ENTRIES[old:]
+    assert len([path for path in asked if "entries" not in path]) <= 2  # the right edge, and nothing before it
+
+
+@pytest.mark.spec("LOG-54")
+@given(st.integers(1, SIZE - 1), st.data())
+def test_a_log_that_was_rewritten_before_or_after_is_noticed(old: int, data: st.DataObject) -> None:
+    files, root = dict(honest()[0]), honest()[1]
+    tree = Tree()
+    tree.append(map(leaf_hash, ENTRIES[:old]))
+    assert [f.code for f in audit_growth(files.get, old, bytes(32), SIZE, root).findings] == ["log_rewritten"]
+    with_entry(files, data.draw(st.integers(old, SIZE - 1)), b"forged")
+    assert [f.code for f in audit_growth(files.get, old, tree.root(), SIZE, root).findings] == ["log_rewritten"]
+
+
+@pytest.mark.spec("LOG-54")
+def test_an_edge_that_is_missing_is_named() -> None:
+    files = {path: data for path, data in honest()[0].items() if not path.startswith("tile/0/002")}
+    tree = Tree()
+    tree.append(map(leaf_hash, ENTRIES[:600]))
+    assert codes(audit_growth(files.get, 600, tree.root(), SIZE, honest()[1])) == [("file_missing", None)]
