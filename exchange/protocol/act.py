@@ -191,7 +191,8 @@ class Erased(_Act):
 
 ActTerms = Ask | Consent | Decline | Withdraw | Acknowledge | Restrict | Recall | Rectify | Answer | Keep | Erased
 
-_READER: Final[TypeAdapter[ActTerms]] = TypeAdapter(Annotated[ActTerms, Field(discriminator="act")])
+READER: Final[TypeAdapter[ActTerms]] = TypeAdapter(Annotated[ActTerms, Field(discriminator="act")])
+"""Reads a payload's members; ``parse_act`` is what everybody else wants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +216,7 @@ def parse_act(payload: bytes) -> ActTerms:
     if type(value) is dict and any(member is None for member in value.values()):
         raise ActMalformed("a member that says nothing is absent, not null")
     try:
-        terms = _READER.validate_python(value)
+        terms = READER.validate_python(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = "act" if first["type"].startswith("union_tag") else where(first["loc"][1:])

@@ -1,4 +1,4 @@
-"""The published JSON Schemas, drawn from the models themselves so that they cannot lag behind (CNT-5, MSG-3).
+"""The published JSON Schemas, drawn from the models themselves so that they cannot lag behind (CNT-5, MSG-3, ACT-2).
 
 ``python -m exchange.protocol.schemas case-message`` writes one to standard output; a test compares all
 of them with the files in ``spec/schemas/``. A schema says the form; the numbered requirements say the rest.
@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from exchange.protocol.act import READER as ACTS
 from exchange.protocol.content import CaseMessage
 from exchange.protocol.manifest import Manifest
 from keys.signing import ALGORITHMS
@@ -45,7 +46,10 @@ class _Published(GenerateJsonSchema):
 
 
 def _of(model: type[BaseModel], name: str, title: str) -> dict[str, Any]:
-    drawn = model.model_json_schema(by_alias=True, schema_generator=_Published)
+    return _headed(model.model_json_schema(by_alias=True, schema_generator=_Published), name, title)
+
+
+def _headed(drawn: dict[str, Any], name: str, title: str) -> dict[str, Any]:
     head = {"$schema": DIALECT, "$id": f"urn:ix:1:{name}", "title": title}
     return {**head, **{member: value for member, value in drawn.items() if member != "title"}}
 
@@ -86,6 +90,7 @@ def published() -> dict[str, dict[str, Any]]:
         "case-message": _of(CaseMessage, "case-message", "Case message of ix/1 (CNT-5)"),
         "manifest": manifest,
         "envelope": _envelope(),
+        "act": _headed(ACTS.json_schema(schema_generator=_Published), "act", "Payload of an act of ix/1 (ACT-2)"),
     }
 
 
