@@ -31,12 +31,16 @@ class AgencyKeys:
     signing: PublicPair
     sealing: SealingKey
     transport: PublicKey
+    protection: SealingKey | None = None
+    """The public half of the role key that opens protected identities (KEY-27), if the agency has such a role."""
 
     def entries(self, nbf: datetime, exp: datetime) -> tuple[KeyEntry, ...]:
-        """The four key entries of a record."""
+        """The key entries of a record: four, or five with the role key."""
         ed25519, mldsa44 = self.signing
         listed = [("sig", ed25519.alg, ed25519), ("sig", mldsa44.alg, mldsa44)]
         listed += [("enc", HPKE_ALG, self.sealing), ("tls", self.transport.alg, self.transport)]
+        if self.protection is not None:
+            listed.append(("prot", HPKE_ALG, self.protection))
         return tuple(KeyEntry(use, alg, key.kid, key.raw, nbf, exp) for use, alg, key in listed)
 
 
@@ -142,10 +146,33 @@ def rotate(
     overlap: timedelta = OVERLAP,
     exp: datetime | None = None,
 ) -> bytes:
-    """Sign the next record: new keys from ``now``, every older key ending after ``overlap`` at the latest."""
+    """Sign the next record: new keys from ``now``, every older key ending after ``overlap`` at the latest.
+
+    A role key stays as it is unless a new one comes: it has officers of its own and changes with them (``protect``).
+    """
     end = now + overlap
-    kept = tuple(replace(old, exp=end) if end < old.exp else old for old in record.keys)
+    kept = tuple(
+        replace(old, exp=end) if end < old.exp and (old.use != "prot" or keys.protection) else old
+        for old in record.keys
+    )
     return amend(fed, record, authority, now=now, keys=(*kept, *keys.entries(now, exp or now + KEY_LIFE)))
+
+
+def protect(
+    fed: str,
+    record: AgencyRecord,
+    key: SealingKey,
+    authority: Signer,
+    *,
+    now: datetime,
+    overlap: timedelta = OVERLAP,
+    exp: datetime | None = None,
+) -> bytes:
+    """Sign the next record with a new role key for protected identities; an older one ends after ``overlap``."""
+    end = now + overlap
+    kept = tuple(replace(old, exp=end) if old.use == "prot" and end < old.exp else old for old in record.keys)
+    added = KeyEntry("prot", HPKE_ALG, key.kid, key.raw, now, exp or now + KEY_LIFE)
+    return amend(fed, record, authority, now=now, keys=(*kept, added))
 
 
 def revoke(

@@ -160,7 +160,7 @@ def _write(path: Path, kind: str, label: str, secrets: dict[str, Any], passphras
     cipher = {"name": "AES-256-GCM", "nonce": b64u(nonce)}
     members = {"v": "ix/1", "typ": "keystore", "kind": kind, "label": label, "kdf": kdf, "cipher": cipher}
     header = b64u(write_json(members))
-    sealed = AESGCM(_stretch(passphrase, salt, SCRYPT_N)).encrypt(nonce, write_json(secrets), header.encode("ascii"))
+    sealed = AESGCM(stretch(passphrase, salt, SCRYPT_N)).encrypt(nonce, write_json(secrets), header.encode("ascii"))
     replace_file(path, write_json({"header": header, "sealed": b64u(sealed)}))
 
 
@@ -183,13 +183,14 @@ def _read(path: Path, kind: str, passphrase: str) -> tuple[str, dict[str, Any]]:
     if found != kind:
         raise KeystoreRefused(f"the key file holds `{found}` keys, not `{kind}` keys")
     try:
-        plain = AESGCM(_stretch(passphrase, salt, n)).decrypt(nonce, sealed, raw_header.encode("ascii"))
+        plain = AESGCM(stretch(passphrase, salt, n)).decrypt(nonce, sealed, raw_header.encode("ascii"))
     except InvalidTag:
         raise KeystoreRefused("wrong passphrase, or the key file was altered") from None
     return label, read_json(plain, limit=MAX_FILE)
 
 
-def _stretch(passphrase: str, salt: bytes, n: int) -> bytes:
+def stretch(passphrase: str, salt: bytes, n: int) -> bytes:
+    """Make a 32-byte key of a passphrase: scrypt with r = 8, p = 1 (KEY-32)."""
     if not passphrase:
         raise KeystoreRefused("an empty passphrase protects nothing")
     # The same words typed on two systems may be two byte strings: NFC makes them one.

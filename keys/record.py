@@ -39,8 +39,11 @@ from keys.signing import ED25519, MAX_STATEMENT, ML_DSA_44, PublicKey, PublicPai
 
 MAX_KEYS: Final = 256
 
-USES: Final = {"sig": (ED25519, ML_DSA_44), "enc": (HPKE_ALG,), "tls": (ED25519,)}
-"""Which algorithms each use of a key allows: signing statements, sealing messages, signing HTTP calls."""
+USES: Final = {"sig": (ED25519, ML_DSA_44), "enc": (HPKE_ALG,), "tls": (ED25519,), "prot": (HPKE_ALG,)}
+"""Which algorithms each use of a key allows: signing statements, sealing messages, signing HTTP calls, sealing the
+identities of protected persons."""
+OPTIONAL: Final = frozenset({"prot"})
+"""Uses an agency may do without: nobody can seal an identity to one that has no such key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ _NEVER: Final = datetime.max.replace(tzinfo=UTC)  # stands for an absent member;
 
 
 class _KeyMembers(Strict):
-    use: Literal["sig", "enc", "tls"]
+    use: Literal["sig", "enc", "tls", "prot"]
     alg: str
     kid: Digest
     pub: Raw
@@ -171,7 +174,7 @@ def _read_signed(statement: Statement, enrolment: tuple[PublicPair, ...], fed: s
 def _entry(members: _KeyMembers) -> KeyEntry:
     if members.alg not in USES[members.use]:
         raise RecordRefused(f"a key names an algorithm that is none for `{members.use}`")
-    key = sealing_key(members.pub) if members.use == "enc" else public_key(members.alg, members.pub)
+    key = sealing_key(members.pub) if members.alg == HPKE_ALG else public_key(members.alg, members.pub)
     if key.kid != members.kid:
         raise RecordRefused(f"key id `{members.kid}` is not the thumbprint of its key")
     if members.exp <= members.nbf:
@@ -218,7 +221,8 @@ def _check_kinds(record: AgencyRecord) -> None:
     if len({entry.kid for entry in record.keys}) != len(record.keys):
         raise RecordRefused("the record lists a key twice: one key has one use")
     kinds = {(entry.use, entry.alg) for entry in record.keys}
-    if kinds != {(use, alg) for use, algs in USES.items() for alg in algs}:
+    allowed = {(use, alg) for use, algs in USES.items() for alg in algs}
+    if not {kind for kind in allowed if kind[0] not in OPTIONAL} <= kinds <= allowed:
         raise RecordRefused("a record needs a signing key of each algorithm, an encryption and a transport key")
 
 

@@ -206,6 +206,13 @@ class Directory:
             raise KeyNotValid(f"`{agency_id}` has no encryption key that is valid at {stamp(at)}")
         return sealing_key(max(valid, key=lambda entry: entry.nbf).raw)
 
+    def protection_key(self, agency_id: str, at: datetime) -> SealingKey:
+        """The key to seal a protected identity to, chosen as ``sealing_key`` is; an agency may have none (KEY-27)."""
+        valid = [entry for entry in self.agency(agency_id).keys if entry.use == "prot" and entry.valid(at)]
+        if not valid:
+            raise KeyNotValid(f"`{agency_id}` has no key for protected identities that is valid at {stamp(at)}")
+        return sealing_key(max(valid, key=lambda entry: entry.nbf).raw)
+
     def sealing_kid_valid(self, agency_id: str, kid: str, at: datetime) -> None:
         """Return if a message may be sealed to this key of this agency at this instant."""
         if agency_id not in self._history:

@@ -151,14 +151,14 @@ def test_no_byte_of_the_file_can_change(file: Path, monkeypatch: pytest.MonkeyPa
     """Every byte, with the key stretched once: the same passphrase and salt give the same key."""
     data = file.read_bytes()
     known: dict[tuple[bytes, int], bytes] = {}
-    stretch = keystore._stretch
+    stretch = keystore.stretch
 
     def once(passphrase: str, salt: bytes, n: int) -> bytes:
         if n != keystore.SCRYPT_N:
             return bytes(32)
         return known.setdefault((salt, n), stretch(passphrase, salt, n) if not known else bytes(32))
 
-    monkeypatch.setattr(keystore, "_stretch", once)
+    monkeypatch.setattr(keystore, "stretch", once)
     Identity.load(file, PASSPHRASE)
     for place in range(len(data)):
         changed = bytearray(data)
@@ -211,7 +211,7 @@ def test_another_way_of_encrypting_is_refused_before_anything_is_computed(
     def never(*_: Any) -> bytes:
         raise AssertionError("scrypt was started")
 
-    monkeypatch.setattr(keystore, "_stretch", never)
+    monkeypatch.setattr(keystore, "stretch", never)
     with pytest.raises(KeystoreRefused):
         Identity.load(file, PASSPHRASE)
 
