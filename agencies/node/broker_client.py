@@ -134,9 +134,31 @@ class BrokerClient:
         """Post an agreement with a signature of ours, or a notice."""
         return _json(self._call("POST", "/v1/agreements", body=statement, media=JOSE))
 
-    def agreements(self) -> Any:
-        """Every agreement and notice of the federation that this node may see."""
-        return _json(self._call("GET", "/v1/agreements"))
+    def agreements(self) -> dict[str, list[Any]]:
+        """Every agreement and notice that was logged, and behind those what awaits this agency's signature."""
+        found: dict[str, list[Any]] = {"agreements": [], "notices": []}
+        after: int | str = -1
+        while (page := self._page("agreements", after, ("agreements", "notices")))[0]:
+            for name, items in page[0].items():
+                found[name] += items
+            after = page[1]
+        after = ""
+        while (page := self._page("proposals", after, ("proposals",)))[0]:
+            found["agreements"] += page[0]["proposals"]
+            after = page[1]
+        return found
+
+    def _page(self, path: str, after: Any, names: tuple[str, ...]) -> tuple[dict[str, list[Any]], Any]:
+        """One page of a list and where the next begins; nothing, when there is no more."""
+        query = f"after={after}&limit={MAX_PAGE}" if after != "" else f"limit={MAX_PAGE}"
+        value = _json(self._call("GET", f"/v1/{path}", query=query))
+        if type(value) is not dict or any(type(value.get(name)) is not list for name in names):
+            raise BrokerUnreachable(f"the answer has not the members {', '.join(f'`{name}`' for name in names)}")
+        if not any(value[name] for name in names):
+            return {}, after
+        if type(value.get("next")) is not type(after) or value["next"] <= after:
+            raise BrokerUnreachable("the next page of a list begins behind this one")
+        return {name: value[name] for name in names}, value["next"]
 
     def directory(self) -> bytes:
         """The federation's root and records."""

@@ -23,7 +23,7 @@ from itertools import islice
 from typing import Any, Final, Protocol
 
 from exchange.broker.page import Books, Page, State, from_millis, to_millis, whole_millis
-from exchange.broker.store import ENTRY, BooksDamaged, HeadMoved, HeadRow, Reading, Store, Writing, locked
+from exchange.broker.store import BooksDamaged, HeadMoved, HeadRow, Reading, Store, Writing, locked
 from exchange.protocol.errors import Overloaded
 from exchange.protocol.log import LogSigner, sign_checkpoint
 from exchange.protocol.merkle import Tree, leaf_hash
@@ -43,6 +43,10 @@ class Job(Protocol):
     @property
     def key(self) -> str | None:
         """For messages alone: sender and id, which are looked up for the whole group at once."""
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether it asks the books for what jobs before it, of the same group, may have written."""
 
     def write(self, page: Page) -> None:
         """Put onto the page what must be written, or raise a refusal before putting anything."""
@@ -204,6 +208,8 @@ class Clerk:
                 self._books = known = self._look(view, head, known)
             page = self._page(view, known, jobs)
             for place, job in enumerate(jobs):
+                if place and job.looks_back:
+                    page.settle()
                 mark = page.mark()
                 try:
                     job.write(page)
@@ -228,8 +234,7 @@ class Clerk:
         if not page.entries and not page.rows and not page.changed:
             return known
         old, head = known.head, known.head
-        page.rows[ENTRY] = list(enumerate(page.entries, old.size))
-        view.add(page.rows)
+        page.settle()
         tree = known.tree
         if page.entries:
             tiles = tree.append([leaf_hash(entry) for entry in page.entries])

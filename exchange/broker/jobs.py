@@ -10,31 +10,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from exchange.broker.page import Books, Page, to_millis
-from exchange.broker.store import AGREEMENT, BATCH, MESSAGE, NOTICE, RECEIPT, TRUST, Earlier
+from exchange.broker.page import EXEMPT, Books, Page, to_millis
+from exchange.broker.sources import resolve_sources
+from exchange.broker.store import Earlier
+from exchange.broker.tables import BATCH, LINEAGE, MESSAGE, RECEIPT, TRUST
 from exchange.http import problem_bytes
 from exchange.protocol import admission
-from exchange.protocol.agreement import Agreement, join_signatures, read_agreement, read_notice
-from exchange.protocol.errors import (
-    AgreementNotTheirs,
-    MessageExpired,
-    MessageFromTheFuture,
-    ProposalsExceeded,
-    ReceiptNotTheirs,
-    SenderMismatch,
-)
-from exchange.protocol.log import agreement_entry, notice_entry, receipt_entry, record_entry
+from exchange.protocol.errors import MessageExpired, MessageFromTheFuture, ReceiptNotTheirs, SenderMismatch
+from exchange.protocol.log import receipt_entry, record_entry
 from exchange.protocol.message import Envelope
 from exchange.protocol.receipt import ReceiptBatch, ReceiptItem
 from keys.encoding import b64u, write_json
 from keys.errors import KeyNotValid, RecordRefused, Refusal
-from keys.signing import ALGORITHMS, Statement, parse_statement
+from keys.signing import ALGORITHMS, Statement
 from keys.trust import AgencyRecord, Directory
 
-MAX_PROPOSALS: Final = 64
-"""Agreements put forward by one agency that await signatures (ADM-33)."""
-PROPOSAL_MS: Final = 30 * 24 * 3600 * 1000
-"""How long one awaits them."""
 _NOT_ANY_MORE: Final = (KeyNotValid, MessageExpired, MessageFromTheFuture)
 """Refusals that may have come true since the same message was judged."""
 
@@ -52,6 +42,11 @@ class Submission:
         manifest = self.envelope.manifest
         self.key = f"{manifest.from_} {manifest.id}"
 
+    @property
+    def looks_back(self) -> bool:
+        """Whether it asks the books for messages that may stand on this very page (ADM-50)."""
+        return self.envelope.manifest.src is not None
+
     def write(self, page: Page) -> None:
         """Judge and write, or find what was written before (ADM-8)."""
         earlier = page.earlier.get(self.key) or page.found.get(self.key)
@@ -64,7 +59,9 @@ class Submission:
             raise refusal
         at = page.deciding()
         admission.verify_at_log_time(self.envelope, page.state.directory, at)
-        admitted = admission.admit(self.envelope, page.state.directory, page.state.book, at)
+        manifest = self.envelope.manifest
+        sources = resolve_sources(page, manifest) if manifest.src else None
+        admitted = admission.admit(self.envelope, page.state.directory, page.state.book, at, sources)
         self._found = page.found[self.key] = self._put(page, admitted)
 
     def _put(self, page: Page, admitted: admission.Admission) -> Earlier:
@@ -79,6 +76,11 @@ class Submission:
             to_millis(manifest.expires_at), explained,
         )  # fmt: skip
         page.count(decision.outcome, decision.code)
+        if admitted.permitted:
+            for src in manifest.src or ():
+                page.add(LINEAGE, src, envelope.digest, seq)
+            if manifest.exempt is not None:
+                page.count(EXEMPT, manifest.exempt)
         for recipient, wrap in admitted.deliveries:
             page.deliver(recipient, seq, "message", wrap)
         return Earlier(self.key, seq, envelope.digest, decision.outcome, decision.code, explained, admitted.entry)
@@ -116,6 +118,7 @@ class Receipts:
 
     batch: ReceiptBatch
     key: None = None
+    looks_back: bool = False
     _results: list[tuple[ReceiptItem, int, bytes] | tuple[ReceiptItem, Refusal]] = field(default_factory=list)
 
     def write(self, page: Page) -> None:
@@ -157,127 +160,6 @@ def _result(books: Books, item: ReceiptItem, *found: Any) -> bytes:
     return head + b'"entry":"%s","proof":%s}' % (b64u(found[1]).encode(), books.proof_json(found[0]))
 
 
-@dataclass(frozen=True, slots=True)
-class _Offered:
-    statement: Statement
-    seq: int | None
-    entry: bytes
-    proposer: str | None
-    offered: int
-
-
-@dataclass(slots=True)
-class AgreementOffer:
-    """An agreement with one or more parties' signatures; it counts once all of them have signed (ADM-30)."""
-
-    caller: str
-    statement: Statement
-    key: None = None
-    _state: str = ""
-    _signed_by: tuple[str, ...] = ()
-    _done: _Offered | None = None
-
-    def write(self, page: Page) -> None:
-        """Add the signatures to those it has; log it when they are complete."""
-        directory = page.state.directory
-        at = page.changing()  # keys are judged at the very log time, as whoever reads the log will judge them
-        agreement = read_agreement(self.statement.to_bytes(), directory, at)
-        if not agreement.has(self.caller):
-            raise AgreementNotTheirs(f"`{self.caller}` is no party to this agreement")
-        page.view.forget_proposals(to_millis(page.now) - PROPOSAL_MS)
-        before = page.found.get(agreement.digest) or self._stored(page, agreement.digest)
-        if before is not None and before.seq is not None:
-            self._done, self._state, self._signed_by = before, "complete", agreement.terms.parties
-            return
-        if before is not None:
-            agreement = join_signatures(agreement, before.statement, directory)
-        elif agreement.missing:
-            self._check_room(page)
-        self._done = page.found[agreement.digest] = self._put(page, agreement, before)
-        self._state, self._signed_by = "proposed" if agreement.missing else "complete", agreement.signed_by
-
-    @staticmethod
-    def _stored(page: Page, name: str) -> _Offered | None:
-        row = page.view.agreement(name)
-        if row is None:
-            return None
-        entry = page.entry(row.seq) if row.seq is not None else b""
-        return _Offered(parse_statement(row.jws.encode()), row.seq, entry, row.proposer, row.ts)
-
-    def _check_room(self, page: Page) -> None:
-        here = {row[0] for row in page.rows.get(AGREEMENT, ()) if row[3] is None and row[5] == self.caller}
-        if len(page.view.proposals(self.caller) | here) >= MAX_PROPOSALS:
-            raise ProposalsExceeded(f"`{self.caller}` has put forward {MAX_PROPOSALS} agreements that await signatures")
-
-    def _put(self, page: Page, agreement: Agreement, before: _Offered | None) -> _Offered:
-        terms, name = agreement.terms, agreement.digest
-        jws, parties = agreement.statement.to_bytes().decode(), " ".join(agreement.terms.parties)
-        at = agreement.at
-        proposer, offered = (before.proposer, before.offered) if before else (self.caller, to_millis(at))
-        if agreement.missing:
-            page.add(AGREEMENT, name, jws, parties, None, offered, proposer)
-            return _Offered(agreement.statement, None, b"", proposer, offered)
-        book = page.state.book.admit(agreement)
-        entry = agreement_entry(name, terms.parties, terms.replaces, at)
-        seq = page.append(entry)
-        page.add(AGREEMENT, name, jws, parties, seq, to_millis(at), proposer)
-        page.change(book=book)
-        for party in terms.parties:
-            page.deliver(party, seq, "agreement")
-        return _Offered(agreement.statement, seq, entry, proposer, offered)
-
-    def answer(self, books: Books) -> bytes:
-        """Where the agreement stands now (HTTP-38)."""
-        done = self._done
-        members: dict[str, Any] = {"agr": self.statement.digest, "state": self._state, "signed_by": self._signed_by}
-        if done is not None and done.seq is not None:
-            members |= {"entry": b64u(done.entry), "proof": books.proof(done.seq)}
-        return write_json(members)
-
-
-@dataclass(slots=True)
-class NoticeGiven:
-    """A party's notice: it suspends, resumes or leaves an agreement, alone and at once (ADM-32)."""
-
-    caller: str
-    statement: Statement
-    key: None = None
-    _seq: int = -1
-    _entry: bytes = b""
-    _answered: dict[str, Any] = field(default_factory=dict)
-
-    def write(self, page: Page) -> None:
-        """Log the notice and tell every party."""
-        name = self.statement.digest
-        at = page.changing()
-        notice = read_notice(self.statement.to_bytes(), page.state.directory, at)
-        terms = notice.terms
-        if terms.by != self.caller:
-            raise AgreementNotTheirs(f"`{self.caller}` may not give a notice of `{terms.by}`")
-        self._answered = {"agr": terms.agr, "state": terms.act.value, "signed_by": [terms.by]}
-        known = page.found.get(name) or page.view.notice(name)
-        if known is not None:
-            self._seq = known if isinstance(known, int) else known.seq
-            self._entry = (page.view.entries(self._seq, self._seq + 1) or [b""])[0] or page.entries[
-                self._seq - page.size
-            ]
-            return
-        book = page.state.book.admit(notice)
-        self._entry = notice_entry(terms.agr, terms.by, terms.act.value, name, at)
-        self._seq = page.append(self._entry)
-        jws = self.statement.to_bytes().decode()
-        page.add(NOTICE, self._seq, name, terms.agr, jws, to_millis(at))
-        page.change(book=book)
-        agreement = book.get(terms.agr)
-        for party in agreement.terms.parties if agreement else ():
-            page.deliver(party, self._seq, "notice")
-        page.found[name] = self._seq
-
-    def answer(self, books: Books) -> bytes:
-        """Where the notice was logged (HTTP-38)."""
-        return write_json({**self._answered, "entry": b64u(self._entry), "proof": books.proof(self._seq)})
-
-
 @dataclass(slots=True)
 class RecordFiled:
     """The next version of an agency's record, put forward by that agency (ADM-35)."""
@@ -285,6 +167,7 @@ class RecordFiled:
     caller: str
     statement: Statement
     key: None = None
+    looks_back: bool = False
     _seq: int = -1
     _entry: bytes = b""
 
@@ -323,6 +206,7 @@ class TrustTakenUp:
 
     offered: Directory
     key: None = None
+    looks_back: bool = False
 
     def write(self, page: Page) -> None:
         """Merge, never going back: what the books have stays, and must agree with the file (ADM-36)."""

@@ -14,6 +14,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from exchange.broker.clerk import Group
+from exchange.broker.page import ACT, EXEMPT
 from keys.encoding import write_json
 
 METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -27,6 +28,11 @@ class Meters:
         self._messages = Counter(
             "ix_messages", "Messages decided, by outcome and code.", ["outcome", "code"], registry=registry
         )
+        self._acts = Counter("ix_acts", "Acts logged, by kind.", ["act"], registry=registry)
+        self._exemptions = Counter(
+            "ix_copy_exemptions", "Messages disclosed without the copy a clause asks for, by code.", ["code"],
+            registry=registry,
+        )  # fmt: skip
         self._refusals = Counter("ix_refusals", "Calls and batch lines refused, by code.", ["code"], registry=registry)
         self._jobs = Histogram(
             "ix_commit_jobs",
@@ -49,11 +55,16 @@ class Meters:
         for outcome, times in group.outcomes.items():
             counter = self._outcomes.get(outcome)
             if counter is None:
-                counter = self._outcomes[outcome] = self._messages.labels(*outcome)
+                counter = self._outcomes[outcome] = self._counter(*outcome)
             counter.inc(times)
         self._jobs.observe(group.jobs)
         self._seconds.observe(group.seconds)
         self._log_size.set(group.log_size)
+
+    def _counter(self, outcome: str, code: str) -> Any:
+        if outcome == ACT:
+            return self._acts.labels(code)
+        return self._exemptions.labels(code) if outcome == EXEMPT else self._messages.labels(outcome, code)
 
     def refused(self, code: str) -> None:
         """Count one refusal."""

@@ -12,12 +12,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from exchange.broker.store import MAIL, BookTable, Earlier, HeadRow, Row, Writing
+from exchange.broker.store import BookTable, Earlier, HeadRow, Row, Writing
+from exchange.broker.tables import ENTRY, MAIL
 from exchange.protocol.log import PROOF_HEADER, tlog_proof
 from exchange.protocol.merkle import Tree
 from exchange.protocol.policy import PolicyBook
 from keys.trust import Directory
 
+ACT: Final = "act"
+"""What a page counts besides outcomes of messages: acts, by kind."""
+EXEMPT: Final = "exempt"
+"""And exemptions from a clause's copy that were used, by code."""
 _TICK: Final = timedelta(milliseconds=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -50,8 +55,8 @@ class Page:
     """What one group is going to write, and what it may look at. Nothing of it exists before the commit."""
 
     __slots__ = (
-        "_decided", "changed", "earlier", "entries", "found", "now", "outcomes", "recipients", "rows", "size", "state",
-        "view",
+        "_decided", "_settled", "changed", "earlier", "entries", "found", "now", "outcomes", "recipients", "rows",
+        "size", "state", "view",
     )  # fmt: skip
 
     def __init__(
@@ -67,6 +72,7 @@ class Page:
         """What jobs of this very group wrote, for jobs after them that ask for the same."""
         self.changed = False
         self._decided = decided
+        self._settled = 0
 
     def append(self, entry: bytes) -> int:
         """Add a log entry; returns its index."""
@@ -94,7 +100,7 @@ class Page:
         self.recipients.add(recipient)
 
     def count(self, outcome: str, code: str) -> None:
-        """Count a message by what was decided."""
+        """Count a message by what was decided; an act or an exemption under its own name."""
         self.outcomes[outcome, code] = self.outcomes.get((outcome, code), 0) + 1
 
     def deciding(self) -> datetime:
@@ -118,6 +124,16 @@ class Page:
         version = old.version if self.changed else old.version + 1
         self.state = State(directory or old.directory, book or old.book, version)
         self.changed = True
+
+    def settle(self) -> None:
+        """Write what stands on the page so far into the open transaction, where a job that looks back finds it.
+
+        Nobody else sees it before the commit. What is settled is not taken off again, so this comes before ``mark``.
+        """
+        self.rows[ENTRY] = list(enumerate(self.entries[self._settled :], self.size + self._settled))
+        self.view.add(self.rows)
+        self.rows = {}
+        self._settled = len(self.entries)
 
     def mark(self) -> tuple[Any, ...]:
         """Where to go back to if a job fails half way."""

@@ -15,8 +15,9 @@ from typing import Final
 from fastapi import APIRouter, FastAPI, Request, Response
 
 from exchange.broker.edge import CALL, Call, Direct
+from exchange.broker.listing import MAX_PAGE
 from exchange.broker.meters import METRICS_TYPE, Meters
-from exchange.broker.service import MAX_PAGE, Broker, read_lines
+from exchange.broker.service import Broker, read_lines
 from exchange.http import RateLimit
 from exchange.protocol.errors import MediaTypeUnknown, ParameterInvalid
 from exchange.protocol.message import MEDIA_TYPE, NDJSON
@@ -30,7 +31,9 @@ FOREVER: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
 NOW_ONLY: Final = {"Cache-Control": "no-store"}
 
 _NUMBER = re.compile(r"-?[0-9]{1,16}", re.ASCII)
-_MAILBOX: Final = {"after": -1, "limit": 100, "wait": 0}
+_DIGEST = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
+_FIRST: Final = "-" * 43
+"""Stands for no digest: one that comes before all."""
 
 
 def direct_calls(broker: Broker, rate: RateLimit, max_wait: int) -> dict[tuple[str, str], Direct]:
@@ -76,6 +79,12 @@ def _as_route(answer: Direct) -> Callable[[Request], Awaitable[Response]]:
 def _parties(broker: Broker) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["parties"])
 
+    @router.post("/acts", response_class=Response)
+    async def give_act(request: Request) -> Response:
+        """Take an act by the caller about a message that was disclosed."""
+        call: Call = request.scope[CALL]
+        return Response(await broker.take_act(_statement(call), call.caller), media_type=JSON)
+
     @router.post("/agreements", response_class=Response)
     async def offer_agreement(request: Request) -> Response:
         """Take an agreement signed by one or more parties, or a notice by one."""
@@ -84,9 +93,15 @@ def _parties(broker: Broker) -> APIRouter:
 
     @router.get("/agreements", response_class=Response)
     async def agreements(request: Request) -> Response:
-        """List every agreement and notice that was logged, and the caller's own proposals."""
+        """List agreements and notices that were logged, by pages."""
         call: Call = request.scope[CALL]
-        return Response(broker.agreements(call.caller), media_type=JSON)
+        return Response(broker.agreements(*read_page_query(call.query)), media_type=JSON)
+
+    @router.get("/proposals", response_class=Response)
+    async def proposals(request: Request) -> Response:
+        """List the agreements that await signatures and that the caller is a party to, by pages."""
+        call: Call = request.scope[CALL]
+        return Response(broker.proposals(call.caller, *read_proposals_query(call.query)), media_type=JSON)
 
     @router.get("/directory", response_class=Response)
     async def directory() -> Response:
@@ -149,15 +164,43 @@ def _statement(call: Call) -> bytes:
 
 def read_mailbox_query(query: str) -> tuple[int, int, int]:
     """Read ``after``, ``limit`` and ``wait``; refuses what is unknown, repeated or out of range (HTTP-13)."""
-    found = dict(_MAILBOX)
-    seen: set[str] = set()
-    for part in query.split("&") if query else ():
-        name, _, value = part.partition("=")
-        if name not in found or name in seen or not _NUMBER.fullmatch(value):
-            raise ParameterInvalid("the parameters are `after`, `limit` and `wait`, each once and a whole number")
-        seen.add(name)
-        found[name] = int(value)
+    found = _numbers(query, {"after": -1, "limit": 100, "wait": 0})
     after, limit, wait = found["after"], found["limit"], found["wait"]
     if after < -1 or not 1 <= limit <= MAX_PAGE or wait < 0:
         raise ParameterInvalid(f"`after` is -1 or more, `limit` 1 to {MAX_PAGE}, `wait` 0 or more seconds")
     return after, limit, wait
+
+
+def read_page_query(query: str) -> tuple[int, int]:
+    """Read ``after``, an index, and ``limit``; refuses what is unknown, repeated or out of range (HTTP-13)."""
+    found = _numbers(query, {"after": -1, "limit": 100})
+    if found["after"] < -1 or not 1 <= found["limit"] <= MAX_PAGE:
+        raise ParameterInvalid(f"`after` is -1 or more, `limit` 1 to {MAX_PAGE}")
+    return found["after"], found["limit"]
+
+
+def read_proposals_query(query: str) -> tuple[str, int]:
+    """Read ``after``, a digest, and ``limit``; refuses what is unknown, repeated or out of range (HTTP-13)."""
+    found = _parameters(query, ("after", "limit"))
+    after, limit = found.get("after", ""), found.get("limit", "100")
+    if not _DIGEST.fullmatch(after or _FIRST) or not _NUMBER.fullmatch(limit) or not 1 <= int(limit) <= MAX_PAGE:
+        raise ParameterInvalid(f"`after` is the digest of an agreement, `limit` 1 to {MAX_PAGE}")
+    return after, int(limit)
+
+
+def _numbers(query: str, found: dict[str, int]) -> dict[str, int]:
+    for name, value in _parameters(query, tuple(found)).items():
+        if not _NUMBER.fullmatch(value):
+            raise ParameterInvalid(f"the parameter `{name}` is a whole number")
+        found[name] = int(value)
+    return found
+
+
+def _parameters(query: str, names: tuple[str, ...]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for part in query.split("&") if query else ():
+        name, _, value = part.partition("=")
+        if name not in names or name in found:
+            raise ParameterInvalid(f"the parameters are {', '.join(f'`{one}`' for one in names)}, each once")
+        found[name] = value
+    return found

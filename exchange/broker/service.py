@@ -17,20 +17,16 @@ from datetime import datetime
 from typing import Any, Final
 
 from exchange.broker.clerk import Clerk, Group
-from exchange.broker.jobs import (
-    PROPOSAL_MS,
-    AgreementOffer,
-    NoticeGiven,
-    Receipts,
-    RecordFiled,
-    Submission,
-    TrustTakenUp,
-)
+from exchange.broker.jobs import Receipts, RecordFiled, Submission, TrustTakenUp
+from exchange.broker.jobs_acts import ActGiven
+from exchange.broker.jobs_rules import PROPOSAL_MS, AgreementOffer, NoticeGiven
+from exchange.broker.listing import MAX_PAGE_BYTES, agreement_page, mail_item, proposal_page
 from exchange.broker.meters import Meters
-from exchange.broker.page import Books, State, from_millis, to_millis
+from exchange.broker.page import State, from_millis, to_millis
 from exchange.broker.store import HeadRow, Reading, Store, prepare
 from exchange.http import problem_bytes
 from exchange.protocol import admission
+from exchange.protocol.act import read_act
 from exchange.protocol.agreement import Agreement, Notice, read_agreement, read_notice
 from exchange.protocol.entry import parse_entry
 from exchange.protocol.errors import SenderMismatch, TilePathInvalid
@@ -38,15 +34,10 @@ from exchange.protocol.log import LogSigner, bundle, sign_checkpoint
 from exchange.protocol.merkle import EMPTY_ROOT, ENTRIES, HASH, HEIGHT, WIDTH, parse_tile_path
 from exchange.protocol.policy import PolicyBook
 from exchange.protocol.receipt import verify_receipts
-from keys.encoding import b64u
 from keys.errors import KeyUnknown, MalformedEncoding, Refusal, TooLarge, WrongSignatureType
 from keys.signing import PublicKey, Typ, parse_statement
 from keys.trust import Directory
 
-MAX_PAGE: Final = 200
-"""Mailbox items in one answer."""
-MAX_PAGE_BYTES: Final = 8 * 1024 * 1024
-"""Bytes after which a mailbox answer takes no further item (it has one at least)."""
 MAX_WAITING: Final = 4
 """Calls of one agency that wait for mail at a time; a further one is answered at once (HTTP-35)."""
 _FAIRNESS: Final = 8
@@ -220,7 +211,7 @@ class Broker:
         for row in rows:
             if row.seq >= books.head.size or size > MAX_PAGE_BYTES:
                 break  # committed by another process since we looked, or enough for one answer
-            items.append(_item(row, books))
+            items.append(mail_item(row, books))
             size += len(items[-1])
             after = row.seq
         if not items:
@@ -277,6 +268,17 @@ class Broker:
         answer: bytes = await self.clerk.submit(Receipts(batch))
         return answer
 
+    async def take_act(self, data: bytes, caller: str) -> bytes:
+        """Log a signed act by ``caller`` about a message, and deliver it to everybody it is addressed to."""
+        act = read_act(data, self.directory, self._clock())
+        if act.terms.by != caller:
+            raise SenderMismatch(f"`{caller}` may not submit an act of `{act.terms.by}`")
+        job = ActGiven(act)
+        answer: bytes = await self.clerk.submit(job)
+        if job.delivered_to > 1:
+            self._charge(caller, job.delivered_to - 1)
+        return answer
+
     async def take_agreement(self, data: bytes, caller: str) -> bytes:
         """Take an agreement, signed by one or more of its parties, or a notice by one of them."""
         statement = parse_statement(data)
@@ -287,18 +289,13 @@ class Broker:
         answer: bytes = await self.clerk.submit(job(caller, statement))
         return answer
 
-    def agreements(self, caller: str) -> bytes:
-        """Every agreement and notice that was logged, with proof; and to its parties what awaits signatures."""
-        books, since = self.clerk.refresh(), to_millis(self._clock()) - PROPOSAL_MS
-        with self._store.reading() as view:
-            agreements = [
-                _logged(row, books, view)
-                for row in view.agreements()
-                if row.seq is not None or ((row.ts or 0) >= since and caller in row.parties.split(" "))
-            ]
-            notices = [_logged(row, books, view) for row in view.notices()]
-        lists = b",".join(filter(None, agreements)), b",".join(filter(None, notices))
-        return b'{"agreements":[%s],"notices":[%s]}' % lists
+    def agreements(self, after: int, limit: int) -> bytes:
+        """What was logged behind an index, agreements and notices in one order, each with proof (HTTP-39)."""
+        return agreement_page(self._store, self.clerk.refresh(), self._clock(), after, limit)
+
+    def proposals(self, caller: str, after: str, limit: int) -> bytes:
+        """What awaits signatures, to its parties alone, with who has signed (HTTP-43)."""
+        return proposal_page(self._store, self.clerk.refresh(), self._clock(), caller, after, limit)
 
     async def file_record(self, data: bytes, caller: str) -> bytes:
         """Take the next version of an agency's record."""
@@ -382,31 +379,3 @@ def read_lines(body: bytes) -> list[bytes]:
 def _arrive(arrival: asyncio.Future[None]) -> None:
     if not arrival.done():
         arrival.set_result(None)
-
-
-def _item(row: Any, books: Books) -> bytes:
-    """One mailbox item (HTTP-34). Every part is base64url, digits, or JSON that was written here."""
-    seq: int = row.seq
-    proved = b'"entry":"%s","proof":%s}' % (b64u(row.entry).encode(), books.proof_json(seq))
-    head = b'{"kind":"%s","seq":%d,' % (row.kind.encode(), seq)
-    if row.kind == "receipt":
-        return b'%s"batch":%s,%s' % (head, row.jws.encode(), proved)
-    if row.kind != "message":
-        return b'%s"statement":%s,%s' % (head, row.jws.encode(), proved)
-    if row.body is None or row.wrap is None:
-        return b'{"kind":"expired","seq":%d,"msg":"%s",%s' % (seq, row.digest.encode(), proved)
-    return b'%s"payload":"%s","signatures":%s,"wrap":"%s","body":"%s",%s' % (
-        head, row.payload.encode(), row.signatures.encode(), b64u(row.wrap).encode(), b64u(row.body).encode(), proved,
-    )  # fmt: skip
-
-
-def _logged(row: Any, books: Books, view: Reading) -> bytes:
-    """An agreement or notice with its place in the log, if it has one that this view knows (HTTP-39)."""
-    statement: bytes = row.jws.encode()
-    if row.seq is None:
-        return b'{"statement":%s}' % statement
-    if row.seq >= books.head.size:
-        return b""
-    (entry,) = view.entries(row.seq, row.seq + 1)
-    proof = books.proof_json(row.seq)
-    return b'{"statement":%s,"seq":%d,"entry":"%s","proof":%s}' % (statement, row.seq, b64u(entry).encode(), proof)

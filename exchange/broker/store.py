@@ -1,14 +1,12 @@
-"""The broker's books: tables, queries, and the compare-and-swap that grows the log (LOG-10, ADM-9 to ADM-12).
+"""The broker's books: queries, and the compare-and-swap that grows the log (LOG-10, ADM-9 to ADM-12).
 
 One SQLite file in WAL mode with full synchronisation. Everything that belongs together, an entry of the
 log, the mailboxes it fills, the tiles it widens and the signed head over it, is written in one
 transaction or not at all, and the head moves only from the size and root it was believed to have: a
 second broker process on the same file loses that race cleanly and can never fork the log.
 
-The tables are SQLModel classes; the hot path uses their Core tables with ``executemany``, because ORM
-objects were measured at eight times the cost. What is kept of a message: its signed manifest, its sealed
-body until it expires, one wrap per recipient. Nothing here can open any of it. This is the broker's only
-module that knows SQL.
+What the tables hold is in ``tables``; what is asked about acts and about what a message was derived from is
+in ``store_acts``. Nothing here can open a message. No other module of the broker knows SQL.
 """
 
 from __future__ import annotations
@@ -22,11 +20,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
-    Column,
     Connection,
     Engine,
-    ForeignKey,
-    Index,
     LargeBinary,
     Table,
     bindparam,
@@ -36,20 +31,37 @@ from sqlalchemy import (
     event,
     func,
     insert,
+    literal,
     select,
     update,
 )
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import DatabaseError, OperationalError
-from sqlalchemy.orm import registry
 from sqlalchemy.pool import StaticPool
-from sqlmodel import Field, SQLModel
+
+from exchange.broker.store_acts import ActReading, ActWriting
+from exchange.broker.tables import (
+    ACT,
+    AGREEMENT,
+    BATCH,
+    ENTRY,
+    HEAD,
+    LINEAGE,
+    MAIL,
+    MESSAGE,
+    METADATA,
+    NOTICE,
+    RECEIPT,
+    SCHEMA,
+    SIGNATURE,
+    TILE,
+    TRUST,
+    UPGRADES,
+)
 
 BUSY_MS: Final = 10_000
 """How long a transaction waits for another process to finish its own."""
-SCHEMA: Final = 2
-_TO_2: Final = "ALTER TABLE agreement ADD COLUMN proposer VARCHAR"
 
 
 class HeadMoved(Exception):
@@ -58,127 +70,6 @@ class HeadMoved(Exception):
 
 class BooksDamaged(RuntimeError):
     """The books contradict themselves; the broker must not sign over them (LOG-18)."""
-
-
-class _Row(SQLModel, registry=registry()):
-    """Base of the tables, apart from those of any other room in the same process."""
-
-
-def _seq() -> Any:
-    return Field(sa_column=Column(ForeignKey("entry.seq"), primary_key=True, autoincrement=False))
-
-
-class Head(_Row, table=True):
-    """The one row that says how long the log is, under which root, and holds the signed checkpoint."""
-
-    one: int = Field(default=1, primary_key=True)
-    size: int
-    root: bytes = Field(sa_type=LargeBinary)
-    checkpoint: str
-    ts: int
-    """Milliseconds of the newest entry's log time; log time never runs backwards."""
-    version: int
-    """Counts changes of the directory and the agreements, so that other processes notice them."""
-
-
-class Entry(_Row, table=True):
-    """One log entry, byte for byte."""
-
-    seq: int = Field(primary_key=True)
-    data: bytes = Field(sa_type=LargeBinary)
-
-
-class Tile(_Row, table=True):
-    """One tile of the Merkle tree, as wide as it is by now."""
-
-    level: int = Field(primary_key=True)
-    number: int = Field(primary_key=True)
-    hashes: bytes = Field(sa_type=LargeBinary)
-
-
-class Message(_Row, table=True):
-    """One judged envelope. ``body`` is NULL for a denied message and for one whose body was purged."""
-
-    seq: int = _seq()
-    key: str = Field(unique=True)
-    """Sender and message id, in one column that grows with time for each sender."""
-    digest: str = Field(unique=True)
-    """Digest of the manifest, which names the message and by which asking twice is recognised."""
-    sender: str
-    outcome: str
-    code: str
-    payload: str
-    signatures: str
-    body: bytes | None = Field(default=None, sa_type=LargeBinary)
-    expires: int
-    explanation: str | None = None
-
-
-class Batch(_Row, table=True):
-    """A signed batch of receipts as it came."""
-
-    digest: str = Field(primary_key=True)
-    jws: str
-
-
-class Receipt(_Row, table=True):
-    """One item of a batch that was logged; a second one for the same fact finds this."""
-
-    __table_args__ = (Index("receipt_fact", "msg", "by", "status", unique=True),)
-    seq: int = _seq()
-    msg: str
-    by: str
-    status: str
-    batch: str = Field(foreign_key="batch.digest")
-
-
-class Agreement(_Row, table=True):
-    """An agreement with the signatures it has so far; ``seq`` is NULL until every party has signed.
-
-    ``ts`` is the log time, and until there is one the time at which ``proposer`` put it forward.
-    """
-
-    digest: str = Field(primary_key=True)
-    jws: str
-    parties: str
-    seq: int | None = Field(default=None, foreign_key="entry.seq")
-    ts: int | None = None
-    proposer: str | None = None
-
-
-class Notice(_Row, table=True):
-    """A party's suspension, resumption or leaving."""
-
-    seq: int = _seq()
-    digest: str = Field(unique=True)
-    agr: str
-    jws: str
-    ts: int
-
-
-class Trust(_Row, table=True):
-    """A federation root or one version of an agency's record, in the order they were taken up."""
-
-    n: int | None = Field(default=None, primary_key=True)
-    kind: str
-    digest: str = Field(unique=True)
-    jws: str
-    seq: int | None = Field(default=None, foreign_key="entry.seq")
-
-
-class Mail(_Row, table=True):
-    """One thing for one agency to collect; its number is the index of its log entry (ADM-11)."""
-
-    recipient: str = Field(primary_key=True)
-    seq: int = _seq()
-    kind: str
-    wrap: bytes | None = Field(default=None, sa_type=LargeBinary)
-
-
-HEAD, ENTRY, TILE, MESSAGE, BATCH, RECEIPT, AGREEMENT, NOTICE, TRUST, MAIL = (
-    _Row.metadata.tables[name]
-    for name in ("head", "entry", "tile", "message", "batch", "receipt", "agreement", "notice", "trust", "mail")
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,25 +115,30 @@ def prepare(path: Path, head: HeadRow) -> bool:
             path.chmod(0o600)
             plain.execute(f"PRAGMA page_size={PAGE}")  # of a new file; before its first write
             plain.execute("PRAGMA journal_mode=WAL")
-            version = plain.execute("PRAGMA user_version").fetchone()[0]
-            if version == 1:
-                plain.executescript(f"BEGIN; {_TO_2}; PRAGMA user_version={SCHEMA}; COMMIT")
-                version = SCHEMA
+            version: int = plain.execute("PRAGMA user_version").fetchone()[0]
         finally:
             plain.close()
-        if version not in (0, SCHEMA):
+        if version and version not in (*UPGRADES, SCHEMA):
             raise BooksDamaged(f"`{path.name}` has schema {version}; this broker writes schema {SCHEMA}")
-        if version:
-            return False
-        engine = _engine(path, "BEGIN IMMEDIATE")
-        try:
-            with engine.begin() as connection:
-                _Row.metadata.create_all(connection)
+        if version != SCHEMA:
+            _bring_up(path, version, head)
+        return version == 0
+
+
+def _bring_up(path: Path, version: int, head: HeadRow) -> None:
+    """Make new tables, or what an older schema lacks, in one transaction."""
+    engine = _engine(path, "BEGIN IMMEDIATE")
+    try:
+        with engine.begin() as connection:
+            for older in range(version, SCHEMA) if version else ():
+                for statement in UPGRADES[older]:
+                    connection.exec_driver_sql(statement)
+            METADATA.create_all(connection)
+            if not version:
                 connection.execute(insert(HEAD), {"one": 1, **_columns(head)})
-                connection.exec_driver_sql(f"PRAGMA user_version={SCHEMA}")
-        finally:
-            engine.dispose()
-        return True
+            connection.exec_driver_sql(f"PRAGMA user_version={SCHEMA}")
+    finally:
+        engine.dispose()
 
 
 def _columns(head: HeadRow) -> dict[str, Any]:
@@ -355,7 +251,7 @@ _SELECT_MAIL = (
         MESSAGE.c.payload,
         MESSAGE.c.signatures,
         MESSAGE.c.body,
-        func.coalesce(BATCH.c.jws, AGREEMENT.c.jws, NOTICE.c.jws).label("jws"),
+        func.coalesce(BATCH.c.jws, AGREEMENT.c.jws, NOTICE.c.jws, ACT.c.jws).label("jws"),
     )
     .select_from(MAIL)
     .join(ENTRY, ENTRY.c.seq == MAIL.c.seq)
@@ -364,6 +260,7 @@ _SELECT_MAIL = (
     .outerjoin(BATCH, BATCH.c.digest == RECEIPT.c.batch)
     .outerjoin(AGREEMENT, AGREEMENT.c.seq == MAIL.c.seq)
     .outerjoin(NOTICE, NOTICE.c.seq == MAIL.c.seq)
+    .outerjoin(ACT, ACT.c.seq == MAIL.c.seq)
     .where(MAIL.c.recipient == bindparam("who"), MAIL.c.seq > bindparam("after"))
     .order_by(MAIL.c.seq)
     .limit(bindparam("limit"))
@@ -379,15 +276,18 @@ _SELECT_RECEIPTS = (
     .join(ENTRY, ENTRY.c.seq == RECEIPT.c.seq)
     .where(RECEIPT.c.msg.in_(bindparam("digests", expanding=True)), RECEIPT.c.by == bindparam("who"))
 )
+_SELECT_SIGNATURES = (
+    select(SIGNATURE.c.seq, SIGNATURE.c.by, SIGNATURE.c.kid, ENTRY.c.data.label("entry"))
+    .join(ENTRY, ENTRY.c.seq == SIGNATURE.c.seq)
+    .where(SIGNATURE.c.agr == bindparam("agr"))
+    .order_by(SIGNATURE.c.seq)
+)
 
 
-class Reading:
+class Reading(ActReading):
     """Queries inside one transaction."""
 
-    __slots__ = ("_connection",)
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    __slots__ = ()
 
     def head(self) -> HeadRow:
         """Where the log ends."""
@@ -436,18 +336,32 @@ class Reading:
         """One agreement's row, signed by all or not yet."""
         return self._connection.execute(select(AGREEMENT).where(AGREEMENT.c.digest == digest)).one_or_none()
 
-    def agreements(self) -> Sequence[Any]:
-        """Every agreement, logged ones in the order of the log."""
-        return self._connection.execute(select(AGREEMENT).order_by(AGREEMENT.c.seq, AGREEMENT.c.digest)).all()
+    def agreements(self, after: int = -1, limit: int = -1) -> Sequence[Any]:
+        """Every agreement that was logged, in the order of the log; behind an index, and so many, if asked."""
+        logged = select(AGREEMENT).where(AGREEMENT.c.seq > after).order_by(AGREEMENT.c.seq)
+        return self._connection.execute(logged.limit(limit)).all()
 
     def proposals(self, proposer: str) -> set[str]:
         """What an agency has put forward and not every party has signed, by digest."""
         open_ = select(AGREEMENT.c.digest).where(AGREEMENT.c.seq.is_(None), AGREEMENT.c.proposer == proposer)
         return set(self._connection.execute(open_).scalars())
 
-    def notices(self) -> Sequence[Any]:
-        """Every notice, in the order of the log."""
-        return self._connection.execute(select(NOTICE).order_by(NOTICE.c.seq)).all()
+    def proposed_to(self, party: str, since: int, after: str, limit: int) -> Sequence[Any]:
+        """What awaits signatures, put forward at ``since`` (ms) or later, that ``party`` is to sign; by digest."""
+        named = func.instr(literal(" ").concat(AGREEMENT.c.parties).concat(" "), f" {party} ") > 0
+        open_ = select(AGREEMENT).where(AGREEMENT.c.seq.is_(None), AGREEMENT.c.ts >= since, named)
+        return self._connection.execute(
+            open_.where(AGREEMENT.c.digest > after).order_by(AGREEMENT.c.digest).limit(limit)
+        ).all()
+
+    def signatures(self, agr: str) -> Sequence[Any]:
+        """The signatures of an agreement that were logged, in the order of the log: seq, by, kid, entry."""
+        return self._connection.execute(_SELECT_SIGNATURES, {"agr": agr}).all()
+
+    def notices(self, after: int = -1, limit: int = -1) -> Sequence[Any]:
+        """Every notice, in the order of the log; behind an index, and so many, if asked."""
+        listed = select(NOTICE).where(NOTICE.c.seq > after).order_by(NOTICE.c.seq)
+        return self._connection.execute(listed.limit(limit)).all()
 
     def notice(self, digest: str) -> Any:
         """One notice's row."""
@@ -467,7 +381,7 @@ class Reading:
 
     def counts(self) -> dict[str, int]:
         """How many rows the tables that grow have, for the gauges."""
-        tables: tuple[Table, ...] = (MESSAGE, MAIL, RECEIPT)
+        tables: tuple[Table, ...] = (MESSAGE, MAIL, RECEIPT, ACT, LINEAGE)
         return {t.name: self._connection.execute(select(func.count()).select_from(t)).scalar_one() for t in tables}
 
 
@@ -495,6 +409,9 @@ _INSERTS: Final[Mapping[Table, str]] = {
     RECEIPT: _adding(RECEIPT),
     AGREEMENT: _adding(AGREEMENT, "digest", "jws", "seq", "ts", "proposer"),  # more signatures, or the last one
     NOTICE: _adding(NOTICE),
+    SIGNATURE: _adding(SIGNATURE),
+    LINEAGE: _adding(LINEAGE),
+    ACT: _adding(ACT),
     TRUST: _adding(TRUST, "digest", "jws"),  # a record signed again by a newer enrolment key
     MAIL: _adding(MAIL),
 }
@@ -514,7 +431,7 @@ _MOVE_HEAD = (
 )
 
 
-class Writing(Reading):
+class Writing(Reading, ActWriting):
     """Queries and changes inside one transaction that holds the books' only write lock."""
 
     __slots__ = ()

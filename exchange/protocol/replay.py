@@ -108,7 +108,7 @@ class Replay:
             self._judge_agreement(index, entry)
         elif isinstance(entry, NoticeEntry):
             self._judge_notice(index, entry)
-        else:
+        elif isinstance(entry, RecordEntry):
             self._judge_record(index, entry)
 
     def _found(self, code: str, sentence: str, index: int, evidence: dict[str, str] | None = None) -> None:

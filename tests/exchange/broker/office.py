@@ -22,6 +22,7 @@ import httpx
 from exchange.broker.app import create_app
 from exchange.broker.settings import Settings
 from exchange.http import new_nonce, read_answer_proof, sign_request, verify_answer
+from exchange.protocol.act import sign_act, write_act
 from exchange.protocol.agreement import Statement
 from exchange.protocol.log import LogSigner
 from exchange.protocol.message import MEDIA_TYPE, NDJSON, Draft, compose
@@ -115,6 +116,10 @@ class Cast:
     def notice(self, act: str, agreement: str, by: str, now: datetime) -> Statement:
         payload = write_notice(act, fed=self.fed, agreement=agreement, by=by, ts=now, reason="a test says so")
         return sign(payload, self.identities[by].signer, Typ.NOTICE)
+
+    def act(self, kind: str, by: str, msg: str, now: datetime, **members: Any) -> bytes:
+        payload = write_act(kind, fed=self.fed, by=by, ts=now, msg=msg, **members)
+        return sign_act(payload, self.identities[by].signer)
 
     def compose(
         self,
@@ -263,6 +268,16 @@ class Office:
         got = self.call(who, "GET", "/v1/mailbox", query=f"after={after}&limit={limit}&wait={wait}")
         assert got.status == 200, got.body
         return got.json
+
+    def proposals(self, who: str) -> Any:
+        """What awaits signatures and this agency may see."""
+        got = self.call(who, "GET", "/v1/proposals", query="limit=200")
+        assert got.status == 200, got.body
+        return got.json["proposals"]
+
+    def act(self, kind: str, by: str, msg: str, **members: Any) -> Got:
+        """Sign an act and post it."""
+        return self.statement(by, "/v1/acts", self.cast.act(kind, by, msg, self.clock.now, **members))
 
     def agree(self, *parties: str, **changes: Any) -> str:
         """Bring an agreement into force; its digest."""

@@ -78,7 +78,7 @@ def test_books_edited_behind_the_brokers_back_keep_it_from_starting(tmp_path: Pa
 def test_untouched_books_start_and_an_old_entry_is_found_by_the_full_check(tmp_path: Path, books: bytes) -> None:
     path = edited(tmp_path, books, "SELECT 1")
     office = Office(path, Clock())
-    assert office.size == 605
+    assert office.size == 607  # four records, two signatures and their agreement
     office.close()
     store = Store(edited(tmp_path, books, "UPDATE entry SET data = data || ' ' WHERE seq = 7"))
     try:
@@ -116,6 +116,9 @@ def test_a_database_of_the_schema_before_is_taken_over(tmp_path: Path) -> None:
     with open_office(tmp_path) as office:
         agreement = office.agree(NORTH, SOUTH)
     plain = sqlite3.connect(tmp_path / "broker.db")
+    plain.execute("DROP INDEX agreement_logged")
+    for table in ("act", "lineage", "signature"):
+        plain.execute(f"DROP TABLE {table}")
     plain.execute("ALTER TABLE agreement DROP COLUMN proposer")
     plain.execute("PRAGMA user_version = 1")
     plain.close()
@@ -123,6 +126,10 @@ def test_a_database_of_the_schema_before_is_taken_over(tmp_path: Path) -> None:
         offer = office.cast.agreement(NORTH, SOUTH, signers=[NORTH], id="another")
         assert office.statement(NORTH, "/v1/agreements", offer.to_bytes()).json["state"] == "proposed"
         assert office.submit(office.cast.compose(agreement)).json["outcome"] == "permit"
+        mine = office.cast.agreement(NORTH, SOUTH, signers=[NORTH])
+        again = office.statement(NORTH, "/v1/agreements", mine.to_bytes())
+        assert (again.json["state"], again.json["signatures"]) == ("complete", [])  # logged before signatures were
+        assert len(office.call(NORTH, "GET", "/v1/agreements").json["agreements"]) == 1
 
 
 def test_preparing_twice_changes_nothing(tmp_path: Path) -> None:

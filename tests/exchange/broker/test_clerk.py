@@ -33,6 +33,7 @@ class Scribble:
     """A job of the tests': writes what it is told, and may stumble after it has written."""
 
     key = None
+    looks_back = False
 
     def __init__(self, text: str, stumble: Exception | None = None, mail: int | None = None) -> None:
         self.text, self.stumble, self.mail, self.seq = text, stumble, mail, -1

@@ -399,10 +399,11 @@ def test_an_agreement_counts_once_every_party_has_signed(office: Office) -> None
     offers = {p: office.cast.agreement(*parties, signers=[p]) for p in parties}
     agreement = offers[NORTH].digest
     first = office.statement(NORTH, "/v1/agreements", offers[NORTH].to_bytes()).json
-    assert first == {"agr": agreement, "state": "proposed", "signed_by": [NORTH]}
+    assert {**first, "signatures": 1} == {"agr": agreement, "state": "proposed", "signed_by": [NORTH], "signatures": 1}
     assert office.submit(office.cast.compose(agreement)).json["code"] == "agreement_unknown"
-    assert len(office.call(SOUTH, "GET", "/v1/agreements").json["agreements"]) == 1
-    assert office.call(NGO, "GET", "/v1/agreements").json == {"agreements": [], "notices": []}
+    assert [one["agr"] for one in office.proposals(SOUTH)] == [agreement]
+    assert office.proposals(NGO) == []
+    assert office.call(NGO, "GET", "/v1/agreements").json == {"agreements": [], "notices": [], "next": -1}
     assert office.statement(NGO, "/v1/agreements", offers[SOUTH].to_bytes()).code == "agreement_not_theirs"
     office.statement(FIU, "/v1/agreements", offers[SOUTH].to_bytes())  # any party may bring another's signature
     last = office.statement(FIU, "/v1/agreements", offers[FIU].to_bytes()).json
@@ -416,6 +417,77 @@ def test_an_agreement_counts_once_every_party_has_signed(office: Office) -> None
     for party in parties:
         assert [(i["kind"], i["seq"]) for i in office.mailbox(party)["items"]] == [("agreement", index)]
     assert office.submit(office.cast.compose(agreement)).json["code"] == "permitted"
+
+
+@pytest.mark.spec("ADM-34", "HTTP-38", "HTTP-43")
+def test_every_signature_is_logged_when_it_comes_once_and_before_the_agreement(office: Office) -> None:
+    parties = (NORTH, SOUTH, FIU)
+    offers = {p: office.cast.agreement(*parties, signers=[p]) for p in parties}
+    agreement, size = offers[NORTH].digest, office.size
+    said = [office.statement(NORTH, "/v1/agreements", offers[NORTH].to_bytes()).json for _ in range(2)]
+    assert said[0] == said[1]
+    index, entry = proved(office, said[0]["signatures"][0])
+    assert (index, entry.typ, entry.agr, entry.by) == (size, "signature", agreement, NORTH)
+    assert office.size == size + 1
+    office.statement(SOUTH, "/v1/agreements", offers[SOUTH].to_bytes())
+    (proposal,) = office.proposals(FIU)
+    assert (proposal["proposer"], proposal["signed_by"], proposal["missing"]) == (NORTH, [SOUTH, NORTH], [FIU])
+    assert proposal["lapses"] == "2026-12-21T16:20:00.000Z"
+    assert [proved(office, one)[1].by for one in proposal["signatures"]] == [NORTH, SOUTH]
+    last = office.statement(FIU, "/v1/agreements", offers[FIU].to_bytes()).json
+    assert [(e["typ"], e.get("by")) for e in office.entries()[size:]] == [
+        ("signature", NORTH), ("signature", SOUTH), ("signature", FIU), ("agreement", None),
+    ]  # fmt: skip
+    assert [one["by"] for one in last["signatures"]] == [NORTH, SOUTH, FIU]
+    assert office.statement(SOUTH, "/v1/agreements", offers[SOUTH].to_bytes()).json["signatures"] == last["signatures"]
+    assert office.size == size + 4
+    assert office.proposals(FIU) == []
+
+
+@pytest.mark.spec("ADM-34")
+def test_a_signature_under_what_is_refused_leaves_no_trace(office: Office) -> None:
+    office.agree(NORTH, SOUTH)
+    size = office.size
+    follower = office.cast.agreement(NORTH, SOUTH, version=2, replaces="A" * 43)  # of a version nobody knows
+    assert office.statement(NORTH, "/v1/agreements", follower.to_bytes()).code == "agreement_refused"
+    assert office.size == size
+    assert office.proposals(NORTH) == []
+
+
+@pytest.mark.spec("HTTP-39", "HTTP-43", "HTTP-13")
+def test_agreements_and_notices_are_read_in_pages_in_the_order_of_the_log(office: Office) -> None:
+    names = [office.agree(NORTH, SOUTH, id=f"task-{n}") for n in range(3)]
+    for name in names[:2]:
+        office.clock.advance(seconds=1)
+        notice = office.cast.notice("suspend", name, SOUTH, office.clock.now)
+        assert office.statement(SOUTH, "/v1/agreements", notice.to_bytes()).status == 200
+    office.agree(NORTH, SOUTH, id="task-3")
+    office.clock.advance(seconds=1)
+    whole = office.call(FIU, "GET", "/v1/agreements").json
+    assert [one["state"] for one in whole["agreements"]] == ["suspended", "suspended", "in_force", "in_force"]
+    for limit in (1, 2, 3):
+        pages = [office.call(FIU, "GET", "/v1/agreements", query=f"limit={limit}").json]
+        while pages[-1]["agreements"] or pages[-1]["notices"]:
+            query = f"after={pages[-1]['next']}&limit={limit}"
+            pages.append(office.call(FIU, "GET", "/v1/agreements", query=query).json)
+        assert [one for page in pages for one in page["agreements"]] == whole["agreements"]
+        assert [one for page in pages for one in page["notices"]] == whole["notices"]
+        indexes = [one["seq"] for page in pages for one in (*page["agreements"], *page["notices"])]
+        assert sorted(indexes) == sorted(one["seq"] for one in (*whole["agreements"], *whole["notices"]))
+        assert all(len(page["agreements"]) + len(page["notices"]) <= limit for page in pages)
+    for n in range(3):
+        offer = office.cast.agreement(NORTH, SOUTH, signers=[NORTH], id=f"offer-{n}")
+        office.statement(NORTH, "/v1/agreements", offer.to_bytes())
+    listed = office.proposals(SOUTH)
+    paged = [office.call(SOUTH, "GET", "/v1/proposals", query="limit=2").json]
+    paged.append(office.call(SOUTH, "GET", "/v1/proposals", query=f"after={paged[0]['next']}&limit=2").json)
+    assert [len(page["proposals"]) for page in paged] == [2, 1]
+    assert [one["agr"] for page in paged for one in page["proposals"]] == sorted(one["agr"] for one in listed)
+    for path, query in (
+        ("agreements", "after=-2"), ("agreements", "limit=0"), ("agreements", "limit=201"), ("agreements", "wait=1"),
+        ("proposals", "after=x"), ("proposals", "limit=0"), ("proposals", "limit=-1"), ("proposals", "limit=1&limit=2"),
+    ):  # fmt: skip
+        assert office.call(SOUTH, "GET", f"/v1/{path}", query=query).code == "parameter_invalid", query
 
 
 @pytest.mark.spec("ADM-33")
@@ -434,8 +506,10 @@ def test_an_agency_may_put_forward_sixty_four_and_each_waits_thirty_days(office:
     assert put(0, SOUTH, (SOUTH,)).json["state"] == "complete"
     assert put(66).status == 200  # and one that was completed makes room
     assert put(67).code == "proposals_exceeded"
-    assert len(office.call(SOUTH, "GET", "/v1/agreements").json["agreements"]) == 2 + 64 + 1
+    assert len(office.call(SOUTH, "GET", "/v1/agreements").json["agreements"]) == 2
+    assert len(office.proposals(SOUTH)) == 64 + 1
     office.clock.advance(days=31)
+    assert office.proposals(SOUTH) == []
     assert len(office.call(SOUTH, "GET", "/v1/agreements").json["agreements"]) == 2
     assert put(1, SOUTH, (SOUTH,)).json["signed_by"] == [SOUTH]  # what has lapsed is put forward anew
     assert put(67).status == 200
@@ -571,7 +645,7 @@ def test_the_log_is_served_as_c2sp_says_and_nothing_beyond_its_checkpoint(office
     assert got.headers["content-type"] == "text/plain; charset=utf-8"
     assert got.headers["cache-control"] == "no-store"
     checkpoint = verify_checkpoint(got.body.decode(), office.cast.directory.root.log)
-    assert checkpoint.size == office.size == 305
+    assert checkpoint.size == office.size == 307
     tree = Tree()
     rows = {(row.level, row.index): row.hashes for row in tree.append([leaf_hash(e) for e in _raw(office)])}
     for level, number, width in tiles(checkpoint.size):
@@ -580,9 +654,9 @@ def test_the_log_is_served_as_c2sp_says_and_nothing_beyond_its_checkpoint(office
         assert "immutable" in tile.headers["cache-control"]
     raw = _raw(office)
     assert office.call(None, "GET", f"/log/{entries_path(0)}").body == bundle(raw[:256])
-    assert office.call(None, "GET", f"/log/{entries_path(1, 49)}").body == bundle(raw[256:])
+    assert office.call(None, "GET", f"/log/{entries_path(1, 51)}").body == bundle(raw[256:])
     assert office.call(None, "GET", f"/log/{tile_path(0, 1, 7)}").body == rows[0, 1][: 7 * 32]
-    beyond = ("0/001", "0/001.p/50", "1/000", "1/000.p/2", "2/000.p/1", "entries/002.p/1")
+    beyond = ("0/001", "0/001.p/52", "1/000", "1/000.p/2", "2/000.p/1", "entries/002.p/1")
     misspelt = ("0/1", "00/000", "x/000", "0/000.p/0", "0/000.p/256", "")
     for path in (f"tile/{name}" for name in (*beyond, *misspelt)):
         missing = office.call(None, "GET", f"/log/{path}")
