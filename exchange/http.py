@@ -96,6 +96,7 @@ STATUS: Final[Mapping[str, int]] = {
     "message_expired": 422,
     "message_time": 422,
     "misdeclared": 422,
+    "identity_exposed": 422,
     "agreement_refused": 422,
     "notice_refused": 422,
     "act_refused": 422,

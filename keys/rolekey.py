@@ -5,6 +5,7 @@ file key, and the file key once for every officer of the role under scrypt of th
 passphrase. So whoever has the node's disk, memory and passphrase, but no officer, opens nothing. An officer who
 leaves has seen the file key: take the lock away, then ``renewed`` gives the role another key.
 
+The file is written and read with ``keystore.replace_file`` and ``keystore.read_private``, which keep it from others.
 Python cannot wipe memory: while an officer looks, who can read the process's memory can read the key.
 """
 
@@ -13,7 +14,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Final, Self
 
 from cryptography.exceptions import InvalidTag
@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from keys.encoding import b64u, read_json, unb64u, write_json
 from keys.errors import KeystoreRefused, Refusal
-from keys.keystore import MAX_FILE, MAX_SCRYPT_N, SCRYPT_N, read_private, replace_file, stretch
+from keys.keystore import MAX_FILE, MAX_SCRYPT_N, SCRYPT_N, stretch
 from keys.sealing import OpeningKey, SealingKey
 
 MAX_OFFICERS: Final = 32
@@ -109,15 +109,6 @@ class RoleKey:
         if not 1 <= len(locks) <= MAX_OFFICERS or len({lock.officer for lock in locks}) != len(locks):
             raise KeystoreRefused(f"a role key has 1 to {MAX_OFFICERS} locks, each officer's once")
         return cls(label, locks, box)
-
-    def save(self, path: Path) -> None:
-        """Write the file, mode 0600, replacing it whole."""
-        replace_file(path, self.to_bytes())
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read the file; refused if others may read it."""
-        return cls.from_bytes(read_private(path))
 
     def _file_key(self, officer: str, passphrase: str) -> bytes:
         lock = next((one for one in self.locks if one.officer == officer), None)

@@ -391,3 +391,9 @@ class AgreementSuspended(Refusal):
     """A message whose agreement a party suspended before its recipient opened it (MSG-33)."""
 
     code = "agreement_suspended"
+
+
+class IdentityExposed(Refusal):
+    """A content whose open texts tell the identity that is to be sealed beside them (CNT-72)."""
+
+    code = "identity_exposed"

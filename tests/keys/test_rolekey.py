@@ -16,6 +16,7 @@ from keys import rolekey
 from keys.ceremony import protect, rotate
 from keys.encoding import b64u, unb64u
 from keys.errors import KeyNotValid, KeystoreRefused, RecordRefused
+from keys.keystore import read_private, replace_file
 from keys.rolekey import RoleKey
 from keys.sealing import OpeningKey
 from keys.signing import Signer
@@ -63,7 +64,7 @@ def test_a_stranger_costs_as_much_work_as_an_officer(
 @pytest.mark.spec("KEY-39")
 def test_the_file_is_private_and_holds_no_seed_in_clear(made: tuple[RoleKey, Any], tmp_path: Path) -> None:
     role, _ = made
-    role.save(tmp_path / "protection.json")
+    replace_file(tmp_path / "protection.json", role.to_bytes())
     assert stat.S_IMODE((tmp_path / "protection.json").stat().st_mode) == 0o600
     (key,) = role.unlock("ada", ADA)
     raw = (tmp_path / "protection.json").read_bytes()
@@ -71,10 +72,10 @@ def test_the_file_is_private_and_holds_no_seed_in_clear(made: tuple[RoleKey, Any
         assert seed not in raw
     assert ADA.encode() not in raw
     assert ADA not in repr(role)
-    assert RoleKey.load(tmp_path / "protection.json") == role
+    assert RoleKey.from_bytes(read_private(tmp_path / "protection.json")) == role
     (tmp_path / "protection.json").chmod(0o640)
     with pytest.raises(KeystoreRefused):
-        RoleKey.load(tmp_path / "protection.json")
+        read_private(tmp_path / "protection.json")
 
 
 @pytest.mark.spec("KEY-39")
