@@ -1,9 +1,10 @@
-"""Deciding: may this agency tell these agencies this, under that agreement, now? (AGR-30 to AGR-43)
+"""Deciding: may this agency tell these agencies this, under that agreement, now? (AGR-30 to AGR-44, AGR-60 to AGR-67)
 
 ``decide`` is pure, total and deterministic. What no clause of the named agreement permits is denied; what
-any agreement in force between the two parties forbids is denied all the same; one recipient denied denies
-the message. A denial carries the nearest clauses and what each of them missed, for the sender's own side
-and the auditor; everybody else sees the code alone.
+any agreement in force between the two parties forbids, or the floor, is denied all the same; and so is what
+was taken from a message that may not be passed on. One recipient denied denies the message. A denial carries
+the nearest clauses and what each of them missed, for the sender's own side and the auditor; everybody else
+sees the code alone.
 """
 
 from __future__ import annotations
@@ -13,10 +14,15 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from exchange.protocol.agreement import Agreement
-from exchange.protocol.explanation import Miss, forbidding, nearest
-from exchange.protocol.matching import Party, Request, places
+from exchange.protocol.explanation import Miss, blocked, forbidding, nearest
+from exchange.protocol.floor import FLOOR
+from exchange.protocol.matching import ForbidTable, Party, PermitTable, Request, Rules, places
 from exchange.protocol.obligations import Obligations
-from exchange.protocol.policy import Period, PolicyBook, State
+from exchange.protocol.onward import SOURCE_CODES, judge_sources
+from exchange.protocol.period import Period
+from exchange.protocol.policy import PolicyBook, State
+from exchange.protocol.terms import Forbid
+from exchange.protocol.vocabulary import MessageType
 
 Outcome = Literal["permit", "deny"]
 
@@ -25,10 +31,6 @@ FORBIDDEN: Final = "forbidden"
 NOT_A_PARTY: Final = "not_a_party"
 ABOVE_CEILING: Final = "above_ceiling"
 NO_CLAUSE: Final = "no_clause"
-SOURCE_UNKNOWN: Final = "source_unknown"
-SOURCE_STOPPED: Final = "source_stopped"
-ONWARD_FORBIDDEN: Final = "onward_forbidden"
-CONSENT_MISSING: Final = "consent_missing"
 _LAPSED: Final = {
     State.UNKNOWN: "agreement_unknown",
     State.NOT_YET: "agreement_not_in_force",
@@ -47,14 +49,14 @@ CODES: Final = (
     NOT_A_PARTY,
     ABOVE_CEILING,
     NO_CLAUSE,
-    SOURCE_UNKNOWN,
-    SOURCE_STOPPED,
-    ONWARD_FORBIDDEN,
-    CONSENT_MISSING,
+    *SOURCE_CODES,
 )
 """The codes of a denial; where recipients differ, the message gets the one that stands first here."""
 MAX_SHOWN: Final = 8
 """Clauses that the explanation of one denial shows in all (AGR-44)."""
+
+_FLOOR_FORBIDS: Final = ForbidTable([(FLOOR, clause) for clause in FLOOR.forbids])
+_FLOOR_PERMITS: Final = PermitTable([(FLOOR, clause) for clause in FLOOR.permits])
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,16 +148,57 @@ def decide(request: Request, book: PolicyBook, now: datetime) -> Decision:
     """
     period = book.period(now)
     named = period.in_force.get(request.agreement)
-    names = request.discloser.names
-    made = tuple(_one(request, recipient, named, names, book, period, now) for recipient in request.recipients)
+    names, binding = request.discloser.names, period.binding(request.discloser.id)
+    free = request.type == MessageType.EXCULPATORY_NOTICE and book.get(request.agreement)
+    made = []
+    for recipient in request.recipients:
+        one = _permit_by_floor(request, recipient, names, free) if free else None
+        if one is None:
+            one = _forbid(request, recipient, names, binding, period)
+        made.append(one or _by_agreement(request, recipient, named, names, book, period, now))
     denials = {one.code for one in made if one.outcome == "deny"}
     if made and not denials:
-        return Decision("permit", PERMITTED, made, period.policy, request.agreement)
+        return Decision("permit", PERMITTED, tuple(made), period.policy, request.agreement)
     code = min(denials, key=CODES.index, default=NO_CLAUSE)
-    return Decision("deny", code, made, period.policy, request.agreement)
+    return Decision("deny", code, tuple(made), period.policy, request.agreement)
 
 
-def _one(
+def _permit_by_floor(
+    request: Request, recipient: Party, names: tuple[str, ...], named: Agreement
+) -> RecipientDecision | None:
+    """Permit what the floor permits between two parties, in whatever state their agreement is (AGR-67)."""
+    if not named.has(request.discloser.id) or not named.has(recipient.id):
+        return None
+    hits = _FLOOR_PERMITS.hits(request, names, recipient)
+    return _permitted(recipient, _FLOOR_PERMITS, hits, request) if hits else None
+
+
+def _forbid(
+    request: Request, recipient: Party, names: tuple[str, ...], binding: ForbidTable, period: Period
+) -> RecipientDecision | None:
+    """Deny what any clause forbids: of what the two share, of what binds the discloser always, or of the floor."""
+    theirs = recipient.names
+    tables = period.shared(request.discloser.id, recipient.id).forbids, binding, _FLOOR_FORBIDS
+    hits = [table.hits(request, names, theirs) for table in tables]
+    if not any(hits):
+        return None
+    found = {(r.digest, c.id): (r, c) for t, h in zip(tables, hits, strict=True) for r, c in _rows(t, h)}
+    rows = sorted(found.values(), key=_by_name)
+    misses, ids = forbidding(request, recipient, rows), tuple([clause.id for _, clause in rows])
+    sentence = f"clause {ids[0]} of `{rows[0][0].terms.id}` forbids telling `{recipient.id}` this"
+    return RecipientDecision(recipient.id, "deny", FORBIDDEN, sentence, ids, None, misses)
+
+
+def _rows(table: ForbidTable, hits: int) -> list[tuple[Rules, Forbid]]:
+    return [table.rows[place] for place in places(hits)]
+
+
+def _by_name(row: tuple[Rules, Forbid]) -> tuple[str, int, str, int]:
+    rules, clause = row
+    return rules.terms.id, rules.terms.version, rules.digest, [c.id for c in rules.terms.clauses].index(clause.id)
+
+
+def _by_agreement(
     request: Request,
     recipient: Party,
     named: Agreement | None,
@@ -164,26 +207,28 @@ def _one(
     period: Period,
     now: datetime,
 ) -> RecipientDecision:
-    forbids = period.shared(request.discloser.id, recipient.id).forbids
-    forbidden = forbids.hits(request, names, recipient.names)
-    if forbidden:
-        rows = [forbids.rows[place] for place in places(forbidden)]
-        misses, ids = forbidding(request, recipient, rows), tuple([clause.id for _, clause in rows])
-        sentence = f"clause {ids[0]} of `{rows[0][0].terms.id}` forbids telling `{recipient.id}` this"
-        return RecipientDecision(recipient.id, "deny", FORBIDDEN, sentence, ids, None, misses)
+    """Decide by the permits of the named agreement, and then by what the message was taken from."""
     if named is None or not named.has(request.discloser.id) or not named.has(recipient.id):
         return _out_of_reach(request, recipient, named, book, period, now)
     table = period.permits(named)
-    matching = table.hits(request, names, recipient)
-    if not matching:
+    hits = table.hits(request, names, recipient)
+    if not hits:
         if not recipient.may_receive(request.classification):
             sentence = f"`{recipient.id}` may receive `{recipient.ceiling}` at most, not `{request.classification}`"
             return _denied(request, recipient, ABOVE_CEILING, sentence, period)
         sentence = f"no clause of `{named.terms.id}` lets `{request.discloser.id}` tell `{recipient.id}` this"
         return _denied(request, recipient, NO_CLAUSE, sentence, period)
-    found = list(places(matching))
-    ids = tuple([table.rows[place][1].id for place in found])
-    obligations = table.obligations(found, request)
+    against = judge_sources(request, recipient, now) if request.sources else None
+    if against is None:
+        return _permitted(recipient, table, hits, request)
+    code, sources = against
+    near = blocked(request, recipient, [table.rows[place] for place in places(hits)], sources)
+    sentence = f"what this was taken from stands in the way of telling `{recipient.id}`"
+    return RecipientDecision(recipient.id, "deny", code, sentence, (), None, near)
+
+
+def _permitted(recipient: Party, table: PermitTable, hits: int, request: Request) -> RecipientDecision:
+    ids, obligations = table.tie(hits, request)
     return RecipientDecision(recipient.id, "permit", PERMITTED, "", ids, obligations, ())
 
 

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
 
-from exchange.protocol.agreement import Agreement
-from exchange.protocol.matching import MEMBERS, Party, PermitTable, Request, by_misses
-from exchange.protocol.terms import ANY, AgreementTerms, Clause, Forbid, Permit
+from exchange.protocol.matching import MEMBERS, Party, PermitTable, Request, Rules, Terms, by_misses
+from exchange.protocol.terms import ANY, Clause, Forbid, Permit
 
 NEAREST: Final = 2
 """How many clauses of the named agreement, and how many of others, an explanation shows at most."""
@@ -41,14 +40,16 @@ class Miss:
     """A clause near to a denied request, or one that forbids it; worded when somebody asks.
 
     ``members`` are the conditions a permit missed, by name: none, if it would permit the request as it is.
+    ``sources`` are those that stand in the way of a permit that missed nothing.
     """
 
     request: Request = field(repr=False)
     recipient: Party = field(repr=False)
-    terms: AgreementTerms = field(repr=False, compare=False)
+    terms: Terms = field(repr=False, compare=False)
     rule: Clause = field(repr=False)
     agreement: str
     members: tuple[str, ...]
+    sources: tuple[Condition, ...] = ()
 
     @property
     def clause(self) -> str:
@@ -65,7 +66,8 @@ class Miss:
         """Each missed condition: what the request has, what the clause wants, what to do about it."""
         if isinstance(self.rule, Forbid):
             return (_say_forbidden(self.request, self.recipient, self.rule),)
-        return tuple([_SAY[member](self.request, self.recipient, self.rule) for member in self.members])
+        said = [_SAY[member](self.request, self.recipient, self.terms, self.rule) for member in self.members]
+        return (*said, *self.sources)
 
     @property
     def sentence(self) -> str:
@@ -107,9 +109,17 @@ def _miss(request: Request, recipient: Party, table: PermitTable, met: Sequence[
     return Miss(request, recipient, agreement.terms, clause, agreement.digest, members)
 
 
-def forbidding(request: Request, recipient: Party, rows: Iterable[tuple[Agreement, Forbid]]) -> tuple[Miss, ...]:
+def forbidding(request: Request, recipient: Party, rows: Iterable[tuple[Rules, Forbid]]) -> tuple[Miss, ...]:
     """The clauses that forbid this, each with what would have to go."""
-    return tuple([Miss(request, recipient, a.terms, clause, a.digest, ()) for a, clause in rows])
+    return tuple([Miss(request, recipient, r.terms, clause, r.digest, ()) for r, clause in rows])
+
+
+def blocked(
+    request: Request, recipient: Party, rows: Iterable[tuple[Rules, Permit]], sources: tuple[Condition, ...]
+) -> tuple[Miss, ...]:
+    """The first clauses that would permit this, were it not for what it was taken from (AGR-63)."""
+    near = islice(rows, NEAREST)
+    return tuple([Miss(request, recipient, r.terms, clause, r.digest, (), sources) for r, clause in near])
 
 
 def _say_forbidden(request: Request, recipient: Party, clause: Forbid) -> Condition:
@@ -132,24 +142,24 @@ def _one_of(member: str, have: str, want: Iterable[str], say: str) -> Condition:
     return Condition(member, (have,), wanted, f"{say} {_codes(wanted, 'or')}, not `{have}`")
 
 
-def _say_cats(request: Request, _: Party, clause: Permit) -> Condition:
+def _say_cats(request: Request, _: Party, __: Terms, clause: Permit) -> Condition:
     want = tuple(str(code) for code in clause.cats)
     extra = tuple(sorted(request.cats.difference(want)))
     return Condition("cats", extra, want, f"it does not carry {_codes(extra)}")
 
 
-def _say_handling(request: Request, _: Party, clause: Permit) -> Condition:
+def _say_handling(request: Request, _: Party, __: Terms, clause: Permit) -> Condition:
     required = sorted(str(code) for code in clause.conditions.handling_required if code not in request.handling)
     return Condition("handling", tuple(sorted(request.handling)), tuple(required), f"it is marked {_codes(required)}")
 
 
-def _say_class(request: Request, _: Party, clause: Permit) -> Condition:
+def _say_class(request: Request, _: Party, __: Terms, clause: Permit) -> Condition:
     want = str(clause.class_max)
     sentence = f"it is classified `{want}` at most, not `{request.classification}`"
     return Condition("class", (request.classification,), (want,), sentence)
 
 
-def _say_ceiling(request: Request, recipient: Party, _: Permit) -> Condition:
+def _say_ceiling(request: Request, recipient: Party, _: Terms, __: Permit) -> Condition:
     want = recipient.ceiling
     sentence = (
         f"it is classified `{want}` at most, not `{request.classification}`: `{recipient.id}` may receive no more"
@@ -157,15 +167,33 @@ def _say_ceiling(request: Request, recipient: Party, _: Permit) -> Condition:
     return Condition("ceiling", (request.classification,), (want,), sentence)
 
 
-_SAY: Final[dict[str, Callable[[Request, Party, Any], Condition]]] = {
-    "from": lambda q, _, c: _one_of("from", q.discloser.id, c.from_, "it is told by"),
-    "to": lambda _, p, c: _one_of("to", p.id, c.to, "it is told to"),
-    "type": lambda q, _, c: _one_of("type", q.type, c.types, "its type is"),
-    "purpose": lambda q, _, c: _one_of("purpose", q.purpose, c.purposes, "its purpose is"),
-    "crime": lambda q, _, c: _one_of("crime", q.crime, c.crimes, "it is about"),
-    "urgency": lambda q, _, c: _one_of("urgency", q.urgency, c.conditions.urgency, "its urgency is"),
+def _say_territory(_: Request, recipient: Party, terms: Terms, __: Permit) -> Condition:
+    sentence = (
+        f"it is told to somebody in {_codes(terms.territory, 'or')}: `{recipient.id}` works in `{recipient.territory}`,"
+        " and the clause names no basis for a transfer"
+    )
+    return Condition("territory", (recipient.territory,), terms.territory, sentence)
+
+
+def _say_copy(request: Request, _: Party, __: Terms, clause: Permit) -> Condition:
+    third = clause.conditions.copy_to or ""
+    exempt = [str(code) for code in clause.conditions.copy_exempt or ()]
+    spared = f", or it is exempt for {_codes(exempt, 'or')}" if exempt else ""
+    told = (request.discloser.id, *[party.id for party in request.recipients])
+    return Condition("copy", told, (third,), f"it is told to `{third}` as well{spared}")
+
+
+_SAY: Final[dict[str, Callable[[Request, Party, Terms, Any], Condition]]] = {
+    "from": lambda q, _, __, c: _one_of("from", q.discloser.id, c.from_, "it is told by"),
+    "to": lambda _, p, __, c: _one_of("to", p.id, c.to, "it is told to"),
+    "type": lambda q, _, __, c: _one_of("type", q.type, c.types, "its type is"),
+    "purpose": lambda q, _, __, c: _one_of("purpose", q.purpose, c.purposes, "its purpose is"),
+    "crime": lambda q, _, __, c: _one_of("crime", q.crime, c.crimes, "it is about"),
+    "urgency": lambda q, _, __, c: _one_of("urgency", q.urgency, c.conditions.urgency, "its urgency is"),
     "class": _say_class,
     "ceiling": _say_ceiling,
     "cats": _say_cats,
     "handling": _say_handling,
+    "territory": _say_territory,
+    "copy": _say_copy,
 }

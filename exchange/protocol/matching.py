@@ -1,8 +1,9 @@
-"""Matching: which clauses does a request meet, and what does each other clause miss? (AGR-7 to AGR-9)
+"""Matching: which clauses does a request meet, and what does each other clause miss? (AGR-7 to AGR-9, AGR-51 to AGR-54)
 
-A ``ClauseTable`` keeps clauses as columns of bits: bit *i* of a mask stands for clause *i*. Asking is a
-handful of integer operations however many clauses there are, which is why the cost of a decision does
-not grow with the number of agreements. Order carries no meaning; it only settles ties in explanations.
+A table keeps clauses as columns of bits: bit *i* of a mask stands for clause *i*. Asking is a handful of
+integer operations however many clauses there are, which is why the cost of a decision does not grow with
+the number of agreements. Order carries no meaning; it only settles ties in explanations. Groups are put
+into a table as the members they name at ``now``; whoever keeps a table keeps it no longer than those live.
 """
 
 from __future__ import annotations
@@ -10,14 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache, reduce
-from operator import and_
-from typing import Final
+from functools import lru_cache
+from typing import Final, Protocol
 
-from exchange.protocol.agreement import Agreement
 from exchange.protocol.obligations import Obligations, bound
-from exchange.protocol.terms import ANY, ANY_PARTY, Forbid, Permit
-from exchange.protocol.vocabulary import Classification
+from exchange.protocol.terms import ANY, ANY_PARTY, GROUP, Forbid, Group, Permit
+from exchange.protocol.vocabulary import Category, Classification, Handling
 
 _CODES: Final = sorted(Classification, key=lambda code: code.rank)
 _RANKS: Final = {code.value: code.rank for code in _CODES}
@@ -96,11 +95,69 @@ class Request:
     sources: tuple[Source, ...] = ()
 
 
-MEMBERS: Final = ("from", "to", "type", "purpose", "crime", "urgency", "class", "ceiling", "cats", "handling")
-"""The ten conditions of a permit, in the order ``PermitTable.met`` answers and explanations list them."""
+class Terms(Protocol):
+    """What a table and an explanation want to know of the terms that a clause stands in; the floor has them too."""
+
+    @property
+    def id(self) -> str:
+        """What people call it."""
+
+    @property
+    def version(self) -> int:
+        """Which version of it."""
+
+    @property
+    def title(self) -> str:
+        """Its title."""
+
+    @property
+    def territory(self) -> tuple[str, ...]:
+        """Where its parties may be told something without another basis."""
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """The groups that its clauses may name."""
+
+    @property
+    def clauses(self) -> tuple[Permit | Forbid, ...]:
+        """Its clauses, in its order."""
+
+    @property
+    def purge_days(self) -> int | None:
+        """How long after its end things may be kept."""
+
+
+class Rules(Protocol):
+    """What clauses stand in: an agreement, or the floor."""
+
+    @property
+    def digest(self) -> str:
+        """Its identity."""
+
+    @property
+    def terms(self) -> Terms:
+        """What it says."""
+
+
+MEMBERS: Final = (
+    "from", "to", "type", "purpose", "crime", "urgency", "class", "ceiling", "cats", "handling", "territory", "copy",
+)  # fmt: skip
+"""The twelve conditions of a permit, in the order ``PermitTable.met`` answers and explanations list them."""
+
+_KEPT: Final = 1024
+"""How many combinations of clauses a table remembers the obligations of."""
 
 Column = dict[str, int]
 """One member of many clauses: for each code, the mask of the clauses that list it."""
+
+
+def meant(names: Iterable[str], groups: Sequence[Group], now: datetime | None) -> Iterator[str]:
+    """The same names with each group replaced by its members; one that is empty, expired or unknown is nobody."""
+    for name in names:
+        if not name.startswith(GROUP):
+            yield name
+        elif now is not None:
+            yield from (m for g in groups if f"{GROUP}{g.id}" == name and g.live(now) for m in g.members)
 
 
 def _column(lists: Iterable[Iterable[str]]) -> Column:
@@ -109,6 +166,13 @@ def _column(lists: Iterable[Iterable[str]]) -> Column:
         for code in codes:
             column[str(code)] = column.get(str(code), 0) | 1 << place
     return column
+
+
+def _folded(lists: Iterable[Iterable[str]]) -> tuple[Column, int]:
+    """A column in which ``any`` counts under every code, and the clauses that say it."""
+    column = _column(lists)
+    everything = column.pop(ANY, 0)
+    return {code: mask | everything for code, mask in column.items()}, everything
 
 
 def _listing(column: Column, codes: Iterable[str]) -> int:
@@ -124,54 +188,65 @@ class ForbidTable:
 
     __slots__ = ("_cats", "_crime", "_from", "_purpose", "_to", "_type", "rows")
 
-    def __init__(self, rows: Sequence[tuple[Agreement, Forbid]]) -> None:
+    def __init__(self, rows: Sequence[tuple[Rules, Forbid]], now: datetime | None = None) -> None:
         self.rows = rows
         clauses = [clause for _, clause in rows]
-        self._from, self._to = _column(c.from_ for c in clauses), _column(c.to for c in clauses)
-        self._type, self._purpose = _column(c.types for c in clauses), _column(c.purposes for c in clauses)
-        self._crime, self._cats = _column(c.crimes for c in clauses), _column(c.cats for c in clauses)
+        self._from = _column(meant(c.from_, r.terms.groups, now) for r, c in rows)
+        self._to = _column(meant(c.to, r.terms.groups, now) for r, c in rows)
+        self._type, self._purpose = _folded(c.types for c in clauses), _folded(c.purposes for c in clauses)
+        self._crime, self._cats = _folded(c.crimes for c in clauses), _folded(c.cats for c in clauses)
 
     def hits(self, request: Request, discloser: Sequence[str], recipient: Sequence[str]) -> int:
         """The clauses that forbid this; parties are given by all their ``names``."""
-        found = _listing(self._cats, (ANY, *request.cats))
-        return found and (
-            found
-            & _listing(self._from, discloser)
-            & _listing(self._to, recipient)
-            & _listing(self._type, (ANY, request.type))
-            & _listing(self._purpose, (ANY, request.purpose))
-            & _listing(self._crime, (ANY, request.crime))
+        if not self.rows:
+            return 0
+        (types, every_type), (purposes, every_purpose), (crimes, every_crime) = self._type, self._purpose, self._crime
+        found = (
+            types.get(request.type, every_type)
+            & purposes.get(request.purpose, every_purpose)
+            & crimes.get(request.crime, every_crime)
         )
+        if not found:
+            return 0
+        found &= _listing(self._to, recipient)
+        if not found:
+            return 0
+        cats, every_cat = self._cats
+        return found & _listing(self._from, discloser) & (every_cat | _listing(cats, request.cats))
 
 
 class PermitTable:
     """Permit clauses of one agreement, or of all that two parties share."""
 
     __slots__ = (
-        "_agreement", "_cats", "_class", "_crime", "_from", "_handling", "_purpose", "_to", "_type", "_urgency",
-        "all", "rows",
+        "_agreement", "_anywhere", "_bound", "_cats", "_class", "_copied_to", "_copyless", "_crime", "_exempt",
+        "_from", "_handling", "_purpose", "_territory", "_to", "_type", "_urgency", "all", "rows",
     )  # fmt: skip
 
-    def __init__(self, rows: Sequence[tuple[Agreement, Permit]]) -> None:
+    def __init__(self, rows: Sequence[tuple[Rules, Permit]], now: datetime | None = None) -> None:
         self.rows = rows
         self.all = (1 << len(rows)) - 1
-        self._agreement = _column([agreement.digest] for agreement, _ in rows)
+        self._agreement = _column([rules.digest] for rules, _ in rows)
         clauses = [clause for _, clause in rows]
-        self._from, self._to = _column(c.from_ for c in clauses), _column(c.to for c in clauses)
+        self._from = _column(meant(c.from_, r.terms.groups, now) for r, c in rows)
+        self._to = _column(meant(c.to, r.terms.groups, now) for r, c in rows)
         self._type, self._purpose = _column(c.types for c in clauses), _column(c.purposes for c in clauses)
         self._crime, self._cats = _column(c.crimes for c in clauses), _column(c.cats for c in clauses)
         self._urgency = _column(c.conditions.urgency for c in clauses)
         self._class = _column([k for k, rank in _RANKS.items() if rank <= c.class_max.rank] for c in clauses)
         self._handling = _column(c.conditions.handling_required for c in clauses)
+        self._territory = _column(r.terms.territory for r, _ in rows)
+        self._anywhere = _mask(c.conditions.transfer is not None for c in clauses)
+        self._copyless = _mask(c.conditions.copy_to is None for c in clauses)
+        self._copied_to = _column(filter(None, [c.conditions.copy_to]) for c in clauses)
+        self._exempt = _column(c.conditions.copy_exempt or () for c in clauses)
+        self._bound: dict[tuple[int, str, bool, bool, bool], tuple[tuple[str, ...], Obligations]] = {}
 
     def met(self, request: Request, discloser: Sequence[str], recipient: Party) -> tuple[int, ...]:
         """For each of ``MEMBERS``, the clauses whose condition on it the request meets."""
-        listed = unmarked = self.all
+        listed = self.all
         for cat in request.cats:
             listed &= self._cats.get(cat, 0)
-        for code, mask in self._handling.items():
-            if code not in request.handling:
-                unmarked &= ~mask
         return (
             _listing(self._from, discloser),
             _listing(self._to, recipient.names),
@@ -182,23 +257,61 @@ class PermitTable:
             self._class.get(request.classification, 0),
             self.all if recipient.may_receive(request.classification) else 0,
             listed,
-            unmarked,
+            self.all & ~self._unmarked(request),
+            self._anywhere | self._territory.get(recipient.territory, 0),
+            self._copied(request),
         )
 
     def hits(self, request: Request, discloser: Sequence[str], recipient: Party) -> int:
-        """The clauses that permit this: every condition met."""
-        return reduce(and_, self.met(request, discloser, recipient))
-
-    def obligations(self, found: Sequence[int], request: Request) -> Obligations:
-        """What the clauses at these places tie to the request, the strictest of each."""
-        agreement = self.rows[found[0]][0]
-        return bound(
-            [self.rows[place][1] for place in found],
-            agreement.terms.purge_days,
-            classification=request.classification,
-            cats=request.cats,
-            handling=request.handling,
+        """The clauses that permit this: every condition met. It gives up at the first that none meets."""
+        found = (
+            self._type.get(request.type, 0)
+            & self._purpose.get(request.purpose, 0)
+            & self._crime.get(request.crime, 0)
+            & self._urgency.get(request.urgency, 0)
+            & self._class.get(request.classification, 0)
+            & (self._anywhere | self._territory.get(recipient.territory, 0))
         )
+        if not found or not recipient.may_receive(request.classification):
+            return 0
+        found &= _listing(self._from, discloser) & _listing(self._to, recipient.names)
+        for cat in request.cats:
+            found &= self._cats.get(cat, 0)
+        if found and self._handling:
+            found &= ~self._unmarked(request)
+        if found & ~self._copyless:
+            found &= self._copied(request)
+        return found
+
+    def _unmarked(self, request: Request) -> int:
+        """The clauses that require a handling code which is not set."""
+        return _listing(self._handling, [code for code in self._handling if code not in request.handling])
+
+    def _copied(self, request: Request) -> int:
+        """The clauses that want no copy for a third, or whose third takes part, or that exempt this message."""
+        told = [request.discloser.id, *[party.id for party in request.recipients]]
+        exempt = 0 if request.exempt is None else self._exempt.get(request.exempt, 0)
+        return self._copyless | _listing(self._copied_to, told) | exempt
+
+    def tie(self, hits: int, request: Request) -> tuple[tuple[str, ...], Obligations]:
+        """The ids of the clauses that permit this, and what they tie to it, the strictest of each."""
+        h1, h2 = Handling.H1 in request.handling, Handling.H2 in request.handling
+        key = (hits, request.classification, h1, h2, Category.DATA_SPECIAL_CATEGORY in request.cats)
+        tied = self._bound.get(key)
+        if tied is None:
+            if len(self._bound) >= _KEPT:
+                self._bound.clear()
+            tied = self._bound[key] = self._tie(hits, request)
+        return tied
+
+    def _tie(self, hits: int, request: Request) -> tuple[tuple[str, ...], Obligations]:
+        found = [self.rows[place] for place in places(hits)]
+        clauses, purge_days = [clause for _, clause in found], found[0][0].terms.purge_days
+        obligations = bound(
+            clauses, purge_days,
+            classification=request.classification, cats=request.cats, handling=request.handling,
+        )  # fmt: skip
+        return tuple([clause.id for clause in clauses]), obligations
 
     def of(self, agreement: str) -> int:
         """The clauses of one agreement."""
@@ -214,6 +327,10 @@ class PermitTable:
                 if not carry:
                     break
         return digits
+
+
+def _mask(bits: Iterable[bool]) -> int:
+    return sum(1 << place for place, bit in enumerate(bits) if bit)
 
 
 def by_misses(digits: Sequence[int], among: int) -> Iterator[tuple[int, int]]:

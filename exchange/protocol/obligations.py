@@ -1,4 +1,4 @@
-"""Obligations: what a disclosure ties its recipient to, and the strictest of several (AGR-36, AGR-53 to AGR-56).
+"""Obligations: what a disclosure ties its recipient to, and the strictest of several (AGR-36, AGR-55 to AGR-59).
 
 They come from three places: from every clause that permits the disclosure, from its agreement as a whole
 (``purge_days``), and from the message itself, whose handling codes and categories may be stricter than any
@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from exchange.protocol.terms import Conditions, Permit
+from exchange.protocol.floor import FLOOR
+from exchange.protocol.terms import RESERVED, Conditions, Permit
 from exchange.protocol.vocabulary import Category, Classification, Handling, Onward
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Readers:
 
 @dataclass(frozen=True, slots=True)
 class Obligations:
-    """What a disclosure ties its recipient to; days count from the disclosure's log time (AGR-54)."""
+    """What a disclosure ties its recipient to; days count from the disclosure's log time (AGR-57)."""
 
     onward: str
     evidence: bool
@@ -106,7 +107,7 @@ class Obligations:
         )
 
     def for_message(self, cats: Collection[str], handling: Collection[str]) -> Obligations:
-        """The same, tightened by what the message itself says (AGR-53)."""
+        """The same, tightened by what the message itself says (AGR-58)."""
         special = Category.DATA_SPECIAL_CATEGORY in cats
         onward = self.onward
         if Handling.H2 in handling and _STRICTNESS[onward] < _STRICTNESS[Onward.BY_CONSENT.value]:
@@ -193,10 +194,11 @@ def owed(entry: DisclosureEntry, recipient: str, terms: AgreementTerms) -> Oblig
     nobody who verified the entry gets there.
     """
     named = {to.id: to.clauses for to in entry.to}[recipient]
-    permits = {clause.id: clause for clause in terms.clauses if isinstance(clause, Permit)}
+    by_floor = named[0].startswith(f"{RESERVED}-")
+    permits = {c.id: c for c in (FLOOR.terms if by_floor else terms).clauses if isinstance(c, Permit)}
     return bound(
         [permits[clause] for clause in named],
-        terms.purge_days,
+        None if by_floor else terms.purge_days,
         classification=entry.class_,
         cats=entry.cats,
         handling=entry.handling,

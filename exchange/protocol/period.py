@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from exchange.protocol.agreement import Agreement
 from exchange.protocol.history import Slot
 from exchange.protocol.matching import ForbidTable, PermitTable
-from exchange.protocol.terms import Forbid, Permit
+from exchange.protocol.terms import Forbid, Permit, Reach
 
 if TYPE_CHECKING:
     from exchange.protocol.policy import PolicyBook
@@ -43,7 +43,7 @@ class Shared(Worked):
 
     def __init__(self, agreements: Iterable[Agreement], now: datetime, turns: Iterable[datetime], seen: int) -> None:
         super().__init__(agreements, now, turns, seen)
-        self.forbids = ForbidTable(list(self._forbids()))
+        self.forbids = ForbidTable(list(self._forbids()), now)
         self._permits: PermitTable | None = None
 
     @property
@@ -51,7 +51,7 @@ class Shared(Worked):
         """Their permits, needed only to explain a denial."""
         if self._permits is None:
             rows = [(a, c) for a in self.agreements for c in a.terms.clauses if isinstance(c, Permit)]
-            self._permits = PermitTable(rows)
+            self._permits = PermitTable(rows, self.now)
         return self._permits
 
 
@@ -62,7 +62,7 @@ class Binding(Worked):
 
     def __init__(self, agreements: Iterable[Agreement], now: datetime, turns: Iterable[datetime], seen: int) -> None:
         super().__init__(agreements, now, turns, seen)
-        self.forbids = ForbidTable([(a, c) for a, c in self._forbids() if getattr(c, "reach", "") == "everyone"])
+        self.forbids = ForbidTable([(a, c) for a, c in self._forbids() if c.reach is Reach.EVERYONE], now)
 
 
 class Permitting:
@@ -72,7 +72,7 @@ class Permitting:
 
     def __init__(self, agreement: Agreement, now: datetime) -> None:
         self.since, self.until = _window(_ends(agreement), now)
-        self.permits = PermitTable([(agreement, c) for c in agreement.terms.clauses if isinstance(c, Permit)])
+        self.permits = PermitTable([(agreement, c) for c in agreement.terms.clauses if isinstance(c, Permit)], now)
 
 
 _W = TypeVar("_W", Shared, Binding)
@@ -143,7 +143,7 @@ class Period:
 
 
 def _ends(agreement: Agreement) -> Sequence[datetime]:
-    return [group.until for group in getattr(agreement.terms, "groups", None) or ()]
+    return [group.until for group in agreement.terms.groups]
 
 
 def _window(turns: Iterable[datetime], now: datetime) -> tuple[datetime, datetime]:

@@ -1,0 +1,83 @@
+"""Onward: may what a message was taken from be passed on to this recipient? (AGR-60 to AGR-63)
+
+A message that is derived from others is bound by what they are bound to, however it is worded now. What the log
+says of each source comes in with the request; this module judges it for one recipient. One's own information
+is free, and so is telling an originator what came from it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from exchange.protocol.explanation import Condition
+from exchange.protocol.matching import Consent, Party, Request, Source
+from exchange.protocol.vocabulary import Onward
+
+SOURCE_UNKNOWN: Final = "source_unknown"
+SOURCE_STOPPED: Final = "source_stopped"
+ONWARD_FORBIDDEN: Final = "onward_forbidden"
+CONSENT_MISSING: Final = "consent_missing"
+SOURCE_CODES: Final = (SOURCE_UNKNOWN, SOURCE_STOPPED, ONWARD_FORBIDDEN, CONSENT_MISSING)
+"""In the order in which one source, and among several the recipient, gets the first that applies (AGR-61)."""
+
+
+def judge_source(source: Source, request: Request, recipient: Party, now: datetime) -> str | None:
+    """What stands against telling this recipient what came from this source; nothing, if nothing does."""
+    discloser = request.discloser.id
+    if not source.holder_had:
+        return SOURCE_UNKNOWN
+    if source.originator == discloser:
+        return None
+    if source.stopped:
+        return SOURCE_STOPPED
+    if source.originator == recipient.id:
+        return None
+    if source.onward == Onward.WITHIN_PARTIES:
+        if recipient.id in source.parties:
+            return None
+    elif source.onward not in (Onward.BY_CONSENT, Onward.BY_FIELD):
+        return ONWARD_FORBIDDEN  # `none`, and whatever nobody knows
+    if any(allows(consent, discloser, recipient.id, request.purpose, now) for consent in source.consents):
+        return None
+    return CONSENT_MISSING
+
+
+def allows(consent: Consent, holder: str, recipient: str, purpose: str, now: datetime) -> bool:
+    """Whether a consent is live and means this holder, recipient and purpose, and anything at all (AGR-62)."""
+    return (
+        consent.holder == holder
+        and recipient in consent.to
+        and purpose in consent.purposes
+        and now < consent.until
+        and not consent.withdrawn
+        and bool(consent.fields)
+    )
+
+
+def judge_sources(request: Request, recipient: Party, now: datetime) -> tuple[str, tuple[Condition, ...]] | None:
+    """The recipient's code, and a condition for each source that stands against it; nothing, if none does."""
+    against = [(code, s) for s in request.sources if (code := judge_source(s, request, recipient, now))]
+    if not against:
+        return None
+    code = min((code for code, _ in against), key=SOURCE_CODES.index)
+    return code, tuple(_say(code_, source, request, recipient) for code_, source in against)
+
+
+def _say(code: str, source: Source, request: Request, recipient: Party) -> Condition:
+    discloser, name = request.discloser.id, f"message `{source.msg}`"
+    if code == SOURCE_UNKNOWN:
+        return _without(source, f"it takes nothing from {name}: by the log, `{discloser}` never had it")
+    if code == SOURCE_STOPPED:
+        return _without(source, f"it takes nothing from {name}: that was recalled, restricted or erased")
+    if code == ONWARD_FORBIDDEN:
+        return _without(source, f"it takes nothing from {name}: `{source.originator}` lets nobody pass that on")
+    sentence = (
+        f"`{source.originator}` consents that `{discloser}` tells `{recipient.id}` what is in {name}"
+        f" for `{request.purpose}`"
+    )
+    return Condition("source", (source.msg,), (source.originator,), sentence)
+
+
+def _without(source: Source, sentence: str) -> Condition:
+    return Condition("source", (source.msg,), (), sentence)
