@@ -99,8 +99,7 @@ class TrustView:
         """Take items into the book in log order; says which do not fit into it, and why."""
         if not self._items:  # all at once costs a thousandth of one after the other
             try:
-                agreements = [item for item in items if isinstance(item, Agreement)]
-                self.book = PolicyBook.build(agreements, [item for item in items if isinstance(item, Notice)])
+                self.book = PolicyBook.replay(sorted(items, key=_in_order))
                 self._items = {item.digest: item for item in items}
                 return []
             except Refusal:
@@ -160,9 +159,13 @@ def _sealed(kind: str, jws: bytes, at: str) -> bytes:
     return f"signed {kind} {at}\n".encode() + jws
 
 
-def _in_order(item: Item) -> tuple[datetime, bool, int]:
-    """Log order: what replaces comes after what it replaces, a notice after its agreement."""
-    return item.at, isinstance(item, Notice), item.terms.version if isinstance(item, Agreement) else 0
+def _in_order(item: Item) -> tuple[datetime, bool, int, str]:
+    """By log time, and at one time what replaces after what it replaces, a notice after its agreement.
+
+    Which of two came first within a millisecond a node need not know: it holds some of the log's statements only, so
+    the name it has for its policy is its own (AGR-28), and must only be the same again after a restart.
+    """
+    return item.at, isinstance(item, Notice), item.terms.version if isinstance(item, Agreement) else 0, item.digest
 
 
 def _log_time(name: str, value: Mapping[str, Any], log: LogIdentity) -> datetime | None:

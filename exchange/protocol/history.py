@@ -15,7 +15,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from exchange.protocol.agreement import Agreement, Notice
-from exchange.protocol.terms import Forbid
+from exchange.protocol.terms import Forbid, Reach
 from keys.encoding import digest
 
 if TYPE_CHECKING:
@@ -173,8 +173,7 @@ class History:
 
 def reaches_everyone(agreement: Agreement) -> bool:
     """Whether a forbid of it counts whoever the recipient is."""
-    clauses = agreement.terms.clauses
-    return any(isinstance(clause, Forbid) and getattr(clause, "reach", "") == "everyone" for clause in clauses)
+    return any(isinstance(clause, Forbid) and clause.reach is Reach.EVERYONE for clause in agreement.terms.clauses)
 
 
 def _note(slot: Slot[Shared] | Slot[Binding], place: int) -> None:

@@ -171,7 +171,7 @@ class PolicyBook:
             return []
         turns = [agreement.effective, agreement.terms.end, *([follower.effective] if follower else [])]
         turns += [notice.at for notice in self.history.notices_on(digest_, self.size)]
-        return turns + [group.until for group in getattr(agreement.terms, "groups", None) or ()]
+        return turns + [group.until for group in agreement.terms.groups]
 
     def _has(self, digest_: str) -> bool:
         return self.history.places.get(digest_, self.size) < self.size

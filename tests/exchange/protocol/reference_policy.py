@@ -6,14 +6,16 @@ every clause of the payloads as they were signed. Also makes random agreements a
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from pathlib import Path
 from random import Random
 from typing import Any
 
 from exchange.protocol.agreement import Agreement, Notice
-from exchange.protocol.matching import Party, Request
+from exchange.protocol.matching import Consent, Party, Request, Source
 from exchange.protocol.policy import PolicyBook
 from exchange.protocol.terms import parse_notice, parse_terms, write_notice, write_terms
 from keys.encoding import b64u, digest, instant, read_json, stamp
@@ -22,8 +24,10 @@ from keys.signing import Statement
 FED = digest(b"a federation")
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 LEVELS = ["unclassified", "restricted", "confidential", "secret"]
-MEMBERS = ["from", "to", "type", "purpose", "crime", "urgency", "class", "ceiling", "cats", "handling"]
-ONWARD = ["within_parties", "by_consent", "none"]
+MEMBERS = [
+    "from", "to", "type", "purpose", "crime", "urgency", "class", "ceiling", "cats", "handling", "territory", "copy",
+]  # fmt: skip
+ONWARD = ["within_parties", "by_consent", "by_field", "none"]
 CODES = [
     "forbidden",
     "agreement_unknown",
@@ -34,14 +38,20 @@ CODES = [
     "not_a_party",
     "above_ceiling",
     "no_clause",
+    "source_unknown",
+    "source_stopped",
+    "onward_forbidden",
+    "consent_missing",
 ]
 AGENCIES = [
     Party("north.police.sim", ("police",), "secret", "XN"),
     Party("south.police.sim", ("police", "prosecutor"), "secret", "XN"),
     Party("north.fiu.sim", ("fiu",), "confidential", "XN"),
-    Party("harbour.ngo.sim", ("ngo",), "restricted", "XN"),
-    Party("plain.sim", (), "unclassified", "XN"),
+    Party("harbour.ngo.sim", ("ngo",), "restricted", "XA"),
+    Party("plain.sim", (), "unclassified", "XZ"),
 ]
+FLOOR_BYTES = (Path(__file__).parents[3] / "spec" / "floor.json").read_bytes()
+FLOOR = (digest(FLOOR_BYTES), {**json.loads(FLOOR_BYTES), "territory": []})
 
 
 def admitted(payload: bytes, at: datetime) -> Agreement:
@@ -115,14 +125,23 @@ def policy(logged: Logged, now: datetime) -> str:
     return name
 
 
-def called(party: Party, names: list[str]) -> bool:
-    return party.id in names or "party:any" in names or any(f"role:{role}" in names for role in party.roles)
+def called(party: Party, names: list[str], terms: dict[str, Any] | None = None, now: datetime = T0) -> bool:
+    """Whether a clause of ``terms`` that lists these names means this party at ``now``."""
+    for name in names:
+        if name in (party.id, "party:any", f"territory:{party.territory}"):
+            return True
+        if name.startswith("role:") and name.removeprefix("role:") in party.roles:
+            return True
+        for group in (terms or {}).get("groups", []):
+            if name == f"group:{group['id']}" and now < instant(group["until"]) and party.id in group["members"]:
+                return True
+    return False
 
 
-def forbids(clause: dict[str, Any], request: Request, recipient: Party) -> bool:
-    if clause["effect"] != "forbid" or not called(request.discloser, clause["from"]):
+def forbids(clause: dict[str, Any], terms: dict[str, Any], request: Request, recipient: Party, now: datetime) -> bool:
+    if clause["effect"] != "forbid" or not called(request.discloser, clause["from"], terms, now):
         return False
-    if not called(recipient, clause["to"]):
+    if not called(recipient, clause["to"], terms, now):
         return False
     for code, listed in ((request.type, "types"), (request.purpose, "purposes"), (request.crime, "crimes")):
         if code not in clause[listed] and "any" not in clause[listed]:
@@ -130,49 +149,128 @@ def forbids(clause: dict[str, Any], request: Request, recipient: Party) -> bool:
     return "any" in clause["cats"] or any(cat in clause["cats"] for cat in request.cats)
 
 
-def misses(clause: dict[str, Any], request: Request, recipient: Party) -> list[str]:
-    """Which conditions of a permit the request does not meet."""
-    conditions, missed = clause["conditions"], []
-    if not called(request.discloser, clause["from"]):
-        missed.append("from")
-    if not called(recipient, clause["to"]):
-        missed.append("to")
-    if request.type not in clause["types"]:
-        missed.append("type")
-    if request.purpose not in clause["purposes"]:
-        missed.append("purpose")
-    if request.crime not in clause["crimes"]:
-        missed.append("crime")
-    if request.urgency not in conditions["urgency"]:
-        missed.append("urgency")
-    if LEVELS.index(request.classification) > LEVELS.index(clause["class_max"]):
-        missed.append("class")
-    if above_ceiling(request, recipient):
-        missed.append("ceiling")
-    if not all(cat in clause["cats"] for cat in request.cats):
-        missed.append("cats")
-    if not all(code in request.handling for code in conditions["handling_required"]):
-        missed.append("handling")
-    return missed
+def misses(
+    clause: dict[str, Any], terms: dict[str, Any], request: Request, recipient: Party, now: datetime
+) -> list[str]:
+    """Which of the twelve conditions of a permit the request does not meet."""
+    conditions = clause["conditions"]
+    holds = {
+        "from": called(request.discloser, clause["from"], terms, now),
+        "to": called(recipient, clause["to"], terms, now),
+        "type": request.type in clause["types"],
+        "purpose": request.purpose in clause["purposes"],
+        "crime": request.crime in clause["crimes"],
+        "urgency": request.urgency in conditions["urgency"],
+        "class": LEVELS.index(request.classification) <= LEVELS.index(clause["class_max"]),
+        "ceiling": not above_ceiling(request, recipient),
+        "cats": all(cat in clause["cats"] for cat in request.cats),
+        "handling": all(code in request.handling for code in conditions["handling_required"]),
+        "territory": recipient.territory in terms["territory"] or "transfer" in conditions,
+        "copy": copied(conditions, request),
+    }
+    return [member for member, met in holds.items() if not met]
+
+
+def copied(conditions: dict[str, Any], request: Request) -> bool:
+    """Whether whoever must have a copy takes part, or the message is exempt."""
+    if "copy_to" not in conditions or request.exempt in conditions.get("copy_exempt", []):
+        return True
+    return conditions["copy_to"] in [request.discloser.id, *[party.id for party in request.recipients]]
 
 
 def above_ceiling(request: Request, recipient: Party) -> bool:
     return LEVELS.index(request.classification) > LEVELS.index(recipient.ceiling)
 
 
+def obligations(permits: list[dict[str, Any]], terms: dict[str, Any], request: Request) -> dict[str, Any]:
+    """The strictest of every clause, and of what the message says of itself."""
+    conditions = [clause["conditions"] for clause in permits]
+    levels = [c["second_approver"] for c in conditions if "second_approver" in c]
+    second = any(LEVELS.index(request.classification) >= LEVELS.index(level) for level in levels)
+    second = second or "data_special_category" in request.cats
+    onward = [c["onward"] for c in conditions] + (["by_consent"] if "H2" in request.handling else [])
+    owed: dict[str, Any] = {
+        "onward": max(onward, key=ONWARD.index),
+        "evidence": all(c["evidence"] for c in conditions) and "H1" not in request.handling,
+        "human_release": any(c["human_release"] for c in conditions) or second,
+        "second_approver": second,
+    }
+    for member in ("retention_days", "review_days"):
+        days = [c[member] for c in conditions if member in c]
+        if days:
+            owed[member] = min(days)
+    if "purge_days" in terms:
+        owed["purge_days"] = terms["purge_days"]
+    readers = [c["readers"] for c in conditions if "readers" in c]
+    if readers:
+        owed["readers"] = narrowest(readers)
+    return owed
+
+
+def narrowest(readers: list[dict[str, Any]]) -> dict[str, Any]:
+    """Who satisfies every one of these."""
+    found: dict[str, Any] = {}
+    clearances = [one["clearance"] for one in readers if "clearance" in one]
+    if clearances:
+        found["clearance"] = max(clearances, key=LEVELS.index)
+    found["training"] = sorted({code for one in readers for code in one.get("training", [])})
+    roles = [set(one["roles"]) for one in readers if "roles" in one]
+    if roles:
+        found["roles"] = sorted(set.intersection(*roles))
+    return found
+
+
+def judge_source(source: Source, request: Request, recipient: Party, now: datetime) -> str | None:
+    """What stands against telling this recipient what was taken from this message."""
+    holder = request.discloser.id
+    if not source.holder_had:
+        return "source_unknown"
+    if source.originator == holder:
+        return None
+    if source.stopped:
+        return "source_stopped"
+    if source.originator == recipient.id:
+        return None
+    if source.onward == "none":
+        return "onward_forbidden"
+    if source.onward == "within_parties" and recipient.id in source.parties:
+        return None
+    for one in source.consents:
+        meant = one.holder == holder and recipient.id in one.to and request.purpose in one.purposes
+        if meant and one.fields and not one.withdrawn and now < one.until:
+            return None
+    return "consent_missing"
+
+
+def freed(request: Request, recipient: Party, logged: Logged, now: datetime) -> list[dict[str, Any]]:
+    """The floor's permits for this: it comes before every forbid, in whatever state the named agreement is."""
+    named = [parsed(p) for p, at in logged.agreements if digest(p) == request.agreement]
+    if request.type != "exculpatory_notice" or not named:
+        return []
+    if request.discloser.id not in named[0]["parties"] or recipient.id not in named[0]["parties"]:
+        return []
+    _, floor = FLOOR
+    return [c for c in floor["clauses"] if c["effect"] == "permit" and not misses(c, floor, request, recipient, now)]
+
+
 def decide_one(request: Request, recipient: Party, logged: Logged, now: datetime) -> dict[str, Any]:
     """The decision about one recipient: code, clauses, obligations, nearest as (agreement, clause, missed)."""
+    free = freed(request, recipient, logged, now)
+    if free:
+        names = [c["id"] for c in free]
+        return {"code": "permitted", "clauses": names, "obligations": obligations(free, FLOOR[1], request)}
     counting = in_force(logged, now)
-    both = [
-        (name, terms)
-        for name, terms in counting
-        if request.discloser.id in terms["parties"] and recipient.id in terms["parties"]
-    ]
-    both.sort(key=lambda item: (item[1]["id"], item[1]["version"], item[0]))
-    against = [(name, c["id"]) for name, terms in both for c in terms["clauses"] if forbids(c, request, recipient)]
+    mine = [(name, terms) for name, terms in counting if request.discloser.id in terms["parties"]]
+    both = [(name, terms) for name, terms in mine if recipient.id in terms["parties"]]
+    against = []
+    for name, terms in sorted([*mine, FLOOR], key=_by_name):
+        for clause in terms["clauses"]:
+            counts = name == FLOOR[0] or (name, terms) in both or clause.get("reach") == "everyone"
+            if counts and forbids(clause, terms, request, recipient, now):
+                against.append((name, clause["id"]))
     if against:
         return {"code": "forbidden", "clauses": [c for _, c in against], "nearest": [(*a, None) for a in against]}
-    near = nearest(request, recipient, both)
+    near = nearest(request, recipient, sorted(both, key=_by_name), now)
     standing = state(logged, request.agreement, now)
     if standing != "in_force":
         code = {"not_yet": "agreement_not_in_force", "left": "agreement_not_in_force"}.get(standing)
@@ -182,26 +280,29 @@ def decide_one(request: Request, recipient: Party, logged: Logged, now: datetime
         return {"code": "not_a_party", "clauses": [], "nearest": near}
     if above_ceiling(request, recipient):
         return {"code": "above_ceiling", "clauses": [], "nearest": near}
-    permits = [c for c in terms["clauses"] if c["effect"] == "permit" and not misses(c, request, recipient)]
+    permits = [c for c in terms["clauses"] if c["effect"] == "permit" and not misses(c, terms, request, recipient, now)]
     if not permits:
         return {"code": "no_clause", "clauses": [], "nearest": near}
-    days = [c["conditions"]["retention_days"] for c in permits if "retention_days" in c["conditions"]]
-    obligations = {
-        "onward": max((c["conditions"]["onward"] for c in permits), key=ONWARD.index),
-        "evidence": all(c["conditions"]["evidence"] for c in permits),
-        "human_release": any(c["conditions"]["human_release"] for c in permits),
-    }
-    if days:
-        obligations["retention_days"] = min(days)
-    return {"code": "permitted", "clauses": [c["id"] for c in permits], "obligations": obligations}
+    judged = [judge_source(source, request, recipient, now) for source in request.sources]
+    stopped = [code for code in judged if code]
+    if stopped:
+        near = [(request.agreement, c["id"], ["source"] * len(stopped)) for c in permits[:2]]
+        return {"code": min(stopped, key=CODES.index), "clauses": [], "nearest": near}
+    owed = obligations(permits, terms, request)
+    return {"code": "permitted", "clauses": [c["id"] for c in permits], "obligations": owed}
+
+
+def _by_name(item: tuple[str, dict[str, Any]]) -> tuple[str, int, str]:
+    name, terms = item
+    return terms["id"], terms["version"], name
 
 
 def nearest(
-    request: Request, recipient: Party, both: list[tuple[str, dict[str, Any]]]
+    request: Request, recipient: Party, both: list[tuple[str, dict[str, Any]]], now: datetime
 ) -> list[tuple[str, str, list[str]]]:
     ranked = sorted(
         (
-            (name, clause["id"], misses(clause, request, recipient))
+            (name, clause["id"], misses(clause, terms, request, recipient, now))
             for name, terms in both
             for clause in terms["clauses"]
             if clause["effect"] == "permit"
@@ -223,12 +324,14 @@ def decide(request: Request, logged: Logged, now: datetime) -> dict[str, Any]:
 
 # --- chance: small vocabularies, so that clauses meet requests often enough to say something --------------------
 
-TYPES = ["info_request", "info_reply", "victim_referral"]
-PURPOSES = ["investigate", "victim_protection"]
+TYPES = ["info_request", "info_reply", "victim_referral", "exculpatory_notice"]
+PURPOSES = ["investigate", "victim_protection", "border_check"]
 CRIMES = ["immigrant_smuggling", "human_trafficking"]
-CATS = ["smug_a_routes", "person_suspect", "person_victim", "data_minor"]
+CATS = ["smug_a_routes", "person_suspect", "person_victim", "data_minor", "data_special_category"]
 URGENCY = ["u_direct", "normal", "none"]
 HANDLING = ["H0", "H1", "H2"]
+EXEMPT = ["sensitive_case", "imminent_danger"]
+IDS = [agency.id for agency in AGENCIES]
 
 
 def some(rng: Random, items: list[Any], empty: float = 0.05) -> list[Any]:
@@ -236,19 +339,43 @@ def some(rng: Random, items: list[Any], empty: float = 0.05) -> list[Any]:
     return [] if rng.random() < empty else rng.sample(items, rng.randint(1, len(items)))
 
 
-def _names(rng: Random) -> list[str]:
-    return some(rng, [*[a.id for a in AGENCIES], "role:police", "role:fiu", "role:ngo", "party:any", "role:hub"][:9])
+def _names(rng: Random, groups: list[dict[str, Any]]) -> list[str]:
+    if groups and rng.random() < 0.3:
+        return [f"group:{rng.choice(groups)['id']}"]
+    every = [*IDS, "role:police", "role:fiu", "role:ngo", "party:any", "territory:XN", "territory:XA"]
+    return some(rng, every)
 
 
 def _or_any(rng: Random, items: list[str]) -> list[str]:
     return ["any"] if rng.random() < 0.3 else some(rng, items)
 
 
-def random_clause(rng: Random, name: str, forbid: float = 0.25) -> dict[str, Any]:
-    clause: dict[str, Any] = {"id": name, "title": f"clause {name}", "from": _names(rng), "to": _names(rng)}
+def random_clause(
+    rng: Random, name: str, forbid: float = 0.25, groups: list[dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    known = groups or []
+    clause: dict[str, Any] = {"id": name, "title": f"clause {name}"}
+    clause |= {"from": _names(rng, known), "to": _names(rng, known)}
     if rng.random() < forbid:
         lists = {"types": TYPES, "purposes": PURPOSES, "crimes": CRIMES, "cats": CATS}
-        return {**clause, "effect": "forbid", **{member: _or_any(rng, codes) for member, codes in lists.items()}}
+        clause |= {"effect": "forbid", **{member: _or_any(rng, codes) for member, codes in lists.items()}}
+        if rng.random() < 0.3:
+            clause["reach"] = rng.choice(["parties", "everyone"])
+        return _for_the_groups_purposes(clause, known)
+    permit = {
+        **clause,
+        "effect": "permit",
+        "types": some(rng, TYPES),
+        "purposes": some(rng, PURPOSES),
+        "crimes": some(rng, CRIMES),
+        "cats": some(rng, CATS),
+        "class_max": rng.choice(LEVELS),
+        "conditions": random_conditions(rng),
+    }
+    return _for_the_groups_purposes(permit, known)
+
+
+def random_conditions(rng: Random) -> dict[str, Any]:
     conditions: dict[str, Any] = {
         "handling_required": rng.choice([[], [], ["H2"], ["H1", "H2"]]),
         "urgency": some(rng, URGENCY),
@@ -257,34 +384,74 @@ def random_clause(rng: Random, name: str, forbid: float = 0.25) -> dict[str, Any
         "human_release": rng.random() < 0.3,
     }
     if rng.random() < 0.7:
-        conditions["retention_days"] = rng.randint(1, 400)
-    return {
-        **clause,
-        "effect": "permit",
-        "types": some(rng, TYPES),
-        "purposes": some(rng, PURPOSES),
-        "crimes": some(rng, CRIMES),
-        "cats": some(rng, CATS),
-        "class_max": rng.choice(LEVELS),
-        "conditions": conditions,
-    }
+        conditions["retention_days"] = rng.randint(100, 400)
+    if rng.random() < 0.3:
+        conditions["review_days"] = rng.randint(1, 100)
+    if rng.random() < 0.3:
+        conditions["transfer"] = rng.choice(["adequacy", "safeguards", "derogation"])
+    if rng.random() < 0.15:
+        conditions["copy_to"] = rng.choice(IDS)
+        if rng.random() < 0.6:
+            conditions["copy_exempt"] = some(rng, EXEMPT)
+    if rng.random() < 0.3:
+        conditions["second_approver"] = rng.choice(LEVELS)
+    if rng.random() < 0.3:
+        conditions["readers"] = random_readers(rng)
+    return conditions
 
 
-def random_terms(rng: Random, number: int, forbid: float = 0.25) -> dict[str, Any]:
+def random_readers(rng: Random) -> dict[str, Any]:
+    readers: dict[str, Any] = {"training": some(rng, ["victim_care", "open_sources", "financial"], empty=0.3)}
+    if rng.random() < 0.5:
+        readers["clearance"] = rng.choice(LEVELS)
+    if rng.random() < 0.5:
+        readers["roles"] = some(rng, ["officer", "release_officer", "protection_officer"], empty=0)
+    return readers
+
+
+def _for_the_groups_purposes(clause: dict[str, Any], groups: list[dict[str, Any]]) -> dict[str, Any]:
+    """A clause that names a group lists only purposes of that group."""
+    for group in groups:
+        if f"group:{group['id']}" in (*clause["from"], *clause["to"]):
+            listed = PURPOSES if "any" in clause["purposes"] else clause["purposes"]
+            clause["purposes"] = [code for code in listed if code in group["purposes"]]
+    return clause
+
+
+def random_groups(rng: Random, parties: list[str]) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": f"g{number}",
+            "members": some(rng, parties, empty=0.15),
+            "until": stamp(T0 + timedelta(days=rng.choice([8, 45, 400]))),
+            "purposes": some(rng, PURPOSES),
+        }
+        for number in range(rng.choice([0, 0, 1, 2]))
+    ]
+
+
+def random_terms(rng: Random, number: int, forbid: float = 0.25, parties: list[str] | None = None) -> dict[str, Any]:
     start = T0 + timedelta(days=rng.choice([0, 0, 0, 40]))
-    return {
+    parties = parties or rng.sample(IDS, rng.randint(2, len(IDS)))
+    groups = random_groups(rng, parties)
+    terms: dict[str, Any] = {
         "fed": FED,
         "id": f"agreement-{number}",
         "version": 1,
         "title": f"agreement {number}",
         "kind": "exercise",
-        "parties": rng.sample([a.id for a in AGENCIES], rng.randint(2, len(AGENCIES))),
+        "parties": parties,
         "bases": ["untoc_27"],
-        "territory": ["XN"],
+        "territory": rng.sample(["XN", "XS", "XA", "XZ"], rng.choice([0, 2, 3, 4, 4, 4])),
         "start": start,
         "end": start + timedelta(days=rng.choice([20, 400])),
-        "clauses": [random_clause(rng, f"c{i}", forbid) for i in range(rng.randint(1, 5))],
+        "clauses": [random_clause(rng, f"c{i}", forbid, groups) for i in range(rng.randint(1, 5))],
     }
+    if groups:
+        terms["groups"] = groups
+    if rng.random() < 0.2:
+        terms["purge_days"] = rng.randint(0, 28)
+    return terms
 
 
 def random_log(rng: Random, forbid: float = 0.25) -> Logged:
@@ -295,7 +462,7 @@ def random_log(rng: Random, forbid: float = 0.25) -> Logged:
         logged.agreements.append((write_terms(one), T0 + timedelta(days=rng.choice([0, 0, 5]))))
     if rng.random() < 0.3:
         old, at = logged.agreements[0]
-        again = {**random_terms(rng, 0, forbid), "version": 2, "replaces": digest(old), "parties": terms[0]["parties"]}
+        again = {**random_terms(rng, 0, forbid, terms[0]["parties"]), "version": 2, "replaces": digest(old)}
         logged.agreements.append((write_terms(again), at + timedelta(days=rng.choice([1, 35]))))
     if rng.random() < 0.4:
         payload, at = rng.choice(logged.agreements)
@@ -309,10 +476,34 @@ def random_log(rng: Random, forbid: float = 0.25) -> Logged:
 
 
 def random_now(rng: Random) -> datetime:
-    return T0 + timedelta(days=rng.choice([0, 6, 10, 30, 50, 300, 500]))
+    return T0 + timedelta(days=rng.choice([0, 6, 7, 10, 30, 45, 50, 300, 500]))
 
 
-def random_request(rng: Random, logged: Logged) -> Request:
+def random_source(rng: Random, discloser: str, now: datetime) -> Source:
+    """A message that the request is derived from, with a consent now and then."""
+    consents = [
+        Consent(
+            discloser if rng.random() < 0.9 else rng.choice(IDS),
+            frozenset(some(rng, IDS)),
+            frozenset(some(rng, PURPOSES)),
+            now + timedelta(days=rng.choice([-1, 0, 5, 5, 5])),
+            rng.random() < 0.15,
+            rng.choice([("",), ("/subject",), ()]),
+        )
+        for _ in range(rng.choice([0, 1, 2]))
+    ]
+    return Source(
+        digest(str(rng.random()).encode()),
+        rng.choice(IDS),
+        rng.random() < 0.9,
+        rng.random() < 0.15,
+        rng.choice(ONWARD),
+        frozenset(rng.sample(IDS, 3)),
+        tuple(consents),
+    )
+
+
+def random_request(rng: Random, logged: Logged, now: datetime = T0 + timedelta(days=10)) -> Request:
     """A request near some clause, so that permits and near misses are common."""
     payload, _ = rng.choice(logged.agreements)
     terms = parsed(payload)
@@ -328,11 +519,13 @@ def random_request(rng: Random, logged: Logged) -> Request:
         _near(rng, clause["purposes"], PURPOSES),
         _near(rng, clause["crimes"], CRIMES),
         frozenset(rng.sample(clause["cats"] if rng.random() < 0.8 and "any" not in clause["cats"] else CATS, 1))
-        if clause["cats"] and rng.random() < 0.9
+        if clause["cats"] and rng.random() < 0.85
         else frozenset(),
         rng.choice(LEVELS[:2] if rng.random() < 0.8 else LEVELS),
         frozenset(rng.choice([["H0"], ["H2"], ["H1", "H2"]])),
         _near(rng, clause.get("conditions", {}).get("urgency", []), URGENCY),
+        rng.choice(EXEMPT) if rng.random() < 0.1 else None,
+        tuple(random_source(rng, discloser.id, now) for _ in range(rng.choice([0, 0, 0, 0, 1, 2]))),
     )
 
 
@@ -342,10 +535,5 @@ def _near(rng: Random, listed: list[str], all_: list[str]) -> str:
 
 
 def _aimed(rng: Random, names: list[str], terms: dict[str, Any]) -> Party:
-    meant = [a for a in AGENCIES if called(a, names) and a.id in terms["parties"]]
+    meant = [a for a in AGENCIES if called(a, names, terms) and a.id in terms["parties"]]
     return rng.choice(meant if meant and rng.random() < 0.92 else AGENCIES)
-
-
-def told(at: datetime) -> str:
-    """An instant for a failure message."""
-    return stamp(at)
