@@ -160,6 +160,10 @@ class BrokerClient:
             raise BrokerUnreachable("the next page of a list begins behind this one")
         return {name: value[name] for name in names}, value["next"]
 
+    def act(self, statement: bytes) -> Any:
+        """Post one signed act; its place in the log, still to be verified."""
+        return _json(self._call("POST", "/v1/acts", body=statement, media=JOSE))
+
     def directory(self) -> bytes:
         """The federation's root and records."""
         return self._call("GET", "/v1/directory")

@@ -116,3 +116,93 @@ class LedgerBroken(Refusal):
     """The ledger's chain or seals do not hold: somebody changed it (NODE-52)."""
 
     code = "ledger_broken"
+
+
+class ClearanceMissing(Refusal):
+    """The officer is not cleared for what this message is, or for what its clause asks (NODE-81)."""
+
+    code = "clearance_missing"
+
+
+class TrainingMissing(Refusal):
+    """A clause asks for a training certificate that the officer has not, or not any more (NODE-81)."""
+
+    code = "training_missing"
+
+
+class NeedToKnowMissing(Refusal):
+    """The message belongs to a case that is not the officer's (NODE-82)."""
+
+    code = "need_to_know_missing"
+
+
+class NotAcknowledged(Refusal):
+    """The message has a handling text that this officer has not acknowledged yet (NODE-84)."""
+
+    code = "not_acknowledged"
+
+
+class PurposeRefused(Refusal):
+    """Another purpose than the declared one, without a consent of the originator that names it (NODE-85)."""
+
+    code = "purpose_refused"
+
+
+class EvidenceRefused(Refusal):
+    """Use as evidence that the originator has not consented to (NODE-86)."""
+
+    code = "evidence_refused"
+
+
+class OnwardRefused(Refusal):
+    """Passing on what the originator does not let pass: to these, for this purpose, or with these fields (NODE-88)."""
+
+    code = "onward_refused"
+
+
+class Restricted(Refusal):
+    """The message is restricted: it stays here untouched, for the ground named and nothing else (NODE-95)."""
+
+    code = "restricted"
+
+
+class KeepRefused(Refusal):
+    """A decision to keep that no rule allows: no such ground or date, or beyond the end of retention (NODE-93)."""
+
+    code = "keep_refused"
+
+
+class HoldingBroken(Refusal):
+    """What is noted of a message's obligations does not hold: somebody changed the books (NODE-83)."""
+
+    code = "holding_broken"
+
+
+class MessageRecalled(Refusal):
+    """A message that its originator, or that of a source of it, recalled before it was collected (NODE-128)."""
+
+    code = "message_recalled"
+
+
+class SourceUnknown(Refusal):
+    """A message derived from one that its sender never had (NODE-127)."""
+
+    code = "source_unknown"
+
+
+class SourceStopped(Refusal):
+    """A message derived from one that its originator has stopped, or its sender has erased (NODE-127)."""
+
+    code = "source_stopped"
+
+
+class OnwardForbidden(Refusal):
+    """A message derived from one that its originator lets nobody pass on (NODE-127)."""
+
+    code = "onward_forbidden"
+
+
+class ConsentMissing(Refusal):
+    """A message passed on without its originator's consent for this recipient, purpose and these fields (NODE-127)."""
+
+    code = "consent_missing"

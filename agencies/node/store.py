@@ -46,7 +46,7 @@ from agencies.node.tables import Base
 
 Values = Mapping[str, Any]
 SCHEMA: Final = 3
-_SINCE_3: Final = ("acts", "consents", "duties", "logged")
+_SINCE_3: Final = ("acts", "consents", "duties", "held", "logged")
 """Tables that books of schema 2 have not."""
 
 
@@ -96,6 +96,11 @@ class Store:
         with self._engine.connect() as connection, connection.begin():
             yield Books(connection)
 
+    def scrub(self) -> None:
+        """Empty the write-ahead log, in which what was erased may still stand; best done after an erasure."""
+        with self._engine.connect() as connection:
+            connection.connection.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
+
     def close(self) -> None:
         """Let go of the file."""
         self._engine.dispose()
@@ -123,6 +128,7 @@ def _third() -> tuple[str, ...]:
     new = [_BY_NAME[name] for name in _SINCE_3]
     made = [str(CreateTable(table, if_not_exists=True).compile(dialect=dialect)) for table in new]
     indexes = [CreateIndex(index, if_not_exists=True) for table in new for index in _sorted_indexes(table)]
+    made += [f"ALTER TABLE outbox ADD COLUMN {name} VARCHAR" for name in ("approved_by", "src", "exempt")]
     return (*made, *(str(index.compile(dialect=dialect)) for index in indexes), f"PRAGMA user_version={SCHEMA}")
 
 
@@ -197,6 +203,13 @@ def _changing(table: str, keys: tuple[str, ...], columns: tuple[str, ...]) -> st
 
 
 @cache
+def _turning(table: str, keys: tuple[str, ...], absent: tuple[str, ...], columns: tuple[str, ...]) -> str:
+    t = _BY_NAME[table]
+    gone = [t.c[name].is_(None) for name in absent]
+    return _text(update(t).where(*_same(t, keys), *gone).values({name: bindparam(name) for name in columns}))
+
+
+@cache
 def _outbox_among(column: str) -> str:
     t = _OUTBOX
     wanted = [c for c in t.c if c.name not in _SEALED]
@@ -237,6 +250,35 @@ _ACTS_DUE: Final = _text(
         select(_ACTS).where(_ACTS.c.state == bindparam("state"), _ACTS.c.due <= bindparam("now")).order_by(_ACTS.c.n),
         ":limit",
     )
+)
+_HELD: Final = _BY_NAME["held"]
+_HELD_DUE: Final = _text(
+    _first(select(_HELD).where(_HELD.c.due <= bindparam("now")).order_by(_HELD.c.due, _HELD.c.msg), ":limit")
+)
+_HELD_LISTED: Final = _text(
+    _first(
+        select(_HELD)
+        .join(_INBOX, _INBOX.c.msg == _HELD.c.msg)
+        .where((bindparam("state").is_(None)) | (_HELD.c.state == bindparam("state")))
+        .order_by(_INBOX.c.n.desc()),
+        ":newest",
+    )
+)
+_EXEMPTED: Final = _text(
+    select(func.count())
+    .select_from(_OUTBOX)
+    .where(_OUTBOX.c.exempt.is_not(None), _OUTBOX.c.state == bindparam("state"))
+)
+_RUSH: Final = _text(
+    update(_HELD).where(_HELD.c.agr == bindparam("agr"), _HELD.c.state != "erased").values(due=bindparam("now"))
+)
+_DERIVED: Final = _text(
+    select(_OUTBOX.c.n, _OUTBOX.c.state).where(_OUTBOX.c.src.contains(bindparam("msg"))).order_by(_OUTBOX.c.n)
+)
+_LOGGED: Final = _BY_NAME["logged"]
+_LOGGED_AFTER: Final = _text(select(_LOGGED).where(_LOGGED.c.seq > bindparam("seq")).order_by(_LOGGED.c.seq))
+_RECEIVED_ENTRIES: Final = _text(
+    select(_INBOX.c.msg, _INBOX.c.seq, _HELD.c.entry).join(_HELD, _HELD.c.msg == _INBOX.c.msg).order_by(_INBOX.c.n)
 )
 _UNPOSTED: Final = _text(
     select(_BATCH).where(_BATCH.c.state == bindparam("state"), _BATCH.c.due <= bindparam("now")).order_by(_BATCH.c.n)
@@ -355,6 +397,26 @@ class Books:
         gone = {"content": None, "parcel": None, "erased": at}
         self._run(_changing("inbox", ("msg",), tuple(gone)), msg_=msg, **gone)
 
+    def held_due(self, now: str, limit: int) -> Sequence[Row[Any]]:
+        """Held messages about which something has to happen by now, the longest overdue first."""
+        return self._run(_HELD_DUE, now=now, limit=limit).all()
+
+    def held_listed(self, state: str | None, newest: int) -> Sequence[Row[Any]]:
+        """The newest held messages, perhaps of one state only."""
+        return self._run(_HELD_LISTED, state=state, newest=newest).all()
+
+    def exemptions(self) -> int:
+        """How many messages went without a copy to a point of contact, by an exemption."""
+        return int(self._run(_EXEMPTED, state="sent").scalar_one())
+
+    def rush(self, agr: str, now: str) -> None:
+        """Make everything held under an agreement due: what ends it may have changed."""
+        self._run(_RUSH, agr=agr, now=now)
+
+    def derived(self, msg: str) -> Sequence[Row[Any]]:
+        """Number and state of the outbox rows that were derived from a message."""
+        return self._run(_DERIVED, msg=msg).all()
+
     def owed(self, limit: int) -> Sequence[Row[Any]]:
         """Receipts in no batch yet."""
         return self._run(_OWING, limit=limit).all()
@@ -380,10 +442,20 @@ class Books:
         """Acts of ours waiting for another attempt, oldest first."""
         return self._run(_ACTS_DUE, state="pending", now=now, limit=limit).all()
 
+    def received_entries(self) -> Sequence[Row[Any]]:
+        """Digest, number and log entry of every received message."""
+        return self._run(_RECEIVED_ENTRIES).all()
+
+    def logged_after(self, seq: int) -> Sequence[Row[Any]]:
+        """What was read of the log behind a number."""
+        return self._run(_LOGGED_AFTER, seq=seq).all()
+
     def turn(self, table: str, where: Values, to: Values) -> bool:
         """Change the one row that still has the values of ``where``; false if somebody else changed it first."""
-        changing = _changing(table, tuple(where), tuple(to))
-        return self._run(changing, **_named(where), **to).rowcount == 1
+        there = {name: value for name, value in where.items() if value is not None}
+        absent = tuple(name for name in where if name not in there)
+        changing = _turning(table, tuple(there), absent, tuple(to))
+        return self._run(changing, **_named(there), **to).rowcount == 1
 
     def doubts_due(self, now: str, limit: int) -> Sequence[Row[Any]]:
         """Numbers to be asked for again by now, the longest waiting first."""

@@ -43,6 +43,9 @@ class Outbox(Base, table=True):
     entry: bytes | None = Field(default=None, sa_type=LargeBinary)
     proof: str | None = None
     released_by: str | None = None
+    approved_by: str | None = None
+    src: str | None = None
+    exempt: str | None = None
 
 
 class Inbox(Base, table=True):
@@ -60,6 +63,29 @@ class Inbox(Base, table=True):
     parcel: bytes | None = Field(default=None, sa_type=LargeBinary)
     content: bytes | None = Field(default=None, sa_type=LargeBinary)
     erased: str | None = None
+
+
+class HeldRow(Base, table=True):
+    """What a received message ties this agency to, and what was done about it; ``seal`` is over all the rest.
+
+    ``entry`` is the log's, from which the obligations follow; ``due`` is when something has to happen next.
+    """
+
+    __tablename__ = "held"
+    msg: str = Field(primary_key=True)
+    agr: str = Field(index=True)
+    entry: bytes = Field(sa_type=LargeBinary)
+    tlp: str | None = None
+    state: str = Field(index=True)
+    ground: str | None = None
+    shown: str = "[]"
+    acknowledged: str = "[]"
+    warned: str | None = None
+    kept: str | None = None
+    kept_until: str | None = None
+    cause: str | None = None
+    due: str | None = Field(default=None, index=True)
+    seal: bytes = Field(sa_type=LargeBinary)
 
 
 class Rejected(Base, table=True):

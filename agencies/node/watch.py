@@ -141,6 +141,30 @@ class LogWatch:
             raise LogForked("the entries the log serves are not those under its signed root")
         return listed
 
+    def since(self, tree: Tree) -> list[bytes]:
+        """What the log has behind a tree that was verified before, verified; the tree is grown by it.
+
+        Drop the tree if this raises: it may have grown by what does not hold.
+        """
+        checkpoint, listed = self.look(), list[bytes]()
+        for n, width in bundles(checkpoint.size):
+            begin = n * WIDTH
+            if begin + width <= tree.size:
+                continue
+            data = self._fetch(entries_path(n, width), entries_path(n))
+            entries = parse_bundle(data, width) if width == WIDTH else parse_bundle(data, _width_of(data))[:width]
+            new = entries[tree.size - begin :]
+            tree.append([leaf_hash(entry) for entry in new])
+            listed += new
+        if (tree.size, tree.root()) != (checkpoint.size, checkpoint.root):
+            self._office.keep_evidence("entries", size=checkpoint.size, root=b64u(checkpoint.root))
+            raise LogForked("the entries the log serves are not those under its signed root")
+        return listed
+
+    def tree(self, size: int) -> Tree:
+        """The log's tree at a size, read from its tiles; its root is still to be compared with one that is known."""
+        return self._load(size)
+
     def _grown(self, newest: _Note, fresh: dict[int, str]) -> bool:
         """Whether each new checkpoint is the known tree and more leaves; false says nothing yet."""
         tree, self._tree = self._tree, None
