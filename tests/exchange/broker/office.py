@@ -24,13 +24,14 @@ from exchange.broker.settings import Settings
 from exchange.http import new_nonce, read_answer_proof, sign_request, verify_answer
 from exchange.protocol.act import sign_act, write_act
 from exchange.protocol.agreement import Statement
+from exchange.protocol.content import parse_content, write_content
 from exchange.protocol.log import LogSigner
 from exchange.protocol.message import MEDIA_TYPE, NDJSON, Draft, compose
 from exchange.protocol.receipt import ReceiptItem, build_receipts
 from exchange.protocol.terms import write_notice, write_terms
 from exchange.protocol.vocabulary import Category, CrimeArea, Handling, MessageType, Purpose, ReceiptStatus
 from keys.ceremony import AgencyKeys, RootPlan, enrol, federation_id, new_root
-from keys.encoding import digest
+from keys.encoding import digest, write_json
 from keys.keystore import BrokerKeys, Identity
 from keys.sealing import new_message_id
 from keys.signing import Signer, Typ, cosign, sign
@@ -278,6 +279,13 @@ class Office:
     def act(self, kind: str, by: str, msg: str, **members: Any) -> Got:
         """Sign an act and post it."""
         return self.statement(by, "/v1/acts", self.cast.act(kind, by, msg, self.clock.now, **members))
+
+    def derived(self, agreement: str, *to: str, sender: str, src: tuple[str, ...] = (), **changes: Any) -> bytes:
+        """An envelope whose content was taken from these messages, as it says itself."""
+        content = {**json.loads(CONTENT), "sources": [{"msg": one, "fields": [""]} for one in sorted(src)]}
+        written = write_content(parse_content(write_json(content if src else json.loads(CONTENT))))
+        now = changes.pop("now", self.clock.now)
+        return self.cast.compose(agreement, *to, sender=sender, now=now, content=written, src=src, **changes)
 
     def agree(self, *parties: str, **changes: Any) -> str:
         """Bring an agreement into force; its digest."""
