@@ -1,4 +1,4 @@
-"""Auditing: was everything in the log allowed, and is the log what was signed? (LOG-50 to LOG-52)
+"""Auditing: was everything in the log allowed, and is the log what was signed? (LOG-47 to LOG-52)
 
 ``verify_export`` needs an exported folder (through a callable that reads its files) and the pinned id of
 the federation, and nothing else: no server, no network, nobody's word. It checks trust, checkpoint and
@@ -8,12 +8,13 @@ disclosed what to whom under which clause, and when. ``reconcile`` holds one nod
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from exchange.protocol.audit_report import AuditReport, Denied, Disclosed, Told
 from exchange.protocol.errors import AuditImpossible, CheckpointInvalid
 from exchange.protocol.finding import Finding
+from exchange.protocol.lineage import ANSWER_WITHIN
 from exchange.protocol.log import Checkpoint, unverified_checkpoint, verify_checkpoint
 from exchange.protocol.reconciliation import LedgerRow, reconcile
 from exchange.protocol.replay import Replay, statement_path
@@ -42,8 +43,10 @@ _MOST_UNSIGNED: Final = 2**20
 """Entries looked for under a checkpoint that nobody signed, so that a made-up size costs little."""
 
 
-def verify_export(read: Read, *, fed: str, now: datetime) -> AuditReport:
+def verify_export(read: Read, *, fed: str, now: datetime, answer_within: timedelta = ANSWER_WITHIN) -> AuditReport:
     """Verify an export from the pinned federation id up. ``now`` judges whether the root has expired.
+
+    ``answer_within`` is how long a holder may be silent about a recall, by the log's own time (LOG-47).
 
     Raises ``AuditImpossible`` if there is nothing to begin with; whatever is wrong with what is there is
     a finding.
@@ -59,9 +62,13 @@ def verify_export(read: Read, *, fed: str, now: datetime) -> AuditReport:
     tree = audit_tree(read, size, checkpoint.root if checkpoint else None)
     replay = Replay(read, directory, [*findings, *tree.findings])
     replay.run(tree.entries, tree.doubtful, whole=checkpoint is not None)
+    last = checkpoint.at if checkpoint else replay.latest
+    if last is not None:
+        replay.findings += replay.acts.silent(last, answer_within)
     ordered = tuple(sorted(replay.findings, key=lambda f: -1 if f.index is None else f.index))
     disclosures, denials = tuple(replay.disclosures.values()), tuple(replay.denials)
-    return AuditReport(fed, directory.root.name, checkpoint, ordered, disclosures, denials, dict(replay.counts))
+    followed, counts = replay.acts.lineage.followed(), dict(replay.counts)
+    return AuditReport(fed, directory.root.name, checkpoint, ordered, disclosures, denials, counts, followed)
 
 
 def _checkpoint(note: bytes, directory: Directory) -> tuple[Checkpoint | None, int, list[Finding]]:

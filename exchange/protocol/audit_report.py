@@ -1,12 +1,14 @@
-"""What an audit answers: who disclosed what to whom under which clause, and what is wrong (LOG-52)."""
+"""What an audit answers: who disclosed what to whom under which clause, and what is wrong (LOG-47, LOG-52)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
+from exchange.protocol.act import Act, Answer
 from exchange.protocol.entry import DenialEntry, DisclosureEntry
 from exchange.protocol.finding import Finding
+from exchange.protocol.lineage import Followed
 from exchange.protocol.log import Checkpoint
 from keys.encoding import b64u, stamp
 
@@ -38,7 +40,8 @@ class Disclosed:
     def to_json(self) -> dict[str, Any]:
         """The members as ``ix audit verify --json`` writes them."""
         members = _facts(self.index, self.entry) | {"agreement": self.agreement, "title": self.title}
-        return members | {"to": [one.to_json() for one in self.told], "re": self.entry.re}
+        members |= {"to": [one.to_json() for one in self.told], "re": self.entry.re}
+        return members | _derived(self.entry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ class Denied:
     def to_json(self) -> dict[str, Any]:
         """The members as ``ix audit verify --json`` writes them."""
         to = [one.model_dump(mode="json", exclude_none=True) for one in self.entry.to]
-        return _facts(self.index, self.entry) | {"code": self.entry.code, "to": to}
+        return _facts(self.index, self.entry) | {"code": self.entry.code, "to": to} | _derived(self.entry)
 
 
 def _facts(index: int, entry: DisclosureEntry | DenialEntry) -> dict[str, Any]:
@@ -71,6 +74,28 @@ def _facts(index: int, entry: DisclosureEntry | DenialEntry) -> dict[str, Any]:
     }
 
 
+def _derived(entry: DisclosureEntry | DenialEntry) -> dict[str, Any]:
+    members: dict[str, Any] = {} if entry.src is None else {"src": list(entry.src)}
+    return members if entry.exempt is None else members | {"exempt": entry.exempt.value}
+
+
+def _followed(one: Followed) -> dict[str, Any]:
+    """A restriction, rectification or recall with what each holder answered, and who is silent (LOG-47)."""
+    terms = one.act.terms
+    members = {"index": one.seq, "ts": stamp(one.act.at), "act": one.act.kind.value, "msg": terms.msg, "by": terms.by}
+    holders = [_answered(holder, through, one.answers.get(holder)) for holder, through in one.holders.items()]
+    return {**members, "statement": one.act.digest, "holders": holders}
+
+
+def _answered(holder: str, through: str, answer: tuple[int, Act] | None) -> dict[str, Any]:
+    said: dict[str, Any] = {"id": holder, "through": through}
+    if answer is not None and isinstance(terms := answer[1].terms, Answer):
+        said["answer"] = {"index": answer[0], "ts": stamp(answer[1].at), "outcome": terms.outcome.value}
+        if terms.ground is not None:
+            said["answer"]["ground"] = terms.ground.value
+    return said
+
+
 @dataclass(frozen=True, slots=True)
 class AuditReport:
     """All that an audit of one export says. ``clean`` is the verdict; notes do not spoil it."""
@@ -84,6 +109,8 @@ class AuditReport:
     counts: dict[str, int]
     """Entries by kind; ``decided_again``; ``signed_receipts``, and ``unsigned_receipts`` whose batch was not exported;
     ``not_judged``, the entries left aside."""
+    followed: tuple[Followed, ...] = ()
+    """Every restriction, rectification and recall, with what each holder answered."""
 
     @property
     def clean(self) -> bool:
@@ -103,4 +130,5 @@ class AuditReport:
             "findings": [finding.to_json() for finding in self.findings],
             "disclosures": [one.to_json() for one in self.disclosures],
             "denials": [one.to_json() for one in self.denials],
+            "followed": [_followed(one) for one in self.followed],
         }

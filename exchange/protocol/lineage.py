@@ -95,8 +95,8 @@ class Followed:
     act: Act
     holders: Mapping[str, str]
     """Every holder when it was logged, and the message through which it holds."""
-    answers: dict[str, Act] = field(default_factory=dict)
-    """The last answer of each holder."""
+    answers: dict[str, tuple[int, Act]] = field(default_factory=dict)
+    """The last answer of each holder, with its index."""
 
 
 class Lineage:
@@ -150,7 +150,7 @@ class Lineage:
             followed = self._followed.get(earlier.digest)
             # Who has erased everything has answered whatever was asked of it before about the message.
             if followed and (earlier.digest == terms.re or (erased and terms.by not in followed.answers)):
-                followed.answers[terms.by] = act
+                followed.answers[terms.by] = seq, act
 
     def knows(self, msg: str) -> bool:
         """Whether the disclosure of this message was given to it."""
@@ -269,7 +269,7 @@ class Lineage:
         if terms.outcome not in _OUTCOMES[followed.act.kind]:
             raise ActRefused(f"`{terms.outcome}` is no answer to `{followed.act.kind}`")
         earlier = followed.answers.get(terms.by)
-        if terms.outcome is not HolderAnswer.ERASED and earlier is not None and _is_erased(earlier):
+        if terms.outcome is not HolderAnswer.ERASED and earlier is not None and _is_erased(earlier[1]):
             raise ActRefused(f"`{terms.by}` answered that it erased everything, so it has nothing left")
 
     def addressees(self, terms: ActTerms) -> tuple[str, ...]:

@@ -1,9 +1,9 @@
 """Replaying the log: every entry judged by the rules logged before it (LOG-41, LOG-42, LOG-51).
 
-Walks the entries in order, keeping the agreements, notices and records logged so far, and decides every
-disclosure and denial again. Entries that were altered or cannot be read are named and not judged
-further; where such an entry may have changed the rules, later decisions are not judged either, and the
-count says how many.
+Walks the entries in order, keeping the agreements, notices, records and acts logged so far, and decides every
+disclosure and denial again, with the sources it comes from. Entries that were altered or cannot be read are
+named and not judged further; where such an entry may have changed the rules, later decisions are not judged
+either, and the count says how many.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from collections import Counter
 from collections.abc import Hashable, Iterable
 from datetime import datetime
 
+from exchange.protocol.act_replay import ActReplay
 from exchange.protocol.agreement import Agreement, Notice, read_agreement, read_notice
 from exchange.protocol.audit_report import Denied, Disclosed, Told
 from exchange.protocol.decision import Decision, decide
 from exchange.protocol.entry import (
+    ActEntry,
     AgreementEntry,
     DenialEntry,
     DisclosureEntry,
@@ -23,6 +25,7 @@ from exchange.protocol.entry import (
     NoticeEntry,
     ReceiptEntry,
     RecordEntry,
+    SignatureEntry,
     parse_entry,
 )
 from exchange.protocol.errors import EntryMalformed
@@ -37,7 +40,7 @@ from keys.trust import Directory
 
 
 def statement_path(kind: str, digest: str) -> str:
-    """Where an export keeps a signed statement; ``kind`` is ``agreements``, ``notices`` or ``receipts``."""
+    """Where an export keeps a signed statement; ``kind`` is ``agreements``, ``notices``, ``acts`` or ``receipts``."""
     return f"{kind}/{digest}.json"
 
 
@@ -48,6 +51,7 @@ class Replay:
         self.read, self.directory, self.findings = read, directory, findings
         self._logged = directory.without_records()  # the records that stand before the entry being judged
         self.book = PolicyBook()
+        self.acts = ActReplay(self._found)
         self.disclosures: dict[str, Disclosed] = {}
         self.denials: list[Denied] = []
         self.counts: Counter[str] = Counter()
@@ -58,7 +62,8 @@ class Replay:
         self._gaps = False
         self._records: dict[str, int] = {}
         self._parties: dict[str, Party] = {}
-        self._latest: datetime | None = None
+        self.latest: datetime | None = None
+        """The time of the last entry judged."""
 
     def run(self, entries: Iterable[bytes | None], doubtful: set[int], *, whole: bool) -> None:
         """Judge every entry that is the one that was signed; ``whole`` says that there are no more of them."""
@@ -87,14 +92,16 @@ class Replay:
         """An entry not to be believed may have been anything, so what rests on it is not judged."""
         self.counts["not_judged"] += 1
         self._gaps = True
-        if not isinstance(entry, DisclosureEntry | DenialEntry | ReceiptEntry):
+        if not isinstance(entry, DenialEntry | ReceiptEntry):
+            self.acts.known = False
+        if not isinstance(entry, DisclosureEntry | DenialEntry | ReceiptEntry | ActEntry):
             self._rules_known = False
 
     def _check_clock(self, index: int, entry: LogEntry) -> None:
-        if self._latest is not None and entry.at < self._latest:
-            evidence = {"ts": entry.ts, "before": stamp(self._latest)}
+        if self.latest is not None and entry.at < self.latest:
+            evidence = {"ts": entry.ts, "before": stamp(self.latest)}
             self._found("clock_backwards", "the entry is dated before the one in front of it", index, evidence)
-        self._latest = max(entry.at, self._latest or entry.at)
+        self.latest = max(entry.at, self.latest or entry.at)
 
     def _judge(self, index: int, entry: LogEntry) -> None:
         if isinstance(entry, DisclosureEntry):
@@ -108,7 +115,11 @@ class Replay:
             self._judge_agreement(index, entry)
         elif isinstance(entry, NoticeEntry):
             self._judge_notice(index, entry)
-        elif isinstance(entry, RecordEntry):
+        elif isinstance(entry, SignatureEntry):
+            self.acts.judge_signature(index, entry)
+        elif isinstance(entry, ActEntry):
+            self._judge_act(index, entry)
+        else:
             self._judge_record(index, entry)
 
     def _found(self, code: str, sentence: str, index: int, evidence: dict[str, str] | None = None) -> None:
@@ -123,13 +134,15 @@ class Replay:
         title = agreement.terms.title if agreement else ""
         self.disclosures.setdefault(entry.msg, Disclosed(index, entry, name, title, told))
         self._judge_decision(index, entry)
+        self.acts.take_disclosure(index, entry, agreement.terms if agreement else None)
 
     def _judge_decision(self, index: int, entry: DisclosureEntry | DenialEntry) -> None:
         keys: tuple[Hashable, ...] = (entry.msg, (entry.from_, entry.id))
         first = min(self._decided.setdefault(key, index) for key in keys)
         if first != index:
             self._found("decided_twice", "this message or message id was decided before", index, {"first": str(first)})
-        if not self._rules_known:
+        self.acts.judge_word(index, entry)
+        if not self._rules_known or (entry.src and not self.acts.known):
             self.counts["not_judged"] += 1
             return
         try:
@@ -156,6 +169,7 @@ class Replay:
             handling=frozenset(entry.handling),
             urgency=entry.urgency,
             exempt=entry.exempt,
+            sources=self.acts.sources(entry),
         )
 
     def _party(self, agency: str) -> Party:
@@ -211,6 +225,8 @@ class Replay:
         if told is not None:
             if sound:  # what its giver did not sign is no receipt, whatever the log says
                 told.receipts[entry.status.value] = entry.ts
+                batch = self._batches[entry.batch]
+                self.acts.judge_receipt(index, entry, batch if isinstance(batch, ReceiptBatch) else None)
         elif self._gaps:
             self.counts["not_judged"] += 1  # the disclosure may be one of those set aside
         else:
@@ -248,6 +264,7 @@ class Replay:
     # -- what decisions rest on --
 
     def _judge_agreement(self, index: int, entry: AgreementEntry) -> None:
+        self.acts.judge_agreement(index, entry, sure=self._rules_known)
         data = self._statement("agreements", entry.agr, index)
         if data is None:
             return
@@ -275,6 +292,14 @@ class Replay:
                 self._admit(index, "notice_refused", notice)
         except Refusal as refusal:
             self._found("notice_refused", refusal.sentence, index, {"notice": entry.notice})
+
+    def _judge_act(self, index: int, entry: ActEntry) -> None:
+        path = statement_path("acts", entry.statement)
+        data = self.read(path)
+        if data is None:
+            self._found("file_missing", f"the signed statement `{path}` is missing", index, {"path": path})
+        if not self.acts.judge_act(index, entry, data, self._trusted, sure=self._rules_known and not self._gaps):
+            self.counts["not_judged"] += 1
 
     def _admit(self, index: int, code: str, item: Agreement | Notice) -> None:
         try:

@@ -7,22 +7,30 @@ somebody would do who got at a broker's database.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, Final
 
+from exchange.protocol.act import read_act, sign_act, write_act
 from exchange.protocol.agreement import read_agreement, read_notice
 from exchange.protocol.audit import AuditReport, statement_path, verify_export
 from exchange.protocol.decision import decide
 from exchange.protocol.entry import (
+    DisclosureEntry,
+    act_entry,
     agreement_entry,
     denial_entry,
     disclosure_entry,
     notice_entry,
+    parse_entry,
     receipt_entry,
     record_entry,
+    signature_entry,
 )
+from exchange.protocol.errors import EntryMalformed
+from exchange.protocol.lineage import Lineage
 from exchange.protocol.log import bundle, sign_checkpoint
 from exchange.protocol.manifest import Manifest, parse_manifest
 from exchange.protocol.matching import Party, Request
@@ -128,6 +136,7 @@ class Logbook:
     entries: list[bytes] = field(default_factory=list)
     statements: Export = field(default_factory=dict)
     book: PolicyBook = field(default_factory=PolicyBook)
+    lineage: Lineage = field(default_factory=Lineage)
     now: datetime = NOW
     directory: Directory = field(init=False)
     agreement: str = ""
@@ -142,18 +151,47 @@ class Logbook:
     def log(self, entry: bytes) -> int:
         """Append an entry; the clock moves on."""
         self.entries.append(entry)
+        with suppress(EntryMalformed):
+            said = parse_entry(entry)
+            if isinstance(said, DisclosureEntry):
+                under = self.book.get(said.agr)
+                self.lineage.with_disclosure(len(self.entries) - 1, said, under.terms if under else None)
         self.now += timedelta(seconds=1)
         return len(self.entries) - 1
 
-    def agree(self, parties: Sequence[str] = (NORTH, SOUTH, NGO), **changes: Any) -> str:
-        """Log an agreement that all parties have signed; returns its digest."""
+    def agree(
+        self, parties: Sequence[str] = (NORTH, SOUTH, NGO), signed: Sequence[str] | None = None, **changes: Any
+    ) -> str:
+        """Log an agreement that all parties have signed, and their signatures before it; returns its digest."""
         data = signed_by_all(self.on, terms(self.on, parties, **changes), parties)
         agreement = read_agreement(data, self.directory, self.now)
         self.book = self.book.admit(agreement)
         self.statements[statement_path("agreements", agreement.digest)] = data
+        for party in parties if signed is None else signed:
+            self.log(signature_entry(agreement.digest, party, self.now))
         self.log(agreement_entry(agreement.digest, agreement.terms.parties, agreement.terms.replaces, self.now))
         self.agreement = self.agreement or agreement.digest
         return agreement.digest
+
+    def act(
+        self, kind: str, by: str, msg: str, *, lie: bool = False, at: datetime | None = None, **members: Any
+    ) -> str:
+        """Log an act; returns its digest. With ``lie``, even one that its author has not the standing for."""
+        payload = write_act(kind, fed=self.on.fed, by=by, ts=at or self.now, msg=msg, **members)
+        data = sign_act(payload, self.on[by].signer)
+        act = read_act(data, self.directory, self.now)
+        if not lie:
+            self.lineage.may(act.terms)
+        self.statements[statement_path("acts", act.digest)] = data
+        place = self.log(act_entry(act.kind, by, msg, act.terms.refers_to, act.digest, self.now))
+        if not lie:
+            self.lineage.with_act(place, act)
+        return act.digest
+
+    def consent(self, holder: str, to: Sequence[str], msg: str, by: str = NORTH, **members: Any) -> str:
+        """Log a consent of the originator that the holder passes a whole message on."""
+        said = {"purposes": ["investigate"], "fields": [""], "until": self.now + timedelta(days=30), **members}
+        return self.act("consent", by, msg, want="onward", holder=holder, to=to, **said)
 
     def notify(self, act: Any, by: str = SOUTH) -> str:
         """Log a party's notice about the agreement; returns its digest."""
@@ -231,6 +269,8 @@ class Logbook:
             classification=manifest.class_,
             handling=frozenset(manifest.handling),
             urgency=manifest.urgency,
+            exempt=manifest.exempt,
+            sources=self.lineage.sources_for(manifest.src or (), manifest.from_),
         )
 
     def party(self, agency: str) -> Party:
