@@ -341,6 +341,9 @@ def by_misses(digits: Sequence[int], among: int) -> Iterator[tuple[int, int]]:
             group &= digit if count >> power & 1 else ~digit
         for place in places(group):
             yield count, place
+        among &= ~group
+        if not among:
+            return
 
 
 def places(mask: int) -> Iterator[int]:

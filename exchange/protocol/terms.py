@@ -8,9 +8,8 @@ nothing. What is signed is kept as it was signed; nothing here re-serialises it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import (
@@ -24,7 +23,9 @@ from pydantic import (
     model_validator,
 )
 
+from exchange.protocol.allowed import ALLOWED, MAX_CLAUSES, MAX_GROUPS, MAX_PARTIES, AgreementKind, NoticeAct, Reach
 from exchange.protocol.errors import AgreementMalformed, NoticeMalformed
+from exchange.protocol.shape import Fault, contradictions, say
 from exchange.protocol.synthetic import where
 from exchange.protocol.vocabulary import (
     Category,
@@ -43,11 +44,15 @@ from exchange.protocol.vocabulary import (
 from keys.encoding import instant, read_json, stamp, write_json
 from keys.errors import MalformedEncoding, Refusal
 
+__all__ = [
+    "ANY", "ANY_PARTY", "GROUP", "MAX_CLAUSES", "MAX_GROUPS", "MAX_NOTICE", "MAX_PARTIES", "MAX_TERMS", "RESERVED",
+    "AgencyId", "AgreementKind", "AgreementTerms", "Clause", "CodeName", "Conditions", "Digest", "Forbid", "Group",
+    "Instant", "NoticeAct", "NoticeTerms", "PartyName", "Permit", "Reach", "Readers", "Text", "faults", "parse_notice",
+    "parse_terms", "write_notice", "write_terms",
+]  # fmt: skip
+
 MAX_TERMS: Final = 64 * 1024
 MAX_NOTICE: Final = 4 * 1024
-MAX_PARTIES: Final = 32
-MAX_CLAUSES: Final = 64
-MAX_GROUPS: Final = 16
 
 _ROLES: Final = frozenset(Role)
 ANY: Final = "any"
@@ -58,18 +63,6 @@ RESERVED: Final = "floor"
 """The floor's own name: no agreement has it, and no clause of one has an id that begins with it and `-` (AGR-50)."""
 _AGENCY = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*\.sim", re.ASCII)
 _NAMED = re.compile(r"territory:X[A-JL-Z]|group:[a-z][a-z0-9_-]{0,11}", re.ASCII)
-
-
-class AgreementKind(StrEnum):
-    """What sort of arrangement an agreement is; it changes no decision."""
-
-    POLICE_COOPERATION = "police_cooperation"
-    TASK_FORCE = "task_force"
-    JOINT_INVESTIGATION_TEAM = "joint_investigation_team"
-    FIU_EXCHANGE = "fiu_exchange"
-    VICTIM_REFERRAL = "victim_referral"
-    HUB = "hub"
-    EXERCISE = "exercise"
 
 
 def _instant(value: Any) -> datetime:
@@ -128,13 +121,6 @@ CodeName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 _Days = Annotated[int, Field(ge=1, le=3650)]
 _Territory = Annotated[str, StringConstraints(pattern=r"^X[A-JL-Z]$")]
 _Any = Literal["any"]
-
-
-class Reach(StrEnum):
-    """Whom a forbid binds: disclosures between parties, or whatever a party discloses to anybody (AGR-52)."""
-
-    PARTIES = "parties"
-    EVERYONE = "everyone"
 
 
 class _Part(BaseModel):
@@ -236,21 +222,9 @@ class AgreementTerms(_Part):
 
     @model_validator(mode="after")
     def _coherent(self) -> AgreementTerms:
-        if self.end <= self.start:
-            raise ValueError("an agreement must end after it starts")
-        if (self.version == 1) != (self.replaces is None):
-            raise ValueError("`replaces` is absent in version 1 and present in every later one")
-        if len({clause.id for clause in self.clauses}) != len(self.clauses):
-            raise ValueError("a clause id is used twice")
+        for place, sentence in contradictions(self.model_dump(by_alias=True)):
+            raise ValueError(f"`{where(place)}`: {sentence}")
         return self
-
-
-class NoticeAct(StrEnum):
-    """What one party alone may say about an agreement."""
-
-    SUSPEND = "suspend"
-    RESUME = "resume"
-    LEAVE = "leave"
 
 
 class NoticeTerms(_Part):
@@ -276,29 +250,53 @@ def parse_notice(payload: bytes) -> NoticeTerms:
     return _read(NoticeTerms, payload, MAX_NOTICE, NoticeMalformed)
 
 
+def faults(terms: Mapping[str, Any]) -> list[Fault]:
+    """Everything that keeps such terms from being signed: each place, and a sentence that says what is allowed there.
+
+    ``terms`` are plain values as JSON holds them. Empty exactly if ``parse_terms`` reads what ``write_json`` makes
+    of them, but for their size.
+    """
+    found = dict[tuple[str | int, ...], str]()
+    for place in _nulls(terms, ()):
+        found.setdefault(place, "a member that says nothing is absent, not null")
+    try:
+        AgreementTerms.model_validate_json(write_json(terms))
+    except ValidationError as wrong:
+        for error in wrong.errors(include_url=False):
+            if error["loc"] or error["type"] != "value_error":
+                found.setdefault(*say(error, ALLOWED, _MEMBERS))
+    except (TypeError, ValueError):
+        return [((), "the terms hold a value that JSON cannot carry; quote it")]
+    for place, sentence in contradictions(terms):
+        found.setdefault(place, sentence)
+    # A list with nothing readable in it looks too short to the model, and something absent looks contradictory.
+    hollow = {place[:end] for place in found for end in range(len(place))}
+    return [(place, sentence) for place, sentence in found.items() if place not in hollow]
+
+
 _M = TypeVar("_M", AgreementTerms, NoticeTerms)
 
 
 def _read(model: type[_M], payload: bytes, limit: int, refusal: type[Refusal]) -> _M:
-    if _holds_null(read_json(payload, limit=limit)):  # which also refuses duplicates, floats and deep nests
+    value = read_json(payload, limit=limit)  # which also refuses duplicates, floats and deep nests
+    if any(True for _ in _nulls(value, ())):
         raise refusal("a member that says nothing is absent, not null")
     try:
         return model.model_validate_json(payload)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = where(first["loc"]) if first["loc"] else "payload"
-        said = "neither `permit` nor `forbid`" if first["type"] == "union_tag_invalid" else _said(first["msg"])
-        raise refusal(f"`{place}`: {said}") from None
+    except ValidationError as wrong:
+        error = wrong.errors(include_url=False)[0]
+        if not error["loc"] and error["type"] == "value_error":
+            raise refusal(error["msg"].removeprefix("Value error, ")) from None
+        place, sentence = say(error, ALLOWED, _MEMBERS)
+        raise refusal(f"`{where(place)}`: {sentence}" if place else sentence) from None
 
 
-def _holds_null(value: Any) -> bool:
-    inner = value.values() if type(value) is dict else value if type(value) is list else ()
-    return value is None or any(_holds_null(item) for item in inner)
-
-
-def _said(message: str) -> str:
-    text = message.removeprefix("Value error, ")
-    return text[:1].lower() + text[1:]
+def _nulls(value: Any, place: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
+    if value is None:
+        yield place
+    inner = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    for name, item in inner:
+        yield from _nulls(item, (*place, name))
 
 
 def write_terms(terms: Mapping[str, Any]) -> bytes:
@@ -307,11 +305,10 @@ def write_terms(terms: Mapping[str, Any]) -> bytes:
     ``terms`` is what a YAML or JSON file said; times may be aware datetimes, ``v`` and ``typ`` may be left out.
     """
     members = {"v": "ix/1", "typ": "agreement", **terms}
-    for name in ("start", "end"):
-        if isinstance(members.get(name), datetime):
-            members[name] = stamp(members[name])
-    ordered = _in_order(members, _TERMS_ORDER)
-    if type(ordered.get("clauses")) is list:
+    ordered = _in_order(_stamped(members), _TERMS_ORDER)
+    if isinstance(ordered.get("groups"), list):
+        ordered["groups"] = [_ordered(_stamped(group), _GROUP_ORDER) for group in ordered["groups"]]
+    if isinstance(ordered.get("clauses"), list):
         ordered["clauses"] = [_clause_in_order(clause) for clause in ordered["clauses"]]
     try:
         payload = write_json(ordered)
@@ -322,15 +319,35 @@ def write_terms(terms: Mapping[str, Any]) -> bytes:
 
 
 _TERMS_ORDER = tuple(AgreementTerms.model_fields)
-_CLAUSE_ORDER = (
-    "id", "effect", "title", "from", "to", "types", "purposes", "crimes", "cats", "reach", "class_max", "conditions",
-)  # fmt: skip
+_GROUP_ORDER = tuple(Group.model_fields)
+_FORBID_ORDER = ("id", "effect", "title", "from", "to", "types", "purposes", "crimes", "cats", "reach")
+_CLAUSE_ORDER = (*_FORBID_ORDER, "class_max", "conditions")
 _CONDITION_ORDER = tuple(Conditions.model_fields)
+_READERS_ORDER = tuple(Readers.model_fields)
+_MEMBERS: Final = {
+    (): _TERMS_ORDER,
+    ("groups",): _GROUP_ORDER,
+    ("clauses", "permit"): tuple(name for name in _CLAUSE_ORDER if name != "reach"),
+    ("clauses", "forbid"): _FORBID_ORDER,
+    ("clauses", "conditions"): _CONDITION_ORDER,
+    ("clauses", "conditions", "readers"): _READERS_ORDER,
+}
+
+
+def _stamped(value: Any) -> Any:
+    """The same with its times as text, for a YAML file may hold times."""
+    if not isinstance(value, Mapping):
+        return value
+    return {name: stamp(item) if isinstance(item, datetime) else item for name, item in value.items()}
 
 
 def _in_order(members: Mapping[str, Any], order: tuple[str, ...]) -> dict[str, Any]:
     rank = {name: place for place, name in enumerate(order)}
     return dict(sorted(members.items(), key=lambda item: rank.get(item[0], len(order))))
+
+
+def _ordered(value: Any, order: tuple[str, ...]) -> Any:
+    return _in_order(value, order) if isinstance(value, Mapping) else value
 
 
 def _clause_in_order(clause: Any) -> Any:
@@ -339,6 +356,8 @@ def _clause_in_order(clause: Any) -> Any:
     ordered = _in_order(clause, _CLAUSE_ORDER)
     if isinstance(ordered.get("conditions"), Mapping):
         ordered["conditions"] = _in_order(ordered["conditions"], _CONDITION_ORDER)
+        if "readers" in ordered["conditions"]:
+            ordered["conditions"]["readers"] = _ordered(ordered["conditions"]["readers"], _READERS_ORDER)
     return ordered
 
 

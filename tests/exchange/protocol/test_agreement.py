@@ -216,7 +216,7 @@ def test_terms_as_strict_json_only(people: People) -> None:
 
 
 def test_a_refusal_names_the_member_and_not_the_value(people: People) -> None:
-    with pytest.raises(AgreementMalformed, match=r"`clauses\.0\.permit\.title`") as caught:
+    with pytest.raises(AgreementMalformed, match=r"`clauses\.0\.title`") as caught:
         write_terms(people.terms(clauses=[{**CLAUSE, "title": "a\x00secret"}]))
     assert "secret" not in str(caught.value)
 
