@@ -338,7 +338,8 @@ def _stamped(value: Any) -> Any:
     """The same with its times as text, for a YAML file may hold times."""
     if not isinstance(value, Mapping):
         return value
-    return {name: stamp(item) if isinstance(item, datetime) else item for name, item in value.items()}
+    times = {name: stamp(value[name]) for name in ("start", "end", "until") if isinstance(value.get(name), datetime)}
+    return {**value, **times}
 
 
 def _in_order(members: Mapping[str, Any], order: tuple[str, ...]) -> dict[str, Any]:
