@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from keys.errors import Refusal
+
+if TYPE_CHECKING:
+    from agencies.node.ledger import LedgerAct
 
 
 class SettingsRefused(Refusal):
@@ -206,3 +211,43 @@ class ConsentMissing(Refusal):
     """A message passed on without its originator's consent for this recipient, purpose and these fields (NODE-127)."""
 
     code = "consent_missing"
+
+
+class SafeguardRefused(Refusal):
+    """A safeguard stands in the way of a draft; which one, the ledger says and nobody else (SAFE-15)."""
+
+    code = "safeguard_refused"
+
+    def __init__(self, act: LedgerAct) -> None:
+        super().__init__("a safeguard does not let this go to these recipients as it stands; the auditor can say more")
+        self.act = act
+
+
+class NgoCannotQuery(Refusal):
+    """An organisation that supports victims refers and receives; it asks for nothing (SAFE-20)."""
+
+    code = "ngo_cannot_query"
+
+
+class NgoMayNotSee(Refusal):
+    """A message with data about suspects or sources that came to an organisation that supports victims (SAFE-21)."""
+
+    code = "ngo_may_not_see"
+
+
+class RefusalWouldTell(Refusal):
+    """A refusal whose ground would tell what it is to hide; it goes as a neutral answer instead (SAFE-32)."""
+
+    code = "refusal_would_tell"
+
+
+class AlreadyAnswered(Refusal):
+    """The request has its final answer, or one on its way (SAFE-34)."""
+
+    code = "already_answered"
+
+
+class RoleKeyMissing(Refusal):
+    """This node has no role key for protected identities, or none that this part was sealed to (SAFE-3)."""
+
+    code = "role_key_missing"

@@ -46,7 +46,7 @@ from agencies.node.tables import Base
 
 Values = Mapping[str, Any]
 SCHEMA: Final = 3
-_SINCE_3: Final = ("acts", "consents", "duties", "held", "logged")
+_SINCE_3: Final = ("acts", "answer", "claim", "consents", "duties", "held", "logged", "task")
 """Tables that books of schema 2 have not."""
 
 
@@ -280,6 +280,20 @@ _LOGGED_AFTER: Final = _text(select(_LOGGED).where(_LOGGED.c.seq > bindparam("se
 _RECEIVED_ENTRIES: Final = _text(
     select(_INBOX.c.msg, _INBOX.c.seq, _HELD.c.entry).join(_HELD, _HELD.c.msg == _INBOX.c.msg).order_by(_INBOX.c.n)
 )
+_CLAIM, _ANSWER = _BY_NAME["claim"], _BY_NAME["answer"]
+_MARKED: Final = _text(select(_CLAIM.c.mark).where(_among(_CLAIM.c.mark, "among")))
+_BEYOND: Final = {
+    table.name: _text(_first(select(table).where(table.c.n > bindparam("after")).order_by(table.c.n), ":limit"))
+    for table in (_INBOX, _OUTBOX)
+}
+_ANSWERS_DUE: Final = _text(
+    _first(
+        select(_ANSWER)
+        .where(_ANSWER.c.state == bindparam("state"), _ANSWER.c.due <= bindparam("now"))
+        .order_by(_ANSWER.c.due, _ANSWER.c.request),
+        ":limit",
+    )
+)
 _UNPOSTED: Final = _text(
     select(_BATCH).where(_BATCH.c.state == bindparam("state"), _BATCH.c.due <= bindparam("now")).order_by(_BATCH.c.n)
 )
@@ -353,7 +367,8 @@ class Books:
 
     def wake(self, now: str) -> None:
         """Make every pending row due: whoever was sending it when this node stopped is not any more."""
-        self._run(_changing("outbox", ("state",), ("due",)), state_="pending", due=now)
+        for table in ("outbox", "acts"):
+            self._run(_changing(table, ("state",), ("due",)), state_="pending", due=now)
 
     def outbox_of(self, column: str, values: Sequence[str]) -> Sequence[Row[Any]]:
         """Outbox rows whose ``ref``, ``msg`` or ``request_key`` is one of these, without what is sealed in them."""
@@ -416,6 +431,18 @@ class Books:
     def derived(self, msg: str) -> Sequence[Row[Any]]:
         """Number and state of the outbox rows that were derived from a message."""
         return self._run(_DERIVED, msg=msg).all()
+
+    def beyond(self, table: str, after: int, limit: int) -> Sequence[Row[Any]]:
+        """Rows of inbox or outbox behind a number, in the order written."""
+        return self._run(_BEYOND[table], after=after, limit=limit).all()
+
+    def marked(self, marks: Sequence[str]) -> set[str]:
+        """Which of these marks the blind index of claims has."""
+        return set(self._run(_MARKED, among=json.dumps(marks)).scalars()) if marks else set()
+
+    def answers_due(self, now: str, limit: int) -> Sequence[Row[Any]]:
+        """Neutral answers whose hour has come, the longest due first."""
+        return self._run(_ANSWERS_DUE, state="waiting", now=now, limit=limit).all()
 
     def owed(self, limit: int) -> Sequence[Row[Any]]:
         """Receipts in no batch yet."""

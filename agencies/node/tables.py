@@ -88,6 +88,36 @@ class HeldRow(Base, table=True):
     seal: bytes = Field(sa_type=LargeBinary)
 
 
+class Claim(Base, table=True):
+    """One mark of the blind index of claims to protection: a keyed hash, and a keyed hash of the territory feared."""
+
+    __tablename__ = "claim"
+    mark: str = Field(primary_key=True)
+    place: str = Field(index=True)
+    at: str
+
+
+class AnswerRow(Base, table=True):
+    """A request that is answered with a refusal: when it leaves; ``secret`` is the whole reason, locked."""
+
+    __tablename__ = "answer"
+    request: str = Field(primary_key=True)
+    due: str = Field(index=True)
+    state: str = Field(index=True)
+    secret: bytes = Field(sa_type=LargeBinary)
+    ref: str | None = None
+
+
+class Task(Base, table=True):
+    """An exculpatory notice that came, and by when somebody has to have acted on it."""
+
+    __tablename__ = "task"
+    msg: str = Field(primary_key=True)
+    due: str = Field(index=True)
+    done: str | None = None
+    officer: str | None = None
+
+
 class Rejected(Base, table=True):
     """One parcel that failed a check: which, and nothing of what it held."""
 

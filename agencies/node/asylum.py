@@ -1,0 +1,299 @@
+"""The asylum firewall: nothing that shows a claim to protection, or lets one be inferred, goes to a state named as
+persecutor (`spec/safeguards.md`, SAFE-10 to SAFE-19).
+
+What is known here of claimants is kept as a *blind index*: keyed hashes of (what leads to the person,
+territory), and of (case, territory). Whoever has the books but not the keystore learns how many, not who
+nor against whom. Every draft is held against it before anything else is asked, also a draft that only asks,
+and one that would reach the territory through somebody else. The officer is told that a safeguard stands
+in the way; which one, the ledger and the auditor know.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+
+from agencies.node.draft import OfficerDraft
+from agencies.node.errors import SafeguardRefused
+from agencies.node.ledger import LedgerAct
+from agencies.node.office import Office
+from agencies.node.store import Books
+from exchange.protocol import marks
+from exchange.protocol.case_vocabulary import Relation
+from exchange.protocol.content import CaseMessage, parse_content, write_content
+from exchange.protocol.entities import Account, Communication, Document, Name, Person
+from exchange.protocol.identity import ProtectedIdentity, folded, words_of
+from exchange.protocol.synthetic import texts
+from exchange.protocol.vocabulary import Act, Category, MessageType, Onward, Purpose, RefusalGround
+from keys.encoding import b64u, read_json, stamp
+from keys.errors import Refusal
+from keys.vault import Vault
+
+PAGE: Final = 500
+"""Messages learned from in one transaction."""
+SPAN: Final = 4
+"""Words of a text that are tried together as a name."""
+LIMIT: Final = 256 * 1024
+TELLING: Final = frozenset({Purpose.ASYLUM_ASSESSMENT, Purpose.VICTIM_PROTECTION})
+"""Purposes that say by themselves that somebody is being protected."""
+_TIES: Final = frozenset({Relation.OWNS, Relation.USES, Relation.ISSUED_TO, Relation.CONTACTS})
+_TOKEN = re.compile(r"[^\s,;()\[\]{}\"]+")
+_CLAIM: Final = str(Category.DATA_PROTECTION_CLAIM)
+
+
+class Firewall:
+    """Guards for one office. ``persecutors`` are territories named generally, by the node's settings."""
+
+    def __init__(self, office: Office, persecutors: Iterable[str] = ()) -> None:
+        self._office, self._general = office, frozenset(persecutors)
+        self._vault = Vault.derive(office.identity.pseudonym_key, f"asylum {office.me}")
+
+    # -- what is known --
+
+    def learn(self) -> None:
+        """Index the claims in every message that came or went since the last time; safe to ask at any moment."""
+        office = self._office
+        while True:
+            with office.store.writing() as books:
+                more = [self._learn_from(books, table) for table in ("inbox", "outbox")]
+            if not any(more):
+                return
+
+    def note(self, identity: ProtectedIdentity, against: Iterable[str], references: Iterable[str] = ()) -> int:
+        """Index a claimant known from elsewhere, such as an opened identity; says how many marks were new."""
+        facts = {*facts_of_identity(identity), *(f"case {one}" for one in references)}
+        with self._office.store.writing() as books:
+            return self._keep(books, facts, against)
+
+    def _learn_from(self, books: Books, table: str) -> bool:
+        cursor = f"claims {table}"
+        rows = books.beyond(table, int(books.meta(cursor, "0")), PAGE)
+        for row in rows:
+            facts = read_json(row.summary.encode(), limit=LIMIT)
+            if _CLAIM in facts["cats"] and row.content is not None:
+                context = f"inbox {row.msg}" if table == "inbox" else f"outbox content {row.ref}"
+                self._learn(books, parse_content(self._office.vault.unlock(row.content, context)))
+        if rows:
+            books.set_meta(cursor, str(rows[-1].n))
+        return len(rows) == PAGE
+
+    def _learn(self, books: Books, content: CaseMessage) -> None:
+        cases = {f"case {content.case.reference}", *(f"case {link.reference}" for link in content.case.links)}
+        for person in content.persons:
+            self._keep(books, {*facts_of_person(person, content), *cases}, person.feared)
+
+    def _keep(self, books: Books, facts: Iterable[str], against: Iterable[str]) -> int:
+        now = stamp(self._office.clock())
+        made = {
+            self._blind(fact, territory): {"mark": self._blind(fact, territory), "place": self._place(territory)}
+            for territory in against
+            for fact in facts
+        }
+        new = made.keys() - books.marked(list(made))
+        books.add("claim", [{**made[mark], "at": now} for mark in sorted(new)])
+        return len(new)
+
+    def _blind(self, fact: str, territory: str) -> str:
+        return b64u(self._vault.seal(f"fact\n{territory}\n{fact}".encode()))
+
+    def _place(self, territory: str) -> str:
+        return b64u(self._vault.seal(f"place\n{territory}".encode()))
+
+    # -- what may not pass --
+
+    def must_pass(self, draft: OfficerDraft, content: CaseMessage) -> None:
+        """Return if the draft tells no state named as persecutor of a claim; else refuse, with the act to record."""
+        self.learn()
+        direct = self._territories(draft.to)
+        reach = direct | self._reachable(draft)
+        with self._office.store.reading() as books:
+            rule = self._broken(books, draft, content, direct, reach)
+        if rule is not None:
+            raise self._refusal(draft, content, rule)
+
+    def must_not_reach(self, content: CaseMessage, agencies: Iterable[str]) -> str | None:
+        """Which rule passing a content on to these agencies would break, such as by a consent; none if none."""
+        self.learn()
+        places = self._territories(agencies)
+        with self._office.store.reading() as books:
+            return self._carries(books, content, self._named(books, content, places))
+
+    def _broken(
+        self, books: Books, draft: OfficerDraft, content: CaseMessage, direct: frozenset[str], reach: frozenset[str]
+    ) -> str | None:
+        named = self._named(books, content, reach)
+        if not named:
+            return None
+        if (rule := self._carries(books, content, named)) is not None:
+            return rule
+        told = named & direct
+        if told and self._tells(draft, content):
+            return "purpose_tells"
+        if told and draft.re is not None and (rule := self._answers(books, draft, content, told)) is not None:
+            return rule
+        return None
+
+    def _named(self, books: Books, content: CaseMessage, places: frozenset[str]) -> frozenset[str]:
+        """Of these territories, those that anybody known here, or this content, names as persecutor."""
+        own = frozenset(territory for person in content.persons for territory in person.feared)
+        known = {place for place in places if books.count("claim", place=self._place(place))}
+        return places & (self._general | own | known)
+
+    def _carries(self, books: Books, content: CaseMessage, named: frozenset[str]) -> str | None:
+        if not named:
+            return None
+        if _CLAIM in content.categories:
+            return "claim_carried"
+        if content.sealed_parts and any(one.protection_claim for one in content.persons):
+            return "claim_carried"
+        cases = {f"case {content.case.reference}", *(f"case {one.reference}" for one in content.case.links)}
+        if self._known(books, cases, named):
+            return "case_known"
+        return "person_known" if self._known(books, facts_of(content), named) else None
+
+    def _tells(self, draft: OfficerDraft, content: CaseMessage) -> bool:
+        about = any(content.persons) or bool(content.sealed_parts)
+        asylum = draft.purpose == Purpose.ASYLUM_ASSESSMENT
+        return asylum or (about and (draft.purpose in TELLING or content.type == MessageType.VICTIM_REFERRAL))
+
+    def _answers(self, books: Books, draft: OfficerDraft, content: CaseMessage, told: frozenset[str]) -> str | None:
+        """A request that asks about a claimant gets the neutral answer and no other, whatever is in the answer."""
+        row = books.get("inbox", msg=draft.re)
+        if row is None or row.content is None:
+            return None
+        asked = parse_content(self._office.vault.unlock(row.content, f"inbox {row.msg}"))
+        neutral = content.refusal is not None and content.refusal.ground == RefusalGround.CANNOT_RESPOND
+        if neutral or content.type == MessageType.EXCULPATORY_NOTICE:
+            return None
+        return "answer_tells" if self._known(books, facts_of(asked), told) else None
+
+    def knows(self, content: CaseMessage, agency: str) -> bool:
+        """Whether a content is about a claimant whom this agency's state must not learn of."""
+        self.learn()
+        places = self._territories((agency,))
+        with self._office.store.reading() as books:
+            return self._carries(books, content, self._named(books, content, places)) is not None
+
+    def _known(self, books: Books, facts: Iterable[str], named: Iterable[str]) -> bool:
+        told = list(facts)
+        marks_of = [self._blind(fact, territory) for territory in named for fact in told]
+        return any(books.marked(marks_of[at : at + 5_000]) for at in range(0, len(marks_of), 5_000))
+
+    def _territories(self, agencies: Iterable[str]) -> frozenset[str]:
+        directory = self._office.trust.directory
+        found = set()
+        for agency in agencies:
+            try:
+                found.add(directory.agency(agency).territory)
+            except Refusal:  # whoever is unknown is refused elsewhere, and by that name
+                continue
+        return frozenset(found)
+
+    def _reachable(self, draft: OfficerDraft) -> frozenset[str]:
+        """Where recipients may pass it on without asking: to the parties of its agreement, unless something binds."""
+        tlp = draft.content.get("tlp")
+        _, onward = marks.stricter(tlp if tlp in marks.MAPPING else None, draft.handling, Onward.WITHIN_PARTIES)
+        if onward != Onward.WITHIN_PARTIES:
+            return frozenset()
+        parties = {self._office.me, *draft.to}
+        book = self._office.trust.book
+        agreements = (
+            [a for a in book.agreements if a.digest == draft.agr] if draft.agr else book.in_force(self._office.clock())
+        )
+        reached = {one for a in agreements if parties <= set(a.terms.parties) for one in a.terms.parties}
+        return self._territories(reached - {self._office.me})
+
+    def _refusal(self, draft: OfficerDraft, content: CaseMessage, rule: str) -> SafeguardRefused:
+        office = self._office
+        act = LedgerAct(
+            Act.ATTEMPT_DENIED, purpose=str(draft.purpose), agreement=draft.agr,
+            case=office.scribe.case(content.case.reference), sender=office.me, recipients=draft.to,
+            categories=content.categories, outcome=str(RefusalGround.ASYLUM_CONFIDENTIALITY), reasons=(rule,),
+        )  # fmt: skip
+        return SafeguardRefused(act)
+
+
+# --- what leads to somebody -----------------------------------------------------------------------
+
+
+def facts_of(content: CaseMessage) -> set[str]:
+    """Everything in a content that could lead to somebody: described, or standing in any of its texts."""
+    found: set[str] = set()
+    for person in content.persons:
+        found |= _of_names(person.names, person.birth_year)
+    for entity in content.entities:
+        found |= set(_numbers(entity))
+    for text in texts(read_json(write_content(content), limit=LIMIT)):
+        found |= _of_text(text)
+    return found
+
+
+def facts_of_person(person: Person, content: CaseMessage) -> set[str]:
+    """What leads to one person of a content: names, and the documents, accounts and contacts that are theirs."""
+    entities = {one.id: one for one in content.entities}
+    found = _of_names(person.names, person.birth_year)
+    for edge in content.relationships:
+        if person.id in (edge.from_, edge.to) and edge.relation in _TIES:
+            other = entities[edge.to if edge.from_ == person.id else edge.from_]
+            found |= set(_numbers(other))
+    return found
+
+
+def facts_of_identity(identity: ProtectedIdentity) -> set[str]:
+    """What leads to somebody whose identity was sealed."""
+    birth = identity.birth
+    year = birth if isinstance(birth, int) else int(birth[:4]) if birth else None
+    found = _of_names(identity.names, year)
+    numbers = [*(one.number for one in identity.documents), *identity.accounts, *(c.value for c in identity.contacts)]
+    return found | {f"number {folded(number)}" for number in numbers if number}
+
+
+def _of_names(names: Sequence[Name], year: int | None) -> set[str]:
+    found: set[str] = set()
+    for name in names:
+        family, given = words_of(name.family or ""), words_of(name.given or "")
+        if family and given:
+            found.add(_name([*family, *given]))
+            found |= {_name([one, other]) for one in family for other in given}
+        if family and year is not None:
+            found.add(f"born {year} {' '.join(sorted(family))}")
+        if family and not given:
+            found.add(f"family {' '.join(sorted(family))}")
+        if given and not family:
+            found.add(f"alias {' '.join(sorted(given))}")
+    return found
+
+
+def _of_text(text: str) -> set[str]:
+    words = words_of(text)
+    found = {
+        _name([words[at], words[at + step]])
+        for at in range(len(words))
+        for step in range(1, SPAN)
+        if at + step < len(words)
+    }
+    for size in range(3, SPAN + 1):
+        found |= {_name(words[at : at + size]) for at in range(len(words) - size + 1)}
+    found |= {f"number {folded(token).strip('.:!?')}" for token in _TOKEN.findall(text) if _could_be_number(token)}
+    return found
+
+
+def _name(words: Iterable[str]) -> str:
+    return f"name {' '.join(sorted(words))}"
+
+
+def _could_be_number(token: str) -> bool:
+    return len(token) >= SPAN and any(c.isdigit() or c in "@_+" for c in token)
+
+
+def _numbers(entity: Any) -> Iterator[str]:
+    match entity:
+        case Document() if entity.number:
+            yield f"number {folded(entity.number)}"
+        case Account() if entity.identifier:
+            yield f"number {folded(entity.identifier)}"
+        case Communication():
+            yield f"number {folded(entity.value)}"
+        case _:
+            return
