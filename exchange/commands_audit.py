@@ -44,7 +44,7 @@ app = typer.Typer(
 
 FOUND: Final = 1
 UNREADABLE: Final = 3
-STATEMENTS: Final = ("agreements", "notices", "receipts")
+STATEMENTS: Final = ("agreements", "notices", "acts", "receipts")
 TIMEOUT: Final = 30.0
 MAX_ANSWER: Final = 4 * 1024 * 1024
 """More than the largest tile or bundle; a log that answers with more is not read further."""
@@ -71,7 +71,7 @@ def export(
     ] = None,
     statements: Annotated[
         Path | None,
-        typer.Option(exists=True, file_okay=False, help="A folder with `agreements` and `notices`; for a URL."),
+        typer.Option(exists=True, file_okay=False, help="A folder with `agreements`, `notices` and `acts`; for a URL."),
     ] = None,
 ) -> None:
     """Copy checkpoint, tiles, entries, directory and signed statements into a folder, as an auditor needs them.
@@ -192,9 +192,14 @@ def _from_books(view: Any) -> Iterator[File]:
     for n, width in bundles(size):
         entries = view.entries(n * WIDTH, n * WIDTH + width)
         yield entries_path(n, width), bundle(entries) if entries else b""
-    logged = (row for row in view.agreements() if row.seq is not None)
-    for kind, statements in (("agreements", logged), ("notices", view.notices()), ("receipts", view.batches())):
-        for row in statements:
+    statements = {
+        "agreements": view.agreements(),
+        "notices": view.notices(),
+        "acts": view.acts(),
+        "receipts": view.batches(),
+    }
+    for kind, rows_of_kind in statements.items():
+        for row in rows_of_kind:
             if _DIGEST.fullmatch(row.digest):  # it becomes a file's name
                 yield statement_path(kind, row.digest), row.jws.encode()
 

@@ -1,13 +1,21 @@
-"""Checking the books against themselves before anything is signed over them (LOG-18, LOG-19)."""
+"""Checking the books against themselves before anything is signed over them (LOG-18, LOG-19).
+
+What is logged stands twice: as an entry under the signed root, and in the tables from which mailboxes are filled and
+decisions are made. A signature, a derivation or an act that only one of them knows would make this broker decide what
+no auditor can follow, so both must say the same.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, Final
 
 from exchange.broker.store import BooksDamaged, HeadRow, Reading, Store, unreadable
+from exchange.protocol.entry import ActEntry, DisclosureEntry, SignatureEntry, parse_entry
 from exchange.protocol.log import verify_checkpoint
 from exchange.protocol.merkle import HASH, HEIGHT, WIDTH, Tree, leaf_hash, root, tiles
 from keys.errors import Refusal
+from keys.signing import parse_statement
 from keys.trust import LogIdentity
 
 _ADVICE = "nothing is signed over such books: restore the database from a backup, and tell the auditor"
@@ -16,8 +24,9 @@ _ADVICE = "nothing is signed over such books: restore the database from a backup
 def check_books(store: Store, log: LogIdentity, *, every_entry: bool = False) -> HeadRow:
     """Return the head if entries, tiles, head and checkpoint agree; ``BooksDamaged`` says what does not.
 
-    Every tile is hashed again. Of the entries, the newest 256 to 511 are, or with ``every_entry`` all: an
-    old entry that was altered does not let this broker sign anything false, and an auditor finds it.
+    Every tile is hashed again. Of the entries, the newest 256 to 511 are, or with ``every_entry`` all, and held
+    against the tables about acts, derivations and signatures: an old entry that was altered does not let this
+    broker sign anything false, and an auditor finds it.
     """
     try:
         with store.reading() as view:
@@ -49,6 +58,56 @@ def _findings(view: Reading, head: HeadRow, log: LogIdentity, every_entry: bool)
         for place, entry in enumerate(view.entries(begin, min(begin + WIDTH, head.size))):
             if leaf_hash(entry) != hashes[place * HASH : (place + 1) * HASH]:
                 yield f"entry {begin + place} is not the one that was logged"
+    yield from _told_twice(view, first, head.size)
+
+
+def _told_twice(view: Reading, first: int, size: int) -> Iterator[str]:
+    """What entries from ``first`` on and the tables beside them do not say alike."""
+    logged: set[Fact] = set()
+    for begin in range(first, size, WIDTH):
+        for seq, entry in enumerate(view.entries(begin, min(begin + WIDTH, size)), begin):
+            logged.update(_facts(seq, entry))
+    known: set[Fact] = {("act", row.seq, row.kind, row.by, row.msg, row.re, row.digest) for row in view.acts(first)}
+    known |= {("source", row.seq, row.msg, row.src) for row in view.lineage(first)}
+    known |= {("signature", row.seq, row.agr, row.by) for row in view.signed_from(first)}
+    for fact in sorted(logged ^ known, key=lambda one: (one[1], one in known)):
+        yield f"entry {fact[1]} is about {_NAMED[fact[0]]} that " + (
+            "the tables do not have" if fact in logged else "the log does not have"
+        )
+    for row in view.acts(first):
+        if _name(row.jws) != row.digest:
+            yield f"the act of entry {row.seq} is not the statement that was logged"
+    for seq in view.kept_though_recalled():
+        yield f"entry {seq} recalled a message that is still kept"
+
+
+def _name(jws: str) -> str:
+    try:
+        return parse_statement(jws.encode()).digest
+    except Refusal:
+        return "nothing that can be read"
+
+
+Fact = tuple[Any, ...]
+"""What an entry says beside others: a word for its kind, its index, and the rest of it."""
+_WORDS: Final = (b'"typ":"act"', b'"typ":"signature"', b'"src":[')
+_NAMED: Final = {"act": "an act", "source": "a source", "signature": "a signature"}
+
+
+def _facts(seq: int, data: bytes) -> Iterator[Fact]:
+    """What must be in the tables as well, of one entry; most need not even be read."""
+    if not any(word in data for word in _WORDS):
+        return
+    try:
+        entry = parse_entry(data)
+    except Refusal:
+        return  # it is the one that was logged, and an auditor will say what is wrong with it
+    if isinstance(entry, ActEntry):
+        yield "act", seq, entry.act.value, entry.by, entry.msg, entry.re, entry.statement
+    elif isinstance(entry, SignatureEntry):
+        yield "signature", seq, entry.agr, entry.by
+    elif isinstance(entry, DisclosureEntry):
+        yield from (("source", seq, entry.msg, src) for src in entry.src or ())
 
 
 def _tiles(view: Reading, head: HeadRow) -> Iterator[str]:

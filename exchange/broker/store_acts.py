@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select, update
 
-from exchange.broker.tables import ACT, ENTRY, LINEAGE, MAIL, MESSAGE
+from exchange.broker.tables import ACT, ENTRY, LINEAGE, MAIL, MESSAGE, SIGNATURE
 
 _DIGESTS: Any = bindparam("digests", expanding=True)
 
@@ -50,6 +50,11 @@ _TAKE_BACK = (
     .values(kind="recalled", wrap=None)
 )
 _DROP_BODY = update(MESSAGE).where(MESSAGE.c.seq == bindparam("place")).values(body=None)
+_SELECT_UNDONE = (
+    select(ACT.c.seq)
+    .join(MESSAGE, MESSAGE.c.digest == ACT.c.msg)
+    .where(ACT.c.kind == "recall", MESSAGE.c.body.is_not(None))
+)
 _MANY = 500
 """Digests looked up by one statement."""
 
@@ -95,6 +100,15 @@ class ActReading:
     def acts(self, first: int = 0) -> Sequence[Any]:
         """Every act from an index on, in the order of the log, for an export and for checking the books."""
         return self._connection.execute(select(ACT).where(ACT.c.seq >= first).order_by(ACT.c.seq)).all()
+
+    def kept_though_recalled(self) -> list[int]:
+        """The recalls, by index, whose message still has its body; there are none."""
+        return list(self._connection.execute(_SELECT_UNDONE).scalars())
+
+    def signed_from(self, first: int = 0) -> Sequence[Any]:
+        """Every logged signature under an agreement from an index on, in the order of the log."""
+        listed = select(SIGNATURE).where(SIGNATURE.c.seq >= first).order_by(SIGNATURE.c.seq)
+        return self._connection.execute(listed).all()
 
     def lineage(self, first: int = 0) -> Sequence[Any]:
         """Every derivation from an index on, in the order of the log."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,50 @@ def test_untouched_books_start_and_an_old_entry_is_found_by_the_full_check(tmp_p
         store.close()
 
 
+@pytest.fixture(scope="module")
+def acted(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A closed broker's database with a derived message and two acts, one of them a recall."""
+    folder = tmp_path_factory.mktemp("acted")
+    with open_office(folder) as office:
+        agreement = office.agree(NORTH, SOUTH)
+        msg = office.submit(office.derived(agreement, SOUTH, sender=NORTH)).json["msg"]
+        derived = office.derived(agreement, NORTH, sender=SOUTH, src=(msg,))
+        assert office.submit(derived, SOUTH).json["code"] == "permitted"
+        until = office.clock.now + timedelta(days=1)
+        asked = office.act("ask", SOUTH, msg, want="purpose", purposes=["investigate"], fields=[""], until=until)
+        assert asked.status == 200
+        assert office.act("recall", NORTH, msg, ground="unlawful").status == 200
+    return (folder / "broker.db").read_bytes()
+
+
+ACTED = {
+    "an act that nobody logged": (
+        "INSERT INTO act SELECT 0, 'x', kind, by, msg, re, jws FROM act WHERE kind = 'recall'", "the log does not have"
+    ),
+    "an act forgotten": ("DELETE FROM act WHERE kind = 'ask'", "the tables do not have"),
+    "an act turned into another": ("UPDATE act SET kind = 'restrict' WHERE kind = 'recall'", "the tables do not have"),
+    "an act by somebody else": ("UPDATE act SET by = 'x.sim' WHERE kind = 'recall'", "the tables do not have"),
+    "another statement": ("UPDATE act SET jws = (SELECT jws FROM act LIMIT 1)", "is not the statement"),
+    "no statement": ("UPDATE act SET jws = 'x'", "is not the statement"),
+    "a source forgotten": ("DELETE FROM lineage", "the tables do not have"),
+    "a source added": ("INSERT INTO lineage SELECT 'x', msg, seq FROM lineage", "the log does not have"),
+    "a signature forgotten": ("DELETE FROM signature WHERE seq = (SELECT max(seq) FROM signature)", "the tables do"),
+    "a recalled message kept": ("UPDATE message SET body = zeroblob(9)", "recalled a message that is still kept"),
+}  # fmt: skip
+
+
+@pytest.mark.spec("LOG-18", "ADM-57")
+@pytest.mark.parametrize("what", ACTED)
+def test_tables_about_acts_that_the_log_contradicts_keep_it_from_starting(
+    tmp_path: Path, acted: bytes, what: str
+) -> None:
+    statement, said = ACTED[what]
+    Office(edited(tmp_path, acted, "SELECT 1"), Clock()).close()
+    path = edited(tmp_path, acted, statement)
+    with pytest.raises(BooksDamaged, match=said):
+        Office(path, Clock())
+
+
 @pytest.mark.spec("LOG-18")
 def test_a_head_set_back_to_an_older_signed_checkpoint_is_noticed(tmp_path: Path) -> None:
     with open_office(tmp_path) as office:
@@ -112,24 +157,25 @@ def test_a_database_of_another_schema_is_not_touched(tmp_path: Path) -> None:
         Office(path, Clock())
 
 
-def test_a_database_of_the_schema_before_is_taken_over(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_database_of_a_schema_before_is_taken_over(tmp_path: Path, version: int) -> None:
     with open_office(tmp_path) as office:
-        agreement = office.agree(NORTH, SOUTH)
+        size = office.size
     plain = sqlite3.connect(tmp_path / "broker.db")
     plain.execute("DROP INDEX agreement_logged")
     for table in ("act", "lineage", "signature"):
         plain.execute(f"DROP TABLE {table}")
-    plain.execute("ALTER TABLE agreement DROP COLUMN proposer")
-    plain.execute("PRAGMA user_version = 1")
+    if version == 1:
+        plain.execute("ALTER TABLE agreement DROP COLUMN proposer")
+    plain.execute(f"PRAGMA user_version = {version}")
     plain.close()
     with open_office(tmp_path) as office:
+        assert office.size == size
+        agreement = office.agree(NORTH, SOUTH)
         offer = office.cast.agreement(NORTH, SOUTH, signers=[NORTH], id="another")
         assert office.statement(NORTH, "/v1/agreements", offer.to_bytes()).json["state"] == "proposed"
-        assert office.submit(office.cast.compose(agreement)).json["outcome"] == "permit"
-        mine = office.cast.agreement(NORTH, SOUTH, signers=[NORTH])
-        again = office.statement(NORTH, "/v1/agreements", mine.to_bytes())
-        assert (again.json["state"], again.json["signatures"]) == ("complete", [])  # logged before signatures were
-        assert len(office.call(NORTH, "GET", "/v1/agreements").json["agreements"]) == 1
+        msg = office.submit(office.cast.compose(agreement)).json["msg"]
+        assert office.act("recall", NORTH, msg, ground="unlawful").status == 200
 
 
 def test_preparing_twice_changes_nothing(tmp_path: Path) -> None:
