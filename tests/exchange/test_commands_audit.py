@@ -141,7 +141,7 @@ def test_the_json_report_is_one_document_that_says_it_all(run: Run, kept: Kept, 
     report = json.loads(done.stdout)
     assert report["clean"] is True
     assert report["counts"] == {
-        "record": 4, "agreement": 1, "disclosure": 1, "receipt": 2, "denial": 1,
+        "record": 4, "signature": 3, "agreement": 1, "disclosure": 1, "receipt": 2, "denial": 1,
         "decided_again": 2, "signed_receipts": 2,
     }  # fmt: skip
     (row,) = report["disclosures"]
@@ -151,7 +151,7 @@ def test_the_json_report_is_one_document_that_says_it_all(run: Run, kept: Kept, 
 
 
 @pytest.mark.spec("LOG-52")
-@pytest.mark.parametrize("index", range(9))
+@pytest.mark.parametrize("index", range(12))
 def test_an_entry_edited_in_the_database_is_named(run: Run, books: Kept, tmp_path: Path, index: int) -> None:
     change(books.home, "UPDATE entry SET data = CAST(replace(data, 'ix/1', 'ix/7') AS BLOB) WHERE seq = ?", index)
     done = run("verify", export(run, books.home, tmp_path / "e"), "--fed", books.fed, "--json", *AT)
@@ -159,7 +159,7 @@ def test_an_entry_edited_in_the_database_is_named(run: Run, books: Kept, tmp_pat
     (finding,) = json.loads(done.stdout)["findings"]
     assert (finding["code"], finding["index"]) == ("entry_altered", index)
     (path,) = (tmp_path / "e" / "tile" / "entries").glob("000.p/*")
-    altered = parse_bundle(path.read_bytes(), 9)[index]
+    altered = parse_bundle(path.read_bytes(), 12)[index]
     assert finding["evidence"]["own_hash"] == b64u(leaf_hash(altered))
     assert finding["evidence"]["signed_hash"] == b64u(leaf_hash(altered.replace(b"ix/7", b"ix/1")))
 
@@ -168,12 +168,12 @@ def test_an_entry_edited_in_the_database_is_named(run: Run, books: Kept, tmp_pat
 @pytest.mark.parametrize(
     ("sql", "code"),
     [
-        ("DELETE FROM entry WHERE seq = 8", "bundle_refused"),
+        ("DELETE FROM entry WHERE seq = 11", "bundle_refused"),
         ("DELETE FROM entry WHERE seq = 3", "bundle_refused"),
         ("DELETE FROM tile", "file_missing"),
         ("UPDATE tile SET hashes = zeroblob(length(hashes))", "tile_altered"),
         ("UPDATE tile SET hashes = substr(hashes, 1, 32)", "file_missing"),
-        ("UPDATE head SET checkpoint = replace(checkpoint, char(10) || '9' || char(10), char(10) || '8' || char(10))",
+        ("UPDATE head SET checkpoint = replace(checkpoint, char(10) || '12' || char(10), char(10) || '8' || char(10))",
          "checkpoint_refused"),
         ("UPDATE agreement SET jws = replace(jws, 'A', 'B')", "agreement_refused"),
         ("DELETE FROM agreement", "file_missing"),
@@ -308,5 +308,5 @@ def test_rows_can_be_limited_and_the_rest_is_counted(run: Run, tmp_path: Path) -
         (tmp_path / path).write_bytes(data)
     done = run("verify", tmp_path, "--fed", book.on.fed, "--rows", "1", *AT)
     assert done.exit_code == 0
-    assert "3 more: --rows 0 shows all" in done.stdout
+    assert "5 more: --rows 0 shows all" in done.stdout
     assert "more:" not in run("verify", tmp_path, "--fed", book.on.fed, "--rows", "0", *AT).stdout

@@ -44,7 +44,7 @@ from keys.encoding import b64u, digest, stamp, write_json
 from keys.sealing import new_message_id
 from keys.signing import Statement, Typ, cosign, parse_statement, sign
 from keys.trust import Directory
-from tests.vectors.stage import NGO, NORTH, NOW, SOUTH, Repeatable, Stage, seed, stage
+from tests.vectors.stage import FIU, NGO, NORTH, NOW, SOUTH, Repeatable, Stage, seed, stage
 
 Export = dict[str, bytes]
 
@@ -100,6 +100,14 @@ CLAUSES: Final[tuple[dict[str, Any], ...]] = (
         "cats": ["person_victim"],
     },
 )
+
+
+REFERRAL: Final[dict[str, Any]] = {
+    "type": "victim_referral",
+    "purpose": "victim_protection",
+    "crime": "human_trafficking",
+    "cats": ["person_victim"],
+}
 
 
 def terms(on: Stage, parties: Sequence[str] = (NORTH, SOUTH, NGO), **changes: Any) -> bytes:
@@ -256,6 +264,12 @@ class Logbook:
             self.log(denial_entry(manifest, name, why, decision.code, decision.policy, self.now))
         return name
 
+    def pretend(self, sender: str, to: Sequence[str], clauses: list[list[str]], **changes: Any) -> str:
+        """Log a disclosure whatever the agreements say; returns the message's digest."""
+        manifest, name = self.manifest(sender, to, **changes)
+        self.log(disclosure_entry(manifest, name, clauses, self.book.policy(self.now), self.now))
+        return name
+
     def request(self, manifest: Manifest) -> Request:
         """The question a manifest puts to the agreements."""
         return Request(
@@ -319,7 +333,7 @@ def _payload(data: bytes) -> bytes:
 
 
 def story() -> Logbook:
-    """A short, honest history with one entry of every kind."""
+    """A short, honest history with one entry of every kind, and a message that is passed on and taken back."""
     book = Logbook()
     book.agree()
     first = book.send(type="info_request", urgency="u_direct", cats=["person_suspect"])
@@ -328,19 +342,49 @@ def story() -> Logbook:
     answer = book.send(SOUTH, (NORTH,), type="info_reply", re=first)
     book.receipt(answer, by=NORTH)
     book.send(cats=["person_victim"], type="info_reply", re=answer)
-    referral = book.send(
-        to=(NGO,),
-        type="victim_referral",
-        purpose="victim_protection",
-        crime="human_trafficking",
-        cats=["person_victim"],
-    )
+    referral = book.send(to=(NGO,), **REFERRAL)
     book.receipt(referral, by=NGO, status="rejected", code="commitment_mismatch")
     book.send(purpose="detect")
     book.notify("suspend")
     book.send()
     book.notify("resume")
     book.send()
+    told = book.send(handling=["H2", "H3"])
+    book.receipt(told)
+    book.act("acknowledge", SOUTH, told)
+    book.send(SOUTH, (NGO,), src=[told], **REFERRAL)
+    ask = book.act("ask", SOUTH, told, **_whole(book, [NGO]))
+    consent = book.act("consent", NORTH, told, re=ask, holder=SOUTH, **_whole(book, [NGO]))
+    book.send(SOUTH, (NGO,), src=[told], exempt="source_protection", **REFERRAL)
+    book.act("withdraw", NORTH, told, re=consent)
+    book.send(SOUTH, (NGO,), src=[told], exempt="source_protection", **REFERRAL)
+    recall = book.act("recall", NORTH, told, ground="inaccurate")
+    book.send(SOUTH, (NORTH,), type="info_reply", re=told, src=[told])
+    book.act("answer", SOUTH, told, re=recall, outcome="erased")
+    return book
+
+
+def _whole(book: Logbook, to: Sequence[str]) -> dict[str, Any]:
+    """A consent to pass a whole message on to these for as long as a test needs."""
+    until = book.now + timedelta(days=30)
+    return {"want": "onward", "to": to, "purposes": ["victim_protection"], "fields": [""], "until": until}
+
+
+def lies() -> Logbook:
+    """What a broker writes that does not keep to acts, sources and signatures; each line is one lie."""
+    book = Logbook()
+    book.agree(signed=(NORTH, SOUTH, FIU))  # not the one who has to sign, and one who has not
+    told, later = book.send(handling=["H2", "H3"]), timedelta(hours=80)
+    book.pretend(SOUTH, (NGO,), [["c2"]], src=[told], **REFERRAL)  # nobody consented
+    book.pretend(NGO, (SOUTH,), [["c1"]], src=[digest(b"not logged")])  # never had it
+    book.act("acknowledge", NGO, told, lie=True)  # it was not disclosed to it
+    book.act("recall", SOUTH, told, lie=True, ground="inaccurate")  # it is not its own
+    book.act("withdraw", NORTH, told, lie=True, re=digest(b"no consent"))
+    book.act("erased", SOUTH, told, cause="retention")
+    book.receipt(told)  # opened after it was erased
+    book.act("recall", NORTH, told, ground="unlawful")
+    book.send(SOUTH, (NORTH,), type="info_reply", src=[told])  # denied, but it had erased it
+    book.now += later  # and nobody answers the recall
     return book
 
 

@@ -1,9 +1,9 @@
 """Write the vectors of the log: ``python -m tests.vectors.make_log``.
 
 ``log/export`` is the export of a short history, ``log/expected.json`` what an auditor must say of it, as it is and
-with one thing edited; ``log/tree.json`` has roots and proofs over numbered entries, for tree arithmetic alone. Keys are
-fixed; ML-DSA draws its own randomness, so every run writes other signatures. Run it when the format changes, and at no
-other time.
+with one thing edited, and of ``log/lies``, the export of a broker that signed what the rules do not allow;
+``log/tree.json`` has roots and proofs over numbered entries, for tree arithmetic alone. Keys are fixed; ML-DSA draws
+its own randomness, so every run writes other signatures. Run it when the format changes, and at no other time.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ import shutil
 from pathlib import Path
 from typing import Any, Final
 
+from exchange.protocol.audit import statement_path
+from exchange.protocol.entry import ActEntry, parse_entry
 from exchange.protocol.log import vkeys
 from exchange.protocol.merkle import Tree, leaf_hash, tile_path, tiles
 from keys.encoding import b64u, stamp
-from tests.vectors.logbook import Export, Logbook, story
+from tests.vectors.logbook import Export, Logbook, lies, story
 from tests.vectors.stage import NORTH, SOUTH
 
 FOLDER: Final = Path(__file__).parent / "log"
@@ -38,23 +40,45 @@ CONSISTENCIES: Final = ((1, 2), (3, 7), (255, 256), (256, 257), (256, 70_000), (
 
 def edits(book: Logbook) -> list[dict[str, Any]]:
     """One text to replace in one file of the export, once, and the codes and entries of what must be found."""
-    entries, tile = "tile/entries/000.p/18", "tile/0/000.p/18"
+    size = len(book.entries)
+    entries, tile = f"tile/entries/000.p/{size}", f"tile/0/000.p/{size}"
+    consent, recall = (_act(book, kind) for kind in ("consent", "recall"))
     agreement = f"agreements/{book.agreement}.json"
     checkpoint = "checkpoint"
     return [
-        {"file": entries, "find": '"info_request"', "replace": '"info_partial"', "findings": [["entry_altered", 5]]},
-        {"file": entries, "find": '"detect"', "replace": '"mislay"', "findings": [["entry_altered", 13]]},
+        {"file": entries, "find": '"info_request"', "replace": '"info_partial"', "findings": [["entry_altered", 8]]},
+        {"file": entries, "find": '"detect"', "replace": '"mislay"', "findings": [["entry_altered", 16]]},
         {"file": entries, "find": SOUTH, "replace": NORTH, "findings": [["entry_altered", 3]]},
         {"file": tile, "find": None, "replace": None, "findings": [["file_missing", None]]},
-        {"file": agreement, "find": None, "replace": None, "findings": [["file_missing", 4]]},
+        {"file": agreement, "find": None, "replace": None, "findings": [["file_missing", 7]]},
+        {
+            "file": entries,
+            "find": '"source_protection"',
+            "replace": '"source_prediction"',
+            "findings": [["entry_altered", 27]],
+        },
+        {"file": consent, "find": None, "replace": None, "findings": [["file_missing", 26]]},
+        {
+            "file": consent,
+            "find": "eyJ",
+            "replace": "eyK",
+            "findings": [["act_refused", 26], ["not_permitted", 27], ["act_refused", 28]],
+        },
+        {"file": recall, "find": None, "replace": None, "findings": [["file_missing", 30]]},
         {
             "file": checkpoint,
-            "find": "sim/log\n18",
-            "replace": "sin/log\n18",
+            "find": f"sim/log\n{size}",
+            "replace": f"sin/log\n{size}",
             "findings": [["checkpoint_refused", None]],
         },
         {"file": "trust.json", "find": "eyJ", "replace": "eyK", "findings": [["trust_refused", None]]},
     ]
+
+
+def _act(book: Logbook, kind: str) -> str:
+    """The file of the one act of this kind."""
+    said = [parse_entry(entry) for entry in book.entries]
+    return next(statement_path("acts", e.statement) for e in said if isinstance(e, ActEntry) and e.act == kind)
 
 
 def apply(files: Export, edit: dict[str, Any]) -> Export:
@@ -89,8 +113,8 @@ def arithmetic() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def expected(book: Logbook, files: Export) -> dict[str, Any]:
-    """What an auditor must say."""
+def expected(book: Logbook, files: Export, lying: Logbook, theirs: Export) -> dict[str, Any]:
+    """What an auditor must say; of ``lies``, which only the rules tell from an honest log, each lie and no more."""
     report = book.audit(files)
     assert report.clean
     listed = []
@@ -105,19 +129,21 @@ def expected(book: Logbook, files: Export) -> dict[str, Any]:
         "vkeys": list(vkeys(book.on.log.identity)),
         "report": report.to_json(),
         "edits": listed,
+        "lies": {"now": stamp(lying.now), "report": lying.audit(theirs).to_json()},
     }
 
 
 def main() -> None:
     """Write everything afresh."""
-    book = story()
-    files = book.export()
+    book, lying = story(), lies()
+    files, theirs = book.export(), lying.export()
     shutil.rmtree(FOLDER, ignore_errors=True)
-    for name, data in files.items():
-        path = FOLDER / "export" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    for name, document in (("expected.json", expected(book, files)), ("tree.json", arithmetic())):
+    for folder, export in (("export", files), ("lies", theirs)):
+        for name, data in export.items():
+            path = FOLDER / folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+    for name, document in (("expected.json", expected(book, files, lying, theirs)), ("tree.json", arithmetic())):
         (FOLDER / name).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 

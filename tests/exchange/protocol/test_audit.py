@@ -68,8 +68,8 @@ def test_an_honest_export_is_clean_and_everything_in_it_was_looked_at() -> None:
     book, files = told()
     report = book.audit(dict(files))
     assert (report.clean, report.findings) == (True, ())
-    assert report.counts["decided_again"] == 7
-    assert report.counts["signed_receipts"] == 4
+    assert report.counts["decided_again"] == 12
+    assert report.counts["signed_receipts"] == 5
     assert report.checkpoint is not None
     assert report.checkpoint.size == len(book.entries)
 
@@ -86,11 +86,17 @@ def test_the_report_says_who_told_whom_what_under_which_clause_and_when() -> Non
         (SOUTH, NORTH, "north-south v1", ("c1",), {"opened"}),
         (NORTH, NGO, "north-south v1", ("c2",), {"rejected"}),
         (NORTH, SOUTH, "north-south v1", ("c1",), set()),
+        (NORTH, SOUTH, "north-south v1", ("c1",), {"opened"}),
+        (SOUTH, NGO, "north-south v1", ("c2",), set()),
     ]
-    assert [d.entry.code for d in report.denials] == ["forbidden", "no_clause", "agreement_suspended"]
+    assert [d.entry.code for d in report.denials] == [
+        "forbidden", "no_clause", "agreement_suspended", "consent_missing", "consent_missing", "source_stopped",
+    ]  # fmt: skip
     written = report.to_json()
     assert written == read_json(write_json(written), limit=2**20)
     assert written["disclosures"][1]["re"] == written["disclosures"][0]["msg"]
+    assert written["disclosures"][5]["src"] == [written["disclosures"][4]["msg"]]
+    assert written["disclosures"][5]["exempt"] == "source_protection"
     assert written["clean"] is True
 
 
@@ -138,7 +144,7 @@ def test_a_checkpoint_that_does_not_verify_is_found_and_the_rest_looked_at() -> 
     files["checkpoint"] = "\n".join([*lines[:4], lines[4], lines[4], ""]).encode()
     report = book.audit(files)
     assert codes(report) == [("checkpoint_refused", None)]
-    assert len(report.disclosures) == 4
+    assert len(report.disclosures) == 6
     for junk in (b"", b"\xff\xfe", b"nothing like a checkpoint"):
         assert codes(book.audit({**files, "checkpoint": junk})) == [("checkpoint_refused", None)]
 
@@ -167,7 +173,7 @@ def test_decisions_that_may_rest_on_an_altered_entry_are_not_judged_and_counted(
     """LOG-52"""
     book, files = told()
     report = book.audit(edit(files, BEGIN, lambda e: e.replace(SOUTH.encode(), FIU.encode())))
-    assert report.counts["not_judged"] == 8  # the agreement and seven decisions
+    assert report.counts["not_judged"] == 13  # the agreement and twelve decisions
     assert "decided_again" not in report.counts
     assert codes(report) == [("entry_altered", 0)]
 
@@ -474,5 +480,5 @@ def test_a_long_log_with_one_lie_names_that_one() -> None:
     for _ in range(20):
         book.send()
     report = book.audit()
-    assert codes(report) == [("not_permitted", 304)]
-    assert report.counts["disclosure"] == 4 + 290 + 1 + 20
+    assert codes(report) == [("not_permitted", 316)]
+    assert report.counts["disclosure"] == 6 + 290 + 1 + 20

@@ -18,11 +18,14 @@ from tests.vectors.stage import stage
 FOLDER = Path(__file__).resolve().parents[2] / "vectors" / "log"
 EXPECTED: dict[str, Any] = json.loads((FOLDER / "expected.json").read_text(encoding="utf-8"))
 TREE: dict[str, Any] = json.loads((FOLDER / "tree.json").read_text(encoding="utf-8"))
-FILES = {
-    path.relative_to(FOLDER / "export").as_posix(): path.read_bytes()
-    for path in (FOLDER / "export").rglob("*")
-    if path.is_file()
-}
+
+
+def export(name: str) -> dict[str, bytes]:
+    folder = FOLDER / name
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+FILES = export("export")
 
 
 def audit(files: dict[str, bytes]) -> Any:
@@ -33,6 +36,14 @@ def audit(files: dict[str, bytes]) -> Any:
 def test_the_committed_export_audits_as_it_did() -> None:
     assert audit(FILES).to_json() == EXPECTED["report"]
     assert EXPECTED["vkeys"] == list(vkeys(stage().log.identity))
+
+
+@pytest.mark.spec("LOG-46", "LOG-47", "LOG-48", "LOG-51", "ACT-6", "ACT-20")
+def test_the_lies_of_the_other_export_are_found_as_they_were() -> None:
+    told = EXPECTED["lies"]
+    report = verify_export(export("lies").get, fed=EXPECTED["fed"], now=instant(told["now"]))
+    assert report.to_json() == told["report"]
+    assert len({finding.code for finding in report.findings}) == 7
 
 
 @pytest.mark.spec("LOG-52")
