@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from itertools import combinations
+from itertools import combinations_with_replacement
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
@@ -166,7 +166,7 @@ class History:
         """What was worked out for its parties, as far as it was asked for."""
         parties = sorted(agreement.terms.parties)
         if self._pairs:
-            yield from filter(None, map(self._pairs.get, combinations(parties, 2)))
+            yield from filter(None, map(self._pairs.get, combinations_with_replacement(parties, 2)))
         if self._binding and reaches_everyone(agreement):
             yield from filter(None, map(self._binding.get, parties))
 

@@ -351,7 +351,11 @@ def _or_any(rng: Random, items: list[str]) -> list[str]:
 
 
 def random_clause(
-    rng: Random, name: str, forbid: float = 0.25, groups: list[dict[str, Any]] | None = None
+    rng: Random,
+    name: str,
+    forbid: float = 0.25,
+    groups: list[dict[str, Any]] | None = None,
+    parties: list[str] | None = None,
 ) -> dict[str, Any]:
     known = groups or []
     clause: dict[str, Any] = {"id": name, "title": f"clause {name}"}
@@ -370,12 +374,12 @@ def random_clause(
         "crimes": some(rng, CRIMES),
         "cats": some(rng, CATS),
         "class_max": rng.choice(LEVELS),
-        "conditions": random_conditions(rng),
+        "conditions": random_conditions(rng, parties or []),
     }
     return _for_the_groups_purposes(permit, known)
 
 
-def random_conditions(rng: Random) -> dict[str, Any]:
+def random_conditions(rng: Random, parties: list[str]) -> dict[str, Any]:
     conditions: dict[str, Any] = {
         "handling_required": rng.choice([[], [], ["H2"], ["H1", "H2"]]),
         "urgency": some(rng, URGENCY),
@@ -389,8 +393,8 @@ def random_conditions(rng: Random) -> dict[str, Any]:
         conditions["review_days"] = rng.randint(1, 100)
     if rng.random() < 0.3:
         conditions["transfer"] = rng.choice(["adequacy", "safeguards", "derogation"])
-    if rng.random() < 0.15:
-        conditions["copy_to"] = rng.choice(IDS)
+    if parties and rng.random() < 0.15:
+        conditions["copy_to"] = rng.choice(parties)
         if rng.random() < 0.6:
             conditions["copy_exempt"] = some(rng, EXEMPT)
     if rng.random() < 0.3:
@@ -445,7 +449,7 @@ def random_terms(rng: Random, number: int, forbid: float = 0.25, parties: list[s
         "territory": rng.sample(["XN", "XS", "XA", "XZ"], rng.choice([0, 2, 3, 4, 4, 4])),
         "start": start,
         "end": start + timedelta(days=rng.choice([20, 400])),
-        "clauses": [random_clause(rng, f"c{i}", forbid, groups) for i in range(rng.randint(1, 5))],
+        "clauses": [random_clause(rng, f"c{i}", forbid, groups, parties) for i in range(rng.randint(1, 5))],
     }
     if groups:
         terms["groups"] = groups
