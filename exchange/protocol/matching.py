@@ -1,4 +1,4 @@
-"""Matching: which clauses does a request meet, and what does each other clause miss? (AGR-7 to AGR-9, AGR-51 to AGR-54)
+"""Matching: which clauses does a request meet, and what does each other miss? (AGR-7 to AGR-11, AGR-51 to AGR-58)
 
 A table keeps clauses as columns of bits: bit *i* of a mask stands for clause *i*. Asking is a handful of
 integer operations however many clauses there are, which is why the cost of a decision does not grow with

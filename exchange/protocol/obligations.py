@@ -1,4 +1,4 @@
-"""Obligations: what a disclosure ties its recipient to, and the strictest of several (AGR-36, AGR-55 to AGR-59).
+"""Obligations: what a disclosure ties its recipient to, and the strictest of several (AGR-36, AGR-53 to AGR-59).
 
 They come from three places: from every clause that permits the disclosure, from its agreement as a whole
 (``purge_days``), and from the message itself, whose handling codes and categories may be stricter than any
@@ -62,7 +62,7 @@ class Readers:
 
 @dataclass(frozen=True, slots=True)
 class Obligations:
-    """What a disclosure ties its recipient to; days count from the disclosure's log time (AGR-57)."""
+    """What a disclosure ties its recipient to; days count from the disclosure's log time (AGR-54)."""
 
     onward: str
     evidence: bool
@@ -107,7 +107,7 @@ class Obligations:
         )
 
     def for_message(self, cats: Collection[str], handling: Collection[str]) -> Obligations:
-        """The same, tightened by what the message itself says (AGR-58)."""
+        """The same, tightened by what the message itself says (AGR-53)."""
         special = Category.DATA_SPECIAL_CATEGORY in cats
         onward = self.onward
         if Handling.H2 in handling and _STRICTNESS[onward] < _STRICTNESS[Onward.BY_CONSENT.value]:

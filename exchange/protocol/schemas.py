@@ -1,4 +1,4 @@
-"""The published JSON Schemas, drawn from the models themselves so that they cannot lag behind (CNT-5, MSG-3, ACT-2).
+"""The published JSON Schemas, drawn from the models so that they cannot lag behind (CNT-5, MSG-3, AGR-2, ACT-2).
 
 ``python -m exchange.protocol.schemas case-message`` writes one to standard output; a test compares all
 of them with the files in ``spec/schemas/``. A schema says the form; the numbered requirements say the rest.
@@ -17,6 +17,7 @@ from pydantic_core import core_schema
 from exchange.protocol.act import READER as ACTS
 from exchange.protocol.content import CaseMessage
 from exchange.protocol.manifest import Manifest
+from exchange.protocol.terms import AgreementTerms
 from keys.signing import ALGORITHMS
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -90,6 +91,7 @@ def published() -> dict[str, dict[str, Any]]:
         "case-message": _of(CaseMessage, "case-message", "Case message of ix/1 (CNT-5)"),
         "manifest": manifest,
         "envelope": _envelope(),
+        "agreement": _of(AgreementTerms, "agreement", "Payload of an agreement of ix/1 (AGR-2)"),
         "act": _headed(ACTS.json_schema(schema_generator=_Published), "act", "Payload of an act of ix/1 (ACT-2)"),
     }
 

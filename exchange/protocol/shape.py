@@ -107,7 +107,7 @@ def _own(message: str) -> str:
 
 
 def contradictions(terms: Mapping[str, Any]) -> Iterator[Fault]:
-    """What cannot stand together in terms, whether or not the rest has its form (AGR-3, AGR-4, AGR-50 to AGR-57).
+    """What cannot stand together in terms, whether or not the rest has its form (AGR-50).
 
     ``terms`` are plain values; times are datetimes or text. What is malformed itself is passed over here.
     """
@@ -177,6 +177,9 @@ def _about_conditions(conditions: Mapping[str, Any], place: Place, parties: list
         yield (*place, "copy_exempt"), "there is no `copy_to` to be exempt from"
     if type(kept) is int and type(review) is int and review > kept:
         yield (*place, "review_days"), "a review comes no later than the end of retention (`retention_days`)"
+    readers = conditions.get("readers")
+    if isinstance(readers, Mapping) and not any(readers.get(name) is not None for name in readers):
+        yield (*place, "readers"), "it says nothing: leave it out, or say `clearance`, `training` or `roles`"
 
 
 def _objects(value: Any, place: Place) -> Iterator[tuple[Place, Mapping[str, Any]]]:

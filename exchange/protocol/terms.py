@@ -20,8 +20,10 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
+    WithJsonSchema,
     model_validator,
 )
+from pydantic.config import JsonDict
 
 from exchange.protocol.allowed import ALLOWED, MAX_CLAUSES, MAX_GROUPS, MAX_PARTIES, AgreementKind, NoticeAct, Reach
 from exchange.protocol.errors import AgreementMalformed, NoticeMalformed
@@ -111,12 +113,29 @@ _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060
 
 
 _T = TypeVar("_T")
-_Each = Annotated[tuple[_T, ...], Field(max_length=64), AfterValidator(_distinct)]
-Instant = Annotated[datetime, BeforeValidator(_instant)]
-AgencyId = Annotated[str, AfterValidator(_agency)]
-PartyName = Annotated[str, AfterValidator(_party)]
+
+
+def _said(pattern: str, **more: Any) -> WithJsonSchema:
+    """What the published schema says of a text that a function checks here."""
+    return WithJsonSchema({"type": "string", "pattern": pattern, **more})
+
+
+_ID: Final = r"[a-z0-9-]+(\.[a-z0-9-]+)*\.sim"
+_NO_EDGE: Final = rf"^(?! )(?!.* $)(?!.*{_UNSEEN.pattern}).+$"
+_TIME: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{3})?Z$"
+_NAME_PATTERN: Final = rf"^(party:any|role:({'|'.join(Role)})|{_NAMED.pattern}|{_ID})$"
+_UNIQUE: Final[JsonDict] = {"uniqueItems": True}
+_Each = Annotated[tuple[_T, ...], Field(max_length=64, json_schema_extra=_UNIQUE), AfterValidator(_distinct)]
+Instant = Annotated[datetime, BeforeValidator(_instant), _said(_TIME)]
+AgencyId = Annotated[str, AfterValidator(_agency), _said(f"^{_ID}$", maxLength=40)]
+PartyName = Annotated[str, AfterValidator(_party), _said(_NAME_PATTERN, maxLength=40)]
 Digest = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$")]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_visible)]
+Text = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=200),
+    AfterValidator(_visible),
+    _said(_NO_EDGE, minLength=1, maxLength=200),
+]
 CodeName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 _Days = Annotated[int, Field(ge=1, le=3650)]
 _Territory = Annotated[str, StringConstraints(pattern=r"^X[A-JL-Z]$")]
@@ -129,6 +148,8 @@ class _Part(BaseModel):
 
 class Readers(_Part):
     """Who at the recipient may open it: each member that is there narrows, none widens (AGR-55)."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
     clearance: Classification | None = None
     training: _Each[CodeName] = ()
@@ -189,7 +210,9 @@ class Group(_Part):
     """Some of the parties under one name, for some purposes and until a time; after it, nobody (AGR-51)."""
 
     id: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,11}$")]
-    members: Annotated[tuple[AgencyId, ...], Field(max_length=MAX_PARTIES), AfterValidator(_distinct)]
+    members: Annotated[
+        tuple[AgencyId, ...], Field(max_length=MAX_PARTIES, json_schema_extra=_UNIQUE), AfterValidator(_distinct)
+    ]
     until: Instant
     purposes: _Each[Purpose]
 
@@ -209,7 +232,11 @@ class AgreementTerms(_Part):
     replaces: Digest | None = None
     title: Text
     kind: AgreementKind
-    parties: Annotated[tuple[AgencyId, ...], Field(min_length=2, max_length=MAX_PARTIES), AfterValidator(_distinct)]
+    parties: Annotated[
+        tuple[AgencyId, ...],
+        Field(min_length=2, max_length=MAX_PARTIES, json_schema_extra=_UNIQUE),
+        AfterValidator(_distinct),
+    ]
     groups: Annotated[tuple[Group, ...], Field(max_length=MAX_GROUPS)] = ()
     bases: _Each[LegalBasis]
     territory: _Each[_Territory]
