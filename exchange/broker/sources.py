@@ -10,18 +10,29 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from exchange.broker.page import Page
 from exchange.protocol.act import Act, ActTerms, Rectify, parse_act
 from exchange.protocol.entry import DisclosureEntry, LogEntry, parse_entry
 from exchange.protocol.lineage import MAX_LINEAGE, Lineage
+from exchange.protocol.vocabulary import ActKind
 from keys.signing import parse_statement
 
 if TYPE_CHECKING:
     from exchange.protocol.manifest import Manifest
     from exchange.protocol.matching import Source
 
+_BINDING: Final = (
+    ActKind.CONSENT,
+    ActKind.WITHDRAW,
+    ActKind.RESTRICT,
+    ActKind.RECTIFY,
+    ActKind.RECALL,
+    ActKind.ANSWER,
+    ActKind.ERASED,
+)
+"""Acts that bind, or free, whoever derives something from a message."""
 Disclosed = tuple[int, DisclosureEntry]
 """A disclosed message: its index in the log, and its entry."""
 
@@ -33,7 +44,7 @@ def resolve_sources(page: Page, manifest: Manifest) -> tuple[Source, ...]:
     """
     src = manifest.src or ()
     names = {*src, *page.view.ancestors(src, MAX_LINEAGE + 1)}
-    lineage, _ = _slice(page, names, names)
+    lineage, _ = _slice(page, names, names, _BINDING)
     return lineage.sources_for(src, manifest.from_)
 
 
@@ -41,7 +52,7 @@ def tree_of(page: Page, terms: ActTerms) -> tuple[Lineage, list[Disclosed]]:
     """What an act is judged by; and every disclosure of its message and of what was derived from that."""
     names = {terms.msg, *page.view.descendants(terms.msg)}
     above = _correcting(page, terms.by_msg) if isinstance(terms, Rectify) else set[str]()
-    lineage, found = _slice(page, names | above, {terms.msg})
+    lineage, found = _slice(page, names | above, {terms.msg}, ActKind)
     return lineage, [one for one in found if one[1].msg in names]
 
 
@@ -49,11 +60,13 @@ def _correcting(page: Page, msg: str) -> set[str]:
     return {msg, *page.view.ancestors((msg,), MAX_LINEAGE + 1)}
 
 
-def _slice(page: Page, names: Iterable[str], about: Iterable[str]) -> tuple[Lineage, list[Disclosed]]:
+def _slice(
+    page: Page, names: Iterable[str], about: Iterable[str], kinds: Iterable[ActKind]
+) -> tuple[Lineage, list[Disclosed]]:
     """A lineage of these messages, as far as they were disclosed, with the acts about some of them; in log order."""
     lineage, book = Lineage(), page.state.book
     found = [(seq, entry) for seq, data in page.view.disclosures(names) if (entry := _disclosure(data))]
-    acts = [(row.seq, _act(row.jws, _entry(row.entry))) for row in page.view.acts_about(about)]
+    acts = [(row.seq, _act(row.jws, _entry(row.entry))) for row in page.view.acts_about(about, kinds)]
     logged: list[tuple[int, DisclosureEntry | Act]] = [*found, *acts]
     for seq, one in sorted(logged, key=itemgetter(0)):
         if isinstance(one, Act):

@@ -33,7 +33,7 @@ _SELECT_DISCLOSURES = (
 _SELECT_ACTS = (
     select(ACT.c.seq, ACT.c.digest, ACT.c.jws, ENTRY.c.data.label("entry"))
     .join(ENTRY, ENTRY.c.seq == ACT.c.seq)
-    .where(ACT.c.msg.in_(_DIGESTS))
+    .where(ACT.c.msg.in_(_DIGESTS), ACT.c.kind.in_(bindparam("kinds", expanding=True)))
     .order_by(ACT.c.seq)
 )
 _SELECT_ACT = (
@@ -81,13 +81,14 @@ class ActReading:
         rows = [(row[1], row[2]) for part in _parts(digests) for row in self._about(_SELECT_DISCLOSURES, part)]
         return sorted(rows)
 
-    def acts_about(self, digests: Iterable[str]) -> list[Any]:
-        """Every act about these messages, in the order of the log: seq, digest, jws, entry."""
-        rows = [row for part in _parts(digests) for row in self._about(_SELECT_ACTS, part)]
+    def acts_about(self, digests: Iterable[str], kinds: Iterable[str]) -> list[Any]:
+        """Every act of these kinds about these messages, in the order of the log: seq, digest, jws, entry."""
+        said = list(kinds)
+        rows = [row for part in _parts(digests) for row in self._about(_SELECT_ACTS, part, said)]
         return sorted(rows, key=lambda row: row.seq)
 
-    def _about(self, statement: Any, digests: Sequence[str]) -> Sequence[Any]:
-        return self._connection.execute(statement, {"digests": digests}).all()
+    def _about(self, statement: Any, digests: Sequence[str], kinds: Sequence[str] = ()) -> Sequence[Any]:
+        return self._connection.execute(statement, {"digests": digests, **({"kinds": kinds} if kinds else {})}).all()
 
     def act(self, digest: str) -> Any:
         """One act's row: seq, jws, entry."""

@@ -233,7 +233,7 @@ def test_one_member_cannot_bury_another_under_proposals(office: Office) -> None:
         if office.statement(NORTH, "/v1/agreements", offered.to_bytes()).status != 200:
             break
     else:
-        pytest.fail(f"{len(office.call(SOUTH, 'GET', '/v1/agreements').body)} bytes of proposals nobody asked for")
+        pytest.fail(f"{len(office.call(SOUTH, 'GET', '/v1/proposals').body)} bytes of proposals nobody asked for")
 
 
 def test_a_batch_of_bad_lines_spoils_nothing_for_the_good_one(office: Office) -> None:

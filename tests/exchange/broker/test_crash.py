@@ -67,6 +67,8 @@ class Scene:
         self.pile = Pile(self._more(), self.chance)
         self.receipted: dict[str, Any] = {}
         self.collected: dict[int, str] = {}
+        self.recalls: dict[str, bytes] = {}
+        self.recalled: dict[str, Any] = {}
         self.cursor = -1
         self.kills_under_load = 0
 
@@ -101,13 +103,31 @@ class Scene:
         await caller.line.close()
 
     async def _live(self, host: Host) -> None:
-        """Callers send, the recipient collects and gives receipts, and in the midst of it the broker dies."""
+        """Callers send and take back, the recipient collects and gives receipts, and in the midst the broker dies."""
         work = [asyncio.create_task(self.pile.work(Caller(self.cast, NORTH, self.port))) for _ in range(CALLERS)]
-        work.append(asyncio.create_task(self._collect()))
+        work += [asyncio.create_task(self._collect()), asyncio.create_task(self._recall())]
         await asyncio.sleep(self.chance.uniform(0.01, 0.3))
-        self.kills_under_load += any(not task.done() for task in work[:-1])
+        self.kills_under_load += any(not task.done() for task in work[:CALLERS])
         await asyncio.to_thread(host.kill, self.port)
         await asyncio.gather(*work)
+
+    async def _recall(self) -> None:
+        """The originator takes messages back, now and then the same one again, until the broker is gone."""
+        caller = Caller(self.cast, NORTH, self.port)
+        with suppress(OSError):
+            while True:
+                names = list(self.recalls) if len(self.recalls) > len(self.recalled) else list(self.pile.answered)
+                if names:
+                    await self._take_back(caller, self.chance.choice(names))
+                await caller.call("GET", "/v1/proposals")
+        await caller.line.close()
+
+    async def _take_back(self, caller: Caller, name: str) -> None:
+        if name not in self.recalls:
+            self.recalls[name] = self.cast.act("recall", NORTH, name, datetime.now(UTC), ground="sent_in_error")
+        status, said = await caller.call("POST", "/v1/acts", self.recalls[name], JOSE)
+        assert status == 200, said
+        assert self.recalled.setdefault(name, said)["entry"] == said["entry"]
 
     async def _collect(self, *, until_empty: bool = False) -> None:
         caller = Caller(self.cast, SOUTH, self.port)
@@ -116,7 +136,7 @@ class Scene:
                 _, page = await caller.call("GET", "/v1/mailbox", query=f"after={self.cursor}&limit=50&wait=1")
                 names = [self._take(item) for item in page["items"]]
                 self.cursor = page["next"]
-                if until_empty and not names:
+                if until_empty and not page["items"]:
                     break
                 if told := [(name, "delivered") for name in names if name]:
                     batch = self.cast.receipts(SOUTH, datetime.now(UTC), *told)
@@ -130,13 +150,15 @@ class Scene:
         entry = unb64u(item["entry"])
         index, _ = verify_tlog_proof(item["proof"], entry, self.cast.directory.root.log)
         assert index == item["seq"] > self.cursor
-        if item["kind"] != "message":
+        if item["kind"] not in ("message", "recalled"):
             return ""
         name = str(json.loads(entry)["msg"])
         assert index not in self.collected
         assert name not in self.collected.values(), "delivered twice"
+        assert item["kind"] == "message" or name in self.recalls, "taken back by nobody"
+        assert item["kind"] == "recalled" or name not in self.recalled, "delivered after it was taken back"
         self.collected[index] = name
-        return name
+        return name if item["kind"] == "message" else ""
 
     async def _finish(self) -> None:
         """No more deaths: everything is sent and collected."""
@@ -161,7 +183,8 @@ class Scene:
                 mail = view._connection.exec_driver_sql("SELECT recipient, seq, kind FROM mail").all()
         finally:
             store.close()
-        judge_log(entries, mail, self.cast, [*self.pile.answered.values(), *self.receipted.values()])
+        promised = [*self.pile.answered.values(), *self.receipted.values(), *self.recalled.values()]
+        judge_log(entries, mail, self.cast, promised)
         assert set(self.collected.values()) <= {json.loads(entries[index])["msg"] for index in self.collected}
 
 
@@ -179,7 +202,11 @@ def judge_log(entries: list[bytes], mail: Any, cast: Cast, promised: list[Any]) 
     items = Counter((recipient, seq) for recipient, seq, _ in mail)
     assert set(items.values()) <= {1}
     due = {(to["id"], seq) for seq, e in enumerate(logged) if e["typ"] == "disclosure" for to in e["to"]}
-    assert {(recipient, seq) for recipient, seq, kind in mail if kind == "message"} == due
+    assert {(recipient, seq) for recipient, seq, kind in mail if kind in ("message", "recalled")} == due
+    taken_back = {e["msg"] for e in logged if e["typ"] == "act"}
+    assert {logged[seq]["msg"] for _, seq, kind in mail if kind == "recalled"} == taken_back
+    due = {(SOUTH, seq) for seq, e in enumerate(logged) if e["typ"] == "act"}
+    assert {(recipient, seq) for recipient, seq, kind in mail if kind == "act"} == due
     senders = {e["msg"]: e["from"] for e in logged if e["typ"] == "disclosure"}
     due = {(senders[e["msg"]], seq) for seq, e in enumerate(logged) if e["typ"] == "receipt"}
     assert {(recipient, seq) for recipient, seq, kind in mail if kind == "receipt"} == due
