@@ -15,12 +15,12 @@ for a simulation and for nothing else.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from agencies.node.profile import MIN_COST, new_officer, new_profile
+from agencies.node.profile import MIN_COST, new_officer, new_profile, read_rights
 from agencies.node.settings import write_home
 from agencies.profiles import Plan
 from exchange.protocol.terms import write_notice, write_terms
@@ -162,7 +162,8 @@ def _settle_node(
     officers = []
     for planned in federation.plans[agency].officers:
         passphrase = _passphrase(folder / "officers", f"{planned.id}.passphrase")
-        officers.append(new_officer(planned.id, passphrase, planned.roles, display=planned.display, cost=OFFICER_COST))
+        made = new_officer(planned.id, passphrase, planned.roles, display=planned.display, cost=OFFICER_COST)
+        officers.append(replace(made, **read_rights(planned.rights)))
     trust, profile = federation.directory.to_bytes(), new_profile(agency, officers)
     write_home(
         folder, fed=federation.fed, broker=f"http://{broker}", trust=trust, profile=profile, listen=address, **more

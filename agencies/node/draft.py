@@ -9,21 +9,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
+from itertools import pairwise
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
 from agencies.node.errors import DraftMalformed
 from agencies.node.office import Office
 from exchange.protocol.content import CaseMessage, Content, read_content, undeclared
 from exchange.protocol.decision import Decision
 from exchange.protocol.errors import Misdeclared
-from exchange.protocol.matching import Request
+from exchange.protocol.manifest import MAX_SOURCES
+from exchange.protocol.matching import Request, Source
 from exchange.protocol.synthetic import where
-from exchange.protocol.vocabulary import Classification, CrimeArea, Handling, Purpose, Urgency
+from exchange.protocol.vocabulary import Category, Classification, CopyExemption, CrimeArea, Handling, Purpose, Urgency
 from keys.encoding import write_json
 
 MAX_DAYS: Final = 30
+MAX_WHY: Final = 1000
+"""Characters of the reason for an exemption."""
 
 _AsText = Field(strict=False)
 Agency = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)*\.sim$", max_length=40)]
@@ -44,7 +48,17 @@ class OfficerDraft(BaseModel):
     urgency: Annotated[Urgency, _AsText] = Urgency.NONE
     re: Digest | None = None
     days: Annotated[int, Field(ge=1, le=MAX_DAYS)] = 7
+    src: Annotated[tuple[Digest, ...], Field(strict=False, max_length=MAX_SOURCES)] = ()
+    exempt: Annotated[CopyExemption, _AsText] | None = None
+    exempt_why: Annotated[str, StringConstraints(max_length=MAX_WHY)] | None = None
     content: dict[str, Any]
+
+    @field_validator("src")
+    @classmethod
+    def _ascending(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if any(one >= other for one, other in pairwise(value)):
+            raise ValueError("sources stand in ascending order, each once")
+        return value
 
     @cached_property
     def content_bytes(self) -> bytes:
@@ -58,7 +72,8 @@ class OfficerDraft(BaseModel):
 
     def to_json(self) -> dict[str, Any]:
         """The draft as it was handed in."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        told = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return told if self.src else {name: value for name, value in told.items() if name != "src"}
 
 
 def read_draft(value: Any) -> OfficerDraft:
@@ -91,8 +106,15 @@ class Forecast:
     @property
     def waits(self) -> bool:
         """Whether a permitted message has to wait for a release officer."""
+        return self.decision.permitted and self.approvals > 0
+
+    @property
+    def approvals(self) -> int:
+        """How many release officers must agree: two where a clause or special categories of data ask for a second."""
         bound = [one.obligations for one in self.decision.per_recipient if one.obligations]
-        return self.decision.permitted and any(obligations.human_release for obligations in bound)
+        if Category.DATA_SPECIAL_CATEGORY in self.categories or any(one.second_approver for one in bound):
+            return 2
+        return 1 if any(one.human_release for one in bound) else 0
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -111,31 +133,39 @@ class Forecast:
             "type": str(self.case.type),
             "cats": list(self.categories),
             "waits_for_release": self.waits,
+            "approvals": self.approvals if self.decision.permitted else 0,
         }
 
 
-def forecast(office: Office, draft: OfficerDraft, now: datetime) -> Forecast:
-    """Decide about a draft as the broker would now; nothing is written and nothing leaves."""
+def forecast(office: Office, draft: OfficerDraft, now: datetime, sources: tuple[Source, ...] = ()) -> Forecast:
+    """Decide about a draft as the broker would now; nothing is written and nothing leaves.
+
+    ``sources`` is what is known here of the messages that it is derived from.
+    """
     if len(set(draft.to)) != len(draft.to) or office.me in draft.to:
         raise DraftMalformed("each recipient is named once, and nobody writes to itself")
+    if (draft.exempt is None) != (draft.exempt_why is None):
+        raise DraftMalformed("an exemption has a code in `exempt` and a reason in `exempt_why`")
     content = read_content(draft.content_bytes)
-    _must_declare(draft, content.case)
+    _must_declare(office, draft, content.case)
     if draft.agr is not None:
-        return Forecast(draft, content, _ask(office, draft, content.case, draft.agr, now))
-    return _choose(office, draft, content, now)
+        return Forecast(draft, content, _ask(office, draft, content.case, draft.agr, now, sources))
+    return _choose(office, draft, content, now, sources)
 
 
-def _must_declare(draft: OfficerDraft, case: CaseMessage) -> None:
+def _must_declare(office: Office, draft: OfficerDraft, case: CaseMessage) -> None:
     """Refuse here, before anything waits or is sealed, what every recipient would reject."""
     wrong = undeclared(
         case, type=case.type, purpose=draft.purpose, crime=draft.crime, urgency=draft.urgency, handling=draft.handling,
-        cats=case.categories, re=draft.re,
+        cats=case.categories, re=draft.re, src=draft.src, parties=frozenset((office.me, *draft.to)),
     )  # fmt: skip
     if wrong:
         raise Misdeclared(f"the draft does not declare what its content says: {', '.join(f'`{m}`' for m in wrong)}")
 
 
-def _ask(office: Office, draft: OfficerDraft, case: CaseMessage, agreement: str, now: datetime) -> Decision:
+def _ask(
+    office: Office, draft: OfficerDraft, case: CaseMessage, agreement: str, now: datetime, sources: tuple[Source, ...]
+) -> Decision:
     request = Request(
         discloser=office.party(office.me),
         recipients=tuple(office.party(agency) for agency in draft.to),
@@ -147,17 +177,21 @@ def _ask(office: Office, draft: OfficerDraft, case: CaseMessage, agreement: str,
         classification=str(draft.class_),
         handling=frozenset(str(code) for code in draft.handling),
         urgency=str(draft.urgency),
+        exempt=draft.exempt and str(draft.exempt),
+        sources=sources,
     )
     return office.decide(request, now)
 
 
-def _choose(office: Office, draft: OfficerDraft, content: Content, now: datetime) -> Forecast:
+def _choose(
+    office: Office, draft: OfficerDraft, content: Content, now: datetime, sources: tuple[Source, ...]
+) -> Forecast:
     parties = {office.me, *draft.to}
     book = office.trust.book
     shared = [a.digest for a in book.in_force(now) if parties <= set(a.terms.parties)]
     if not shared:  # one that lapsed explains more than none
         shared = [a.digest for a in book.agreements if parties <= set(a.terms.parties)][-1:]
-    made = [_ask(office, draft, content.case, digest, now) for digest in shared]
+    made = [_ask(office, draft, content.case, digest, now, sources) for digest in shared]
     permitted = [decision for decision in made if decision.permitted]
     if len(permitted) > 1:
         raise DraftMalformed("several agreements permit this; name the one to send it under")

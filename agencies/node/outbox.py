@@ -40,7 +40,8 @@ class Sent:
 
     ``state`` is ``pending`` (committed, no proved answer yet), ``pending_release``, ``sent``, ``denied``
     (by the broker, proved), ``stopped`` (denied here, nothing left), ``withheld`` (a release officer said
-    no) or ``refused`` (the broker would not judge it; ``problem`` says why).
+    no, or what it was derived from was erased) or ``refused`` (the broker would not judge it; ``problem``
+    says why). ``approved_by`` is the first of two release officers who must agree.
     """
 
     ref: str
@@ -58,6 +59,9 @@ class Sent:
     problem: str | None
     attempts: int
     released_by: str | None
+    approved_by: str | None = None
+    src: tuple[str, ...] = ()
+    exempt: str | None = None
 
     @classmethod
     def of(cls, row: Any) -> Sent:
@@ -66,7 +70,8 @@ class Sent:
         return cls(
             row.ref, row.state, row.officer, row.made, tuple(row.recipients.split(" ")),
             read_json(row.summary.encode(), limit=LIMIT), row.msg, row.code, reasons, row.seq, row.entry,
-            row.proof, row.problem, row.attempts, row.released_by,
+            row.proof, row.problem, row.attempts, row.released_by, row.approved_by,
+            tuple(row.src.split(" ")) if row.src else (), row.exempt,
         )  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
@@ -74,7 +79,8 @@ class Sent:
         members = {name: getattr(self, name) for name in ("ref", "state", "officer", "made", "msg", "code", "reasons")}
         members |= {"to": list(self.to), "index": self.index, "entry": b64u(self.entry) if self.entry else None}
         members |= {"proof": self.proof, "problem": self.problem, "attempts": self.attempts}
-        return {**self.summary, **members, "released_by": self.released_by}
+        members |= {"released_by": self.released_by, "approved_by": self.approved_by}
+        return {**self.summary, **members, "src": list(self.src), "exempt": self.exempt}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +96,7 @@ class Letter:
 BLANK: Final[dict[str, Any]] = dict.fromkeys(
     (
         "request_key", "request_digest", "act", "draft", "content", "msg", "envelope", "due", "problem", "code",
-        "reasons", "seq", "entry", "proof", "released_by",
+        "reasons", "seq", "entry", "proof", "released_by", "approved_by", "src", "exempt",
     )
 ) | {"attempts": 0, "ruling": False}  # fmt: skip
 
@@ -107,7 +113,7 @@ def lock_act(vault: Vault, ref: str, act: LedgerAct) -> bytes:
     members = {
         "officer": act.officer, "code": act.why.code if act.why else None, "why": act.why.text if act.why else "",
         "purpose": act.purpose, "agr": act.agreement, "case": act.case, "msg": act.message,
-        "to": act.recipients, "cats": act.categories, "released_by": act.released_by,
+        "to": act.recipients, "cats": act.categories, "released_by": act.released_by, "reasons": act.reasons,
     }  # fmt: skip
     return vault.lock(write_json(members), f"outbox act {ref}")
 
@@ -119,6 +125,7 @@ def unlock_act(vault: Vault, row: Any, me: str) -> LedgerAct:
         Act.DISCLOSE, members["officer"], Why(Justification(members["code"]), members["why"]), members["purpose"],
         members["agr"], case=members["case"], message=members["msg"], sender=me,
         recipients=tuple(members["to"]), categories=tuple(members["cats"]), released_by=members["released_by"],
+        reasons=tuple(members.get("reasons", ())),
     )  # fmt: skip
 
 
@@ -158,6 +165,8 @@ def request_facts(one: Wanted) -> bytes:
         *draft.to, "", draft.agr or "", draft.purpose, draft.crime, draft.class_, *draft.handling, "", draft.urgency,
         draft.re or "", str(draft.days), "ruling" if one.ruling else "",
     ]  # fmt: skip
+    if draft.src or draft.exempt:
+        facts += ["", *draft.src, draft.exempt or "", draft.exempt_why or ""]
     return "\n".join(facts).encode() + b"\n" + draft.content_bytes
 
 

@@ -1,20 +1,25 @@
-"""Who works here: officers, their roles, and how a passphrase is kept (`spec/nodes.md`, NODE-10 to NODE-13).
+"""Who works here: officers, their roles, and how a passphrase is kept (`spec/nodes.md`, NODE-10 to NODE-13, NODE-80).
 
 A passphrase is kept as scrypt (RFC 7914) of it and nothing else. An auditor has no other role: whoever
-checks the ledger does not write in it. This module knows no clock and no store; ``sessions`` does.
+checks the ledger does not write in it. What an officer may be shown also hangs on a clearance, on training
+that is in date and on the cases that are his or hers. This module knows no clock and no store.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
 from agencies.node.errors import RoleMissing, SettingsRefused
-from keys.encoding import b64u, read_json, unb64u, write_json
+from exchange.protocol.vocabulary import Classification
+from keys.encoding import b64u, instant, read_json, stamp, unb64u, write_json
+from keys.errors import Refusal
 from keys.vault import fresh
 
 MAX_PROFILE: Final = 1024 * 1024
@@ -24,6 +29,8 @@ COST: Final = 2**15
 MIN_COST: Final = 2**14
 """scrypt N: 2^15 takes about 80 ms and 32 MiB; less than 2^14 is refused at start-up."""
 _BLOCK: Final = 8
+MAX_CASES: Final = 1000
+_TRAINING: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 
 class OfficerRole(StrEnum):
@@ -32,16 +39,24 @@ class OfficerRole(StrEnum):
     OFFICER = "officer"
     RELEASE_OFFICER = "release_officer"
     AUDITOR = "auditor"
+    PROTECTION_OFFICER = "protection_officer"
 
 
 @dataclass(frozen=True, slots=True)
 class Officer:
-    """One person who may sign in here. ``display`` is a role title; it never leaves the node."""
+    """One person who may sign in here. ``display`` is a role title; it never leaves the node.
+
+    ``clearance`` is the highest classification to be shown (none: wherever no clause asks for one), ``training``
+    says until when each certificate holds, ``cases`` are the references of the officer's cases (none: all cases).
+    """
 
     id: str
     roles: frozenset[OfficerRole]
     display: str = ""
     passphrase: str = field(default="", repr=False)
+    clearance: Classification | None = None
+    training: Mapping[str, datetime] = field(default_factory=dict, hash=False)
+    cases: frozenset[str] | None = None
 
     def must_be(self, *roles: OfficerRole) -> None:
         """Return if the officer has one of these roles; refused otherwise."""
@@ -59,10 +74,7 @@ class Profile:
 
     def to_bytes(self) -> bytes:
         """Write ``profile.json``."""
-        officers = [
-            {"id": o.id, "display": o.display, "roles": sorted(o.roles), "passphrase": o.passphrase}
-            for o in self.officers.values()
-        ]
+        officers = [_written(officer) for officer in self.officers.values()]
         return write_json({"agency": self.agency, "officers": officers})
 
     @classmethod
@@ -98,16 +110,64 @@ def new_officer(
     return Officer(officer_id, frozenset(OfficerRole(r) for r in roles), display, hash_passphrase(passphrase, cost))
 
 
+def _written(officer: Officer) -> dict[str, Any]:
+    members: dict[str, Any] = {"id": officer.id, "display": officer.display, "roles": sorted(officer.roles)}
+    members["passphrase"] = officer.passphrase
+    if officer.clearance is not None:
+        members["clearance"] = officer.clearance.value
+    if officer.training:
+        members["training"] = {code: stamp(until) for code, until in sorted(officer.training.items())}
+    if officer.cases is not None:
+        members["cases"] = sorted(officer.cases)
+    return members
+
+
+_MEMBERS: Final = frozenset({"id", "display", "roles", "passphrase"})
+_MORE: Final = frozenset({"clearance", "training", "cases"})
+
+
 def _read_officer(item: Any) -> Officer:
-    if type(item) is not dict or item.keys() != {"id", "display", "roles", "passphrase"}:
-        raise SettingsRefused("an officer has exactly the members `id`, `display`, `roles` and `passphrase`")
+    if type(item) is not dict or not _MEMBERS <= item.keys() <= _MEMBERS | _MORE:
+        raise SettingsRefused(
+            "an officer has the members `id`, `display`, `roles` and `passphrase`, and perhaps `clearance`, `training` "
+            "and `cases`"
+        )
     if not all(type(item[m]) is str for m in ("id", "display", "passphrase")) or type(item["roles"]) is not list:
         raise SettingsRefused("an officer's members are strings, and `roles` a list")
     try:
         roles = frozenset(OfficerRole(role) for role in item["roles"])
     except ValueError:
         raise SettingsRefused(f"officer `{item['id']}` has a role that does not exist") from None
-    return Officer(item["id"], roles, item["display"], item["passphrase"])
+    return Officer(item["id"], roles, item["display"], item["passphrase"], **read_rights(item))
+
+
+def read_rights(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Read what an officer may be shown, from ``clearance``, ``training`` and ``cases`` of a plan or profile."""
+    rights: dict[str, Any] = {}
+    try:
+        if "clearance" in item:
+            rights["clearance"] = Classification(item["clearance"])
+        if "training" in item:
+            rights["training"] = {_certificate(code): instant(until) for code, until in item["training"].items()}
+        if "cases" in item:
+            rights["cases"] = _cases(item["cases"])
+    except (ValueError, TypeError, AttributeError, Refusal):
+        raise SettingsRefused(
+            "`clearance` is a classification, `training` has a time for each code, and `cases` is a list of references"
+        ) from None
+    return rights
+
+
+def _certificate(code: str) -> str:
+    if not _TRAINING.fullmatch(code):
+        raise ValueError("not a code")
+    return code
+
+
+def _cases(value: Any) -> frozenset[str]:
+    if type(value) is not list or len(value) > MAX_CASES or not all(type(one) is str and one for one in value):
+        raise ValueError("not a list of references")
+    return frozenset(value)
 
 
 def hash_passphrase(passphrase: str, cost: int = COST) -> str:

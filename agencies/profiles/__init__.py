@@ -7,22 +7,28 @@ it is invented.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
 import yaml
 
-OFFICER_ROLES = frozenset({"officer", "release_officer", "auditor"})
+OFFICER_ROLES = frozenset({"officer", "release_officer", "auditor", "protection_officer"})
+RIGHTS = ("clearance", "training", "cases")
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedOfficer:
-    """A post at an agency: ``display`` is a role title, never a person's name."""
+    """A post at an agency: ``display`` is a role title, never a person's name.
+
+    ``rights`` says what its holder may be shown: any of ``clearance``, ``training`` and ``cases``, as a node's profile
+    has them.
+    """
 
     id: str
     display: str
     roles: tuple[str, ...]
+    rights: dict[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,5 +61,8 @@ def _read_all(folder: str) -> list[tuple[str, Any]]:
 
 
 def _plan(value: dict[str, Any]) -> Plan:
-    officers = tuple(PlannedOfficer(o["id"], o["display"], tuple(o["roles"])) for o in value["officers"])
+    officers = tuple(
+        PlannedOfficer(o["id"], o["display"], tuple(o["roles"]), {name: o[name] for name in RIGHTS if name in o})
+        for o in value["officers"]
+    )
     return Plan(value["id"], value["name"], tuple(value["roles"]), value["territory"], value["ceiling"], officers)

@@ -40,7 +40,9 @@ TERMS: dict[str, Any] = {
     "parties": [NORTH, SOUTH], "bases": ["bilateral_agreement"], "territory": ["XN", "XS"],
     "start": "2026-01-01T00:00:00Z", "end": "2036-01-01T00:00:00Z", "clauses": [_ASK, _SLOW],
 }  # fmt: skip
-REQUEST = sample("smuggling_route_request")
+CONDITIONAL = sample("smuggling_route_request")
+"""A request with a handling text, which has to be acknowledged before it is opened."""
+REQUEST = {name: value for name, value in CONDITIONAL.items() if name != "handling_text"}
 EVIDENCE = sample("evidence_transfer")
 
 
@@ -105,4 +107,4 @@ def parcels(change: Callable[[dict[str, Any]], Any]) -> Callable[..., Any]:
     return mailbox
 
 
-__all__ = ["EVIDENCE", "REQUEST", "TERMS", "WHY", "acts", "parcels", "replace"]
+__all__ = ["CONDITIONAL", "EVIDENCE", "REQUEST", "TERMS", "WHY", "acts", "parcels", "replace"]

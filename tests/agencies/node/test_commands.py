@@ -29,7 +29,7 @@ NORTH, PASSPHRASE = "north.police.sim", "a boat in the harbour"
 WHY = "the landing at Gull Cove is mine since this morning"
 DRAFT = {
     "to": [SOUTH], "agr": "A" * 43, "purpose": "investigate", "crime": "immigrant_smuggling", "class": "restricted",
-    "handling": ["H3"], "urgency": "u_direct", "content": REQUEST,
+    "handling": ["H0"], "urgency": "u_direct", "content": REQUEST,
 }  # fmt: skip
 run = CliRunner()
 

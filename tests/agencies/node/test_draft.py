@@ -14,7 +14,7 @@ from tests.agencies.node.conftest import HARBOUR, REQUEST, SOUTH, TERMS
 
 DRAFT: dict[str, Any] = {
     "to": [SOUTH], "purpose": "investigate", "crime": "immigrant_smuggling", "class": "restricted",
-    "handling": ["H3"], "urgency": "u_direct", "content": REQUEST,
+    "handling": ["H0"], "urgency": "u_direct", "content": REQUEST,
 }  # fmt: skip
 
 
@@ -59,7 +59,7 @@ def test_content_that_is_no_case_message_is_refused(north: WorldNode) -> None:
 
 @pytest.mark.spec("NODE-20")
 def test_a_draft_that_says_otherwise_than_its_content_is_refused_at_once(north: WorldNode) -> None:
-    for wrong in ({"urgency": "none"}, {"purpose": "prevent"}, {"handling": ["H0"]}, {"crime": "human_trafficking"}):
+    for wrong in ({"urgency": "none"}, {"purpose": "prevent"}, {"handling": ["H3"]}, {"crime": "human_trafficking"}):
         with pytest.raises(Misdeclared, match=next(iter(wrong))):
             north.service.check(north.draft(REQUEST, SOUTH, **wrong), north.officer())
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -16,6 +18,7 @@ from agencies.node.profile import (
     new_profile,
     passphrase_fits,
 )
+from exchange.protocol.vocabulary import Classification
 
 PASSPHRASE = "a boat in the harbour"
 
@@ -28,6 +31,19 @@ def profile() -> Profile:
 
 def test_a_profile_survives_being_written(profile: Profile) -> None:
     assert Profile.from_bytes(profile.to_bytes()) == profile
+
+
+@pytest.mark.spec("NODE-80")
+def test_what_an_officer_may_be_shown_survives_being_written() -> None:
+    one = new_officer("np-1", PASSPHRASE, ["officer", "protection_officer"], cost=MIN_COST)
+    until = datetime(2027, 3, 1, tzinfo=UTC)
+    able = replace(one, clearance=Classification.SECRET, training={"victims": until}, cases=frozenset({"XN-2026/0417"}))
+    profile = new_profile("north.police.sim", [able, replace(one, id="np-2", cases=frozenset())])
+    again = Profile.from_bytes(profile.to_bytes())
+    assert again == profile
+    assert again.officers["np-1"].training == {"victims": until}
+    assert again.officers["np-2"].cases == frozenset()  # no case at all, which is not every case
+    assert (one.clearance, dict(one.training), one.cases) == (None, {}, None)
 
 
 @pytest.mark.spec("NODE-10")
@@ -66,6 +82,15 @@ def test_a_role_is_asked_for_by_name(profile: Profile) -> None:
         {"passphrase": "scrypt$16385$" + "A" * 22 + "$" + "A" * 43},
         {"passphrase": "scrypt$16384$AAAA$" + "A" * 43},
         {"name": "Tobin Marrow"},
+        {"clearance": "cosmic"},
+        {"clearance": None},
+        {"training": ["traffic"]},
+        {"training": {"Traffic": "2027-01-01T00:00:00Z"}},
+        {"training": {"traffic": "next year"}},
+        {"training": {"traffic": None}},
+        {"cases": "XN-2026/0417"},
+        {"cases": [""]},
+        {"cases": [7]},
     ],
 )
 def test_an_unsafe_profile_is_refused(profile: Profile, change: dict[str, object]) -> None:
