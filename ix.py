@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from agencies.commands import app as parties
+from agencies.commands_acts import app as acts
 from agencies.node.commands import app as node
 from exchange.broker.commands import app as broker
 from exchange.commands_agreement import app as agreement
@@ -30,7 +31,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for room in (exercises, parties, offline):  # rooms whose commands stand at the top, whatever they call themselves
+for room in (exercises, parties, acts, offline):  # rooms whose commands stand at the top, whatever they call themselves
     app.registered_commands.extend(room.registered_commands)
 app.add_typer(keys, name="keys")
 app.add_typer(federation, name="federation")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -66,17 +66,17 @@ def send(
 ) -> None:
     """Send one draft, or ask what would happen to it."""
     asked: dict[str, Any] = {"draft": _parsed(_text_of(draft, "draft"))}
-    with _signed_in(node, officer, passphrase_file, token_file) as call:
+    with signed_in(node, officer, passphrase_file, token_file) as call:
         if check:
             found = call("POST", "/v1/messages/check", asked)
-            _tell(found, as_json, f"{found['outcome']}: {found['code']}", found.get("recipients", []))
+            tell(found, as_json, f"{found['outcome']}: {found['code']}", found.get("recipients", []))
             raise typer.Exit(0 if found["outcome"] == "permit" else 1)
         asked |= {"justification": {"code": code, "text": why}}
         asked |= {"ruling": True} if ruling else {}
         asked |= {"key": key} if key else {}
         found = call("POST", "/v1/messages", asked)
     recipients = (found["reasons"] or {}).get("recipients", [])
-    _tell(found, as_json, f"{found['state']}: {found['msg'] or found['ref']}", recipients)
+    tell(found, as_json, f"{found['state']}: {found['msg'] or found['ref']}", recipients)
     raise typer.Exit(0 if found["state"] in ("sent", "pending", "pending_release") else 1)
 
 
@@ -97,7 +97,7 @@ def inbox(
     as_json: AsJson = False,
 ) -> None:
     """List what came in, or open one message."""
-    with _signed_in(node, officer, passphrase_file, token_file) as call:
+    with signed_in(node, officer, passphrase_file, token_file) as call:
         if open_:
             reason = {"justification": {"code": code, "text": why}}
             found = call("POST", f"/v1/messages/{open_}/open", reason)
@@ -111,14 +111,14 @@ def inbox(
         return
     for one in found["messages"]:
         state = "erased" if one["erased"] else "opened" if one["opened"] else "new"
-        _say(f"{one['msg']}  {state:6}  {one['received']}  {one['from']}  {one['type']}  {one['urgency']}")
+        show(f"{one['msg']}  {state:6}  {one['received']}  {one['from']}  {one['type']}  {one['urgency']}")
     for one in found["rejected"]:
-        _say(f"{one['msg']}  rejected: {one['code']}")
+        show(f"{one['msg']}  rejected: {one['code']}")
     if not found["messages"] and not found["rejected"]:
-        _say("nothing has come in")
+        show("nothing has come in")
 
 
-def _say(line: str, *, err: bool = False) -> None:
+def show(line: str, *, err: bool = False) -> None:
     """Print one line of what others may have written."""
     typer.echo(plain(line), err=err)
 
@@ -146,16 +146,17 @@ def _parsed(text: str) -> Any:
         raise typer.BadParameter(f"the draft is not JSON: {wrong}") from None
 
 
-def _tell(found: dict[str, Any], as_json: bool, line: str, recipients: list[dict[str, Any]]) -> None:
+def tell(found: dict[str, Any], as_json: bool, line: str, recipients: Sequence[dict[str, Any]] = ()) -> None:
+    """Print a node's answer: the whole of it, or one line and what was decided about each recipient."""
     if as_json:
         typer.echo(_json(found))
         return
-    _say(line)
+    show(line)
     for one in recipients:
         under = f" under {', '.join(one['clauses'])}" if one.get("clauses") else ""
-        _say(f"  {one['id']}: {one['code']}{under}", err=True)
+        show(f"  {one['id']}: {one['code']}{under}", err=True)
         for near in one.get("nearest", []):
-            _say(f"    nearest {near['clause']}: {near['sentence']}", err=True)
+            show(f"    nearest {near['clause']}: {near['sentence']}", err=True)
 
 
 class _Call:
@@ -173,12 +174,12 @@ class _Call:
 
 
 def _refuse(sentence: str) -> None:
-    _say(sentence, err=True)
+    show(sentence, err=True)
     raise typer.Exit(1)
 
 
 @contextmanager
-def _signed_in(node: str, officer: str, passphrase_file: Path | None, token_file: Path | None) -> Iterator[_Call]:
+def signed_in(node: str, officer: str, passphrase_file: Path | None, token_file: Path | None) -> Iterator[_Call]:
     """Call a node with the token there is, or with one for as long as the command runs."""
     import httpx
 

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from agencies.node.errors import BrokerUnreachable
+from agencies.node.errors import BrokerUnreachable, NotHere
 from agencies.node.office import Office
 from agencies.node.watch import LogWatch
 from exchange.protocol.entry import ActEntry, DenialEntry, DisclosureEntry, LogEntry, ReceiptEntry, parse_entry
@@ -85,6 +85,16 @@ class Following:
             for row in books.rows("logged", typ="disclosure"):
                 pool[row.msg] = (row.seq, bytes(row.data))
         return Passages(pool)
+
+    def originator_of(self, msg: str) -> str:
+        """Who sent a message, by these books or, if they do not say, by the log."""
+        passage = self.disclosures().get(msg)
+        if passage is None:
+            self.read_on()
+            passage = self.disclosures().get(msg)
+        if passage is None:
+            raise NotHere("no message of that digest was disclosed")
+        return passage.entry.from_
 
     def happened(self, *, after: int) -> Iterator[tuple[int, LogEntry]]:
         """What was read of the log behind a number."""

@@ -95,6 +95,27 @@ class TrustView:
             self._keep([item for item in new if item.digest in self._items])
             return wrong
 
+    def take_up(self, values: Iterable[Any]) -> list[str]:
+        """Take in agreements and notices as mail brings them, so that they count at once; says what does not hold.
+
+        The checkpoints of their proofs were held against those known before. What is not whole yet, or follows
+        something not known here, is left to ``refresh_agreements``.
+        """
+        with self._guard:
+            found: list[Item] = []
+            wrong: list[str] = []
+            for value in values:
+                if value.get("kind") in ("agreement", "notice"):
+                    try:
+                        found.append(self._take(value["kind"], value))
+                    except Refusal as refusal:
+                        wrong.append(f"{value['kind']}: {refusal.code}: {refusal.sentence}")
+            new = [i for i in found if i.digest not in self._items and not (isinstance(i, Agreement) and i.missing)]
+            wrong += self._admit(new)
+            if taken := [item for item in new if item.digest in self._items]:
+                self._keep(taken)
+            return wrong
+
     def _admit(self, items: list[Item]) -> list[str]:
         """Take items into the book in log order; says which do not fit into it, and why."""
         if not self._items:  # all at once costs a thousandth of one after the other
