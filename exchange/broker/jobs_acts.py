@@ -6,7 +6,7 @@ log as it stands: a recall reaches whoever holds something of the message at tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -23,6 +23,8 @@ from keys.signing import ALGORITHMS
 
 MAX_ACTS: Final = 100
 """Acts of one kind that one agency may give about one message (ADM-58)."""
+TREE_PER_TOKEN: Final = 10
+"""Messages of a tree that are looked at for one token of the caller's rate."""
 
 
 @dataclass(slots=True)
@@ -32,13 +34,14 @@ class ActGiven:
     act: Act
     key: None = None
     looks_back: bool = True
-    delivered_to: int = 0
+    cost: int = 0
+    """Tokens it costs besides the call's own (HTTP-14)."""
     _seq: int = -1
     _entry: bytes = b""
 
     def write(self, page: Page) -> None:
         """Judge it by the log as it stands, log it, tell everybody it is addressed to; or find what was logged."""
-        act, terms, self.delivered_to = self.act, self.act.terms, 0
+        act, terms, self.cost = self.act, self.act.terms, 0
         known = page.view.act(act.digest)
         if known is not None:
             self._seq, self._entry = known.seq, known.entry
@@ -46,6 +49,7 @@ class ActGiven:
         at = page.changing()
         self._verify_at_log_time(page, at)
         lineage, tree = tree_of(page, terms)
+        self.cost = len(tree) // TREE_PER_TOKEN
         lineage.may(terms)
         if page.view.count_acts(terms.msg, terms.by, act.kind) >= MAX_ACTS:
             raise ActsExceeded(f"`{terms.by}` has given {MAX_ACTS} acts of this kind about this message")
@@ -63,7 +67,7 @@ class ActGiven:
             lookup(signature.kid, alg)
         check_dates(self.act.terms, at)
 
-    def _put(self, page: Page, told: Iterable[str], at: datetime) -> None:
+    def _put(self, page: Page, told: Sequence[str], at: datetime) -> None:
         act, terms = self.act, self.act.terms
         self._entry = act_entry(act.kind, terms.by, terms.msg, terms.refers_to, act.digest, at)
         self._seq = page.append(self._entry)
@@ -72,7 +76,7 @@ class ActGiven:
         page.count(COUNTED, act.kind.value)
         for agency in told:
             page.deliver(agency, self._seq, "act")
-            self.delivered_to += 1
+        self.cost += max(0, len(told) - 1)
 
     def answer(self, books: Books) -> bytes:
         """Where the act was logged (HTTP-44)."""

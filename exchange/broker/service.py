@@ -274,9 +274,11 @@ class Broker:
         if act.terms.by != caller:
             raise SenderMismatch(f"`{caller}` may not submit an act of `{act.terms.by}`")
         job = ActGiven(act)
-        answer: bytes = await self.clerk.submit(job)
-        if job.delivered_to > 1:
-            self._charge(caller, job.delivered_to - 1)
+        try:
+            answer: bytes = await self.clerk.submit(job)
+        finally:
+            if job.cost:  # also where it was refused: to look at a large tree costs the same
+                self._charge(caller, job.cost)
         return answer
 
     async def take_agreement(self, data: bytes, caller: str) -> bytes:

@@ -13,14 +13,17 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event
+from typer.testing import CliRunner
 
 from exchange.broker.jobs_acts import MAX_ACTS, ActGiven
 from exchange.broker.jobs_rules import NoticeGiven
+from exchange.commands_audit import app as audit
 from exchange.protocol.act import read_act
+from exchange.protocol.audit import verify_export
 from exchange.protocol.log import parse_entry, verify_tlog_proof
 from exchange.protocol.message import parse
 from keys.encoding import read_json, unb64u
-from keys.signing import parse_statement
+from keys.signing import Typ, parse_statement, sign
 from tests.exchange.broker.office import FIU, NGO, NORTH, SOUTH, Got, Office, open_office
 
 
@@ -168,6 +171,33 @@ def test_nobody_floods_another_with_acts_about_one_message(office: Office) -> No
     office.broker._charge = lambda _caller, cost: charged.append(cost)
     assert consent(office, msg, to=(FIU, NGO)).status == 200
     assert charged == [2]
+
+
+@pytest.mark.spec("HTTP-14")
+def test_whoever_has_a_large_tree_looked_at_pays_for_it_also_in_vain(office: Office) -> None:
+    agreement = agree(office, NORTH, SOUTH, FIU)
+    msg = told(office, agreement, NORTH, SOUTH)
+    office.submit_batch([office.derived(agreement, SOUTH, sender=NORTH, src=(msg,)) for _ in range(20)])
+    charged: list[int] = []
+    office.broker._charge = lambda _caller, cost: charged.append(cost)
+    assert office.act("recall", FIU, msg, ground="unlawful").code == "act_not_theirs"
+    assert charged == [2]
+
+
+@pytest.mark.spec("HTTP-11", "ACT-2")
+def test_an_act_is_no_larger_than_it_needs_to_be(office: Office) -> None:
+    msg = told(office, agree(office, NORTH, SOUTH), NORTH, SOUTH)
+    said = json.loads(
+        parse_statement(office.cast.act("recall", NORTH, msg, office.clock.now, ground="unlawful")).payload
+    )
+    large = sign(json.dumps({**said, "by": "x" * 5000}).encode(), office.cast.identities[NORTH].signer, Typ.ACT)
+    assert office.statement(NORTH, "/v1/acts", large.to_bytes()).code == "too_large"
+    assert office.statement(NORTH, "/v1/acts", b"{" + b" " * 262_144).code == "too_large"
+    noted = sign(json.dumps({**said, "note": "text"}).encode(), office.cast.identities[NORTH].signer, Typ.ACT)
+    assert office.statement(NORTH, "/v1/acts", noted.to_bytes()).code == "act_malformed"
+    as_notice = sign(json.dumps(said).encode(), office.cast.identities[NORTH].signer, Typ.NOTICE)
+    assert office.statement(NORTH, "/v1/acts", as_notice.to_bytes()).code == "wrong_typ"
+    assert office.call(NORTH, "POST", "/v1/acts", b"{}", media="text/plain").code == "media_type_unknown"
 
 
 @pytest.mark.spec("ADM-54")
@@ -461,3 +491,36 @@ def test_the_meters_count_acts_by_kind_denials_by_code_and_exemptions(office: Of
     assert 'ix_refusals_total{code="act_not_theirs"} 1.0' in text
     assert 'ix_rows{table="act"} 1.0' in text
     assert ".sim" not in text
+
+
+# --- the whole of it, audited ------------------------------------------------------------------------
+
+
+@pytest.mark.spec("LOG-42", "LOG-51", "ADM-51", "ADM-59")
+def test_an_auditor_decides_what_was_derived_again_from_the_export_alone(office: Office, tmp_path: Path) -> None:
+    agreement = agree(office, NORTH, SOUTH, FIU)
+    msg = told(office, agreement, NORTH, SOUTH)
+    assert tell(office, agreement, SOUTH, FIU, src=(msg,))["code"] == "consent_missing"
+    given = consent(office, msg).json["act"]
+    passed = tell(office, agreement, SOUTH, FIU, src=(msg,))
+    assert passed["code"] == "permitted"
+    assert tell(office, agreement, FIU, NORTH, src=(passed["msg"],), now=office.clock.now)["code"] == "consent_missing"
+    office.clock.advance(hours=1)
+    assert office.act("withdraw", NORTH, msg, re=given).status == 200
+    assert tell(office, agreement, SOUTH, FIU, src=(msg,))["code"] == "consent_missing"
+    recall = office.act("recall", NORTH, msg, ground="victim_safety").json["act"]
+    assert tell(office, agreement, SOUTH, NORTH, src=(msg,))["code"] == "source_stopped"
+    for who in (SOUTH, FIU):
+        assert office.act("answer", who, msg, re=recall, outcome="erased").status == 200
+    proposal = office.cast.agreement(NORTH, SOUTH, signers=[NORTH], id="never-signed")
+    assert office.statement(NORTH, "/v1/agreements", proposal.to_bytes()).json["state"] == "proposed"
+    out = tmp_path / "evidence"
+    done = CliRunner().invoke(audit, ["export", "--from", str(tmp_path), "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert {path.stem for path in (out / "acts").iterdir()} >= {given, recall}
+    files = {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    report = verify_export(files.get, fed=office.cast.fed, now=office.clock.now)
+    assert [finding.sentence for finding in report.findings] == []
+    (lost,) = [name for name in files if name == f"acts/{given}.json"]
+    without = verify_export({**files, lost: None}.get, fed=office.cast.fed, now=office.clock.now)
+    assert "file_missing" in [finding.code for finding in without.findings]
