@@ -10,28 +10,42 @@ Exit codes: 0 done; 1 refused, or ``check`` found an error; 2 the command was mi
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
-import yaml
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from exchange.agreement_files import (
+    REFUSED,
+    AgencyFolder,
+    AsJson,
+    At,
+    Fed,
+    TermsFile,
+    TrustFile,
+    Written,
+    answering,
+    completed,
+    directory_of,
+    instant_of,
+    load,
+    parties_of,
+    read_statement,
+    read_terms,
+    read_written,
+)
 from exchange.protocol.agreement import Agreement, read_agreement
-from exchange.protocol.drafting import Finding, find_faults, in_words
-from exchange.protocol.errors import AgreementMalformed, SignedTwice, SignerNotParty
-from exchange.protocol.terms import MAX_TERMS, AgreementTerms, parse_terms, write_terms
-from keys.commands import read_passphrase
-from keys.encoding import digest, instant, stamp
-from keys.errors import Refusal
+from exchange.protocol.drafting import Finding, check_draft
+from exchange.protocol.errors import SignedTwice, SignerNotParty
+from exchange.protocol.terms import AgreementTerms, parse_terms, write_terms
+from exchange.protocol.wording import in_words, whole_in_words
+from keys.commands import plain, read_passphrase
+from keys.encoding import digest, stamp
 from keys.keystore import Identity
-from keys.signing import Statement, Typ, cosign, parse_statement, sign
-from keys.trust import Directory
+from keys.signing import Statement, Typ, cosign, sign
 
 app = typer.Typer(
     name="agreement",
@@ -41,26 +55,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-REFUSED: Final = 1
-
-TermsFile = Annotated[
-    Path, typer.Argument(exists=True, dir_okay=False, help="Terms (YAML or JSON), a payload, or a signed agreement.")
-]
 Out = Annotated[
     Path | None, typer.Option("--out", "-o", dir_okay=False, help="Where the result goes; else to the file's name.")
 ]
-Fed = Annotated[str, typer.Option("--fed", envvar="IX_FED", help="The federation id the agreement belongs to.")]
-TrustFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--trust", exists=True, dir_okay=False, help="The federation's trust.json, to know agencies and keys."
-    ),
-]
-At = Annotated[str, typer.Option("--at", help="Judge as of this instant, 2026-11-21T16:20:00Z; else now.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document.")]
-
-NOBODY: Final = "A" * 43
-"""Stands for the federation while terms are only being checked."""
 
 
 @app.command("new", epilog="Example: ix agreement new task-force.yaml --fed $FED -o task-force.payload.json")
@@ -74,8 +71,8 @@ def new(
 
     A node that is given the same terms to propose makes the same payload, and so the same digest.
     """
-    with _answering():
-        terms = _load(file.read_bytes())
+    with answering():
+        terms = load(file.read_bytes())
         terms |= {name: value for name, value in (("fed", fed), ("replaces", replaces)) if value}
         payload = write_terms(terms)
         target = out or _beside(file, ".payload.json")
@@ -107,8 +104,8 @@ def sign_it(
 
     The result is a file to keep and to show. To bring an agreement into force, its parties sign it at their nodes.
     """
-    with _answering():
-        statement, payload = _statement(file.read_bytes())
+    with answering():
+        statement, payload = read_statement(file.read_bytes())
         terms = parse_terms(payload)
         me = Identity.load(key, read_passphrase(passphrase_file))
         if me.agency not in terms.parties:
@@ -125,33 +122,50 @@ def sign_it(
 @app.command("show", epilog="Example: ix agreement show task-force.json --trust trust.json --fed $FED")
 def show(file: TermsFile, trust: TrustFile = None, fed: Fed = "", at: At = "", as_json: AsJson = False) -> None:
     """Show an agreement in words: its parties, who has signed, and each clause. Verifies signatures if it can."""
-    with _answering():
+    with answering():
         data = file.read_bytes()
-        terms, statement = _read(data, fed)
-        directory = _directory(trust, fed, at)
-        verified = read_agreement(data, directory, _at(at)) if statement and directory else None
+        terms, statement, _ = read_terms(data, fed)
+        directory = directory_of(trust, fed, at)
+        verified = read_agreement(data, directory, instant_of(at)) if statement and directory else None
         described = describe(terms, statement, verified)
     if as_json:
-        typer.echo(json.dumps(described, ensure_ascii=False, indent=2))
+        typer.echo(json.dumps(described, ensure_ascii=True, indent=2))
     else:
         _print(terms, described)
 
 
-@app.command("check", epilog="Example: ix agreement check task-force.yaml --trust trust.json --fed $FED")
-def check(file: TermsFile, trust: TrustFile = None, fed: Fed = "", at: At = "", as_json: AsJson = False) -> None:
-    """Find what is wrong with terms, in plain words, before anybody signs them. Exit code 1 if there is an error."""
-    with _answering():
-        terms, _ = _read(file.read_bytes(), fed)
-        directory = _directory(trust, fed, at)
-        known = {record.agency: record for record in directory.agencies()} if directory else None
-        findings = find_faults(terms, known)
+@app.command("check", epilog="Example: ix agreement check task-force.yaml --agencies agencies/profiles")
+def check(
+    file: TermsFile,
+    trust: TrustFile = None,
+    fed: Fed = "",
+    agencies: AgencyFolder = None,
+    at: At = "",
+    as_json: AsJson = False,
+) -> None:
+    """Find all that is wrong with terms before anybody signs them, in plain words. Exit code 1 if there is an error."""
+    with answering():
+        written = read_written(file.read_bytes())
+        known = parties_of(directory_of(trust, fed, at), agencies)
+        findings = check_draft(completed(written.members, fed), known, instant_of(at) if at else None)
     if as_json:
-        found = [{"code": f.code, "level": f.level, "clause": f.clause, "sentence": f.sentence} for f in findings]
-        typer.echo(json.dumps({"agreement": terms.id, "version": terms.version, "findings": found}, indent=2))
+        found = [_finding(finding, written) for finding in findings]
+        typer.echo(json.dumps({**_named(written), "findings": found}, ensure_ascii=True, indent=2))
     else:
-        _print_findings(terms, findings, checked_agencies=known is not None)
+        _print_findings(file, written, findings, checked_agencies=known is not None)
     if any(finding.level == "error" for finding in findings):
         raise typer.Exit(REFUSED)
+
+
+def _finding(finding: Finding, written: Written) -> dict[str, Any]:
+    line = written.line(finding.place)
+    members = {"code": finding.code, "level": finding.level, "clause": finding.clause}
+    where = {"place": ".".join(map(str, finding.place)), **({"line": line} if line else {})}
+    return {**members, **where, "sentence": finding.sentence}
+
+
+def _named(written: Written) -> dict[str, Any]:
+    return {"agreement": written.members.get("id"), "version": written.members.get("version")}
 
 
 def describe(terms: AgreementTerms, statement: Statement | None, verified: Agreement | None) -> dict[str, Any]:
@@ -170,7 +184,7 @@ def describe(terms: AgreementTerms, statement: Statement | None, verified: Agree
     if verified:
         members |= {"signed_by": list(verified.signed_by), "missing": list(verified.missing)}
     clauses = [{"id": c.id, "effect": c.effect, "title": c.title, "in_words": in_words(c)} for c in terms.clauses]
-    return {**members, "clauses": clauses}
+    return {**members, "in_words": whole_in_words(terms), "clauses": clauses}
 
 
 def _print(terms: AgreementTerms, described: dict[str, Any]) -> None:
@@ -183,8 +197,9 @@ def _print(terms: AgreementTerms, described: dict[str, Any]) -> None:
         signed = f"by none of {len(terms.parties)} parties"
     title = f"{terms.title}\n{terms.id} version {terms.version}"
     caption = (
-        f"parties {', '.join(terms.parties)}\nin force from {stamp(terms.start)} to {stamp(terms.end)}\n"
-        f"legal bases {', '.join(terms.bases) or 'none'}\nsigned {signed}\n"
+        f"parties {', '.join(terms.parties)}\n"
+        + "".join(f"{line}\n" for line in described["in_words"])
+        + f"legal bases {', '.join(terms.bases) or 'none'}\nsigned {signed}\n"
         f"digest {described['agreement'] or 'not yet signed'}"
     )
     table = Table(title=escape(title), caption=escape(caption), caption_justify="left", show_lines=True)
@@ -195,58 +210,21 @@ def _print(terms: AgreementTerms, described: dict[str, Any]) -> None:
     Console().print(table)
 
 
-def _print_findings(terms: AgreementTerms, findings: tuple[Finding, ...], *, checked_agencies: bool) -> None:
+def _print_findings(file: Path, written: Written, findings: tuple[Finding, ...], *, checked_agencies: bool) -> None:
     for finding in findings:
-        where = f"clause {finding.clause}: " if finding.clause else ""
-        typer.echo(f"{finding.level}: {where}{finding.sentence} [{finding.code}]")
+        line, clause = written.line(finding.place), f"clause {finding.clause}: " if finding.clause else ""
+        where = f"{file.name}:{line}: " if line else ""
+        typer.echo(plain(f"{where}{finding.level}: {clause}{finding.sentence} [{finding.code}]"))
     errors = sum(finding.level == "error" for finding in findings)
     counted = f"{_count(errors, 'error')}, {_count(len(findings) - errors, 'warning')}"
-    typer.echo(f"{terms.id} version {terms.version}: {counted}")
+    named = _named(written)
+    typer.echo(plain(f"{named['agreement']} version {named['version']}: {counted}"))
     if not checked_agencies:
-        _say("agencies and roles were not checked: no --trust")
+        _say("agencies, roles and what clauses do to one another were not checked: no --trust and no --agencies")
 
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _read(data: bytes, fed: str) -> tuple[AgreementTerms, Statement | None]:
-    """Terms from whatever the file holds: a signed agreement, a payload, or terms as people write them."""
-    try:
-        statement, payload = _statement(data)
-        return parse_terms(payload), statement
-    except Refusal:
-        terms = _load(data)
-        if "signatures" in terms:
-            raise
-        return parse_terms(write_terms({"fed": fed or NOBODY, **terms})), None
-
-
-def _statement(data: bytes) -> tuple[Statement | None, bytes]:
-    """A signed agreement with its payload, or a payload alone."""
-    try:
-        statement = parse_statement(data)
-    except Refusal:
-        if data.startswith(b'{"payload":'):
-            raise
-        return None, data
-    return statement, statement.payload
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML without aliases, tags that run anything, or a member written twice."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            raise AgreementMalformed("an alias (`*name`) is used: write the value out")
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        names = [key.value for key, _ in node.value]
-        twice = {name for name in names if names.count(name) > 1}
-        if twice:
-            raise AgreementMalformed(f"member `{min(map(str, twice))[:40]}` is written twice")
-        return super().construct_mapping(node, deep)
 
 
 def _write(target: Path, data: bytes) -> None:
@@ -256,49 +234,9 @@ def _write(target: Path, data: bytes) -> None:
         raise typer.BadParameter(f"`{target}` cannot be written: {wrong.strerror}") from None
 
 
-def _load(data: bytes) -> dict[str, Any]:
-    if len(data) > MAX_TERMS:
-        raise AgreementMalformed(f"{len(data)} bytes where at most {MAX_TERMS} are allowed")
-    try:
-        value = yaml.load(data, _Loader)  # noqa: S506 - a safe loader, made stricter
-    except yaml.MarkedYAMLError as wrong:
-        where = f", at line {wrong.problem_mark.line + 1}" if wrong.problem_mark else ""
-        raise AgreementMalformed(f"the file is neither YAML nor JSON{where}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError):
-        raise AgreementMalformed("the file is neither YAML nor JSON") from None
-    if type(value) is not dict or not all(type(name) is str for name in value):
-        raise AgreementMalformed("terms are members with names, such as `title:` and `clauses:`")
-    return value
-
-
-def _directory(trust: Path | None, fed: str, at: str) -> Directory | None:
-    if trust is None:
-        return None
-    if not fed:
-        raise typer.BadParameter("a trust file is believed only with --fed, the federation id it must have")
-    return Directory.from_bytes(trust.read_bytes(), fed=fed, now=_at(at))
-
-
-def _at(text: str) -> datetime:
-    return instant(text) if text else datetime.now(UTC)
-
-
 def _beside(file: Path, ending: str) -> Path:
     return file.with_name(file.name.removesuffix(file.suffix).removesuffix(".payload") + ending)
 
 
 def _say(sentence: str) -> None:
     typer.echo(sentence, err=True)
-
-
-@contextmanager
-def _answering() -> Iterator[None]:
-    """A refusal is printed and ends the command with 1; so does a file that cannot be had."""
-    try:
-        yield
-    except Refusal as refusal:
-        typer.echo(f"{refusal.code}: {refusal.sentence}", err=True)
-        raise typer.Exit(REFUSED) from None
-    except OSError as wrong:
-        typer.echo(f"file: {wrong.strerror}: `{wrong.filename}`", err=True)
-        raise typer.Exit(REFUSED) from None

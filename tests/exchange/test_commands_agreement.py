@@ -131,7 +131,7 @@ def test_nobody_signs_twice_or_without_being_a_party(desk: Desk) -> None:
 def test_a_new_version_names_the_one_it_replaces(desk: Desk) -> None:
     (desk.folder / "terms.yaml").write_text(TERMS.replace("version: 1", "version: 2"), encoding="utf-8")
     refused = desk.run("new", desk.path("terms.yaml"), "--fed", desk.directory.fed, code=1)
-    assert "`replaces` is absent in version 1" in refused.stderr
+    assert "a later version names the one it replaces" in refused.stderr
     desk.run("new", desk.path("terms.yaml"), "--fed", desk.directory.fed, "--replaces", digest(b"before"))
 
 
