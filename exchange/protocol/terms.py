@@ -249,7 +249,7 @@ class AgreementTerms(_Part):
 
     @model_validator(mode="after")
     def _coherent(self) -> AgreementTerms:
-        for place, sentence in contradictions(self.model_dump(by_alias=True)):
+        for place, sentence in contradictions(self.model_dump(by_alias=True, exclude_unset=True)):
             raise ValueError(f"`{where(place)}`: {sentence}")
         return self
 
