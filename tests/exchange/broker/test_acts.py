@@ -299,6 +299,16 @@ def test_a_rule_is_not_washed_off_by_a_message_in_between(office: Office) -> Non
     assert tell(office, agreement, NORTH, FIU, src=(msg,))["code"] == "permitted"  # one's own
 
 
+@pytest.mark.spec("ADM-52")
+def test_a_message_from_too_long_a_chain_is_denied_and_one_shorter_is_not(office: Office) -> None:
+    agreement = agree(office, NORTH, SOUTH)
+    chain = [office.derived(agreement, SOUTH, sender=NORTH)]
+    while len(chain) < 258:
+        chain.append(office.derived(agreement, SOUTH, sender=NORTH, src=(digest_of(chain[-1]),)))
+    said = [line["code"] for at in range(0, 258, 100) for line in office.submit_batch(chain[at : at + 100]).lines]
+    assert said == ["permitted"] * 257 + ["source_unknown"]
+
+
 @pytest.mark.spec("ADM-50", "ADM-59", "ADM-14")
 def test_a_message_its_consent_what_is_derived_and_its_recall_may_come_in_one_group(office: Office) -> None:
     agreement, now = agree(office, NORTH, SOUTH, FIU), office.clock.now
