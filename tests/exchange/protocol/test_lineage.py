@@ -247,7 +247,7 @@ def test_a_source_binds_by_the_rule_of_its_clause() -> None:
         one = log.send("1", A, [B], rule=rule)
         source = log.source(B, one)[one]
         assert (source.originator, source.holder_had, source.stopped) == (A, True, False)
-        assert (source.onward, source.parties, source.consents) == (rule, {A, B, C}, ())
+        assert (source.onward, source.parties, source.consents) == (rule, frozenset({A, B, C}), ())
         assert log.source(A, one) == {}  # one's own binds oneself to nothing
 
 
@@ -344,8 +344,13 @@ def test_only_onward_consents_of_the_originator_to_this_holder_count() -> None:
     log.act("consent", A, one, holder=C, **purpose)
     found = log.source(C, two)
     (of_one,), (of_two,) = found[one].consents, found[two].consents
-    assert (of_one.holder, of_one.to, of_one.purposes, of_one.withdrawn) == (C, {D}, {"investigate"}, False)
-    assert (of_two.to, of_two.purposes, of_two.fields) == ({E}, {"prosecute"}, ("/entities/0",))
+    assert (of_one.holder, of_one.to, of_one.purposes, of_one.withdrawn) == (
+        C,
+        frozenset({D}),
+        frozenset({"investigate"}),
+        False,
+    )
+    assert (of_two.to, of_two.purposes, of_two.fields) == (frozenset({E}), frozenset({"prosecute"}), ("/entities/0",))
     log.act("withdraw", A, one, re=first)
     assert log.source(C, two)[one].consents[0].withdrawn
 
@@ -429,9 +434,8 @@ def test_a_part_of_the_log_gives_the_same_answers(data: st.DataObject) -> None:
     msg, _, _ = data.draw(st.sampled_from(sent))
     names = known._ancestors(msg)
     part = Lineage()
-    made: list[tuple[int, DisclosureEntry | Act]] = [
-        (one.seq, one.entry) for name in names if (one := known._passed[name])
-    ]
+    passed = [known._passed[name] for name in names]
+    made: list[tuple[int, DisclosureEntry | Act]] = [(one.seq, one.entry) for one in passed]
     made += [(seq, act) for name in names for seq, act in known._acts.get(name, ())]
     for seq, item in sorted(made, key=lambda one: one[0]):
         if isinstance(item, Act):
