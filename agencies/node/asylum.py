@@ -119,6 +119,16 @@ class Firewall:
         with self._office.store.reading() as books:
             return self._carries(books, content, self._named(books, content, places))
 
+    def would_tell(self, identity: ProtectedIdentity, content: CaseMessage, agencies: Iterable[str]) -> str | None:
+        """Which rule sealing an identity for these agencies would break: not even their protection role may know."""
+        self.learn()
+        places = self._territories(agencies)
+        with self._office.store.reading() as books:
+            named = self._named(books, content, places)
+            if (rule := self._carries(books, content, named)) is not None:
+                return rule
+            return "person_known" if self._known(books, facts_of_identity(identity), named) else None
+
     def _broken(
         self, books: Books, draft: OfficerDraft, content: CaseMessage, direct: frozenset[str], reach: frozenset[str]
     ) -> str | None:
@@ -128,7 +138,7 @@ class Firewall:
         if (rule := self._carries(books, content, named)) is not None:
             return rule
         told = named & direct
-        if told and self._tells(draft, content):
+        if told and content.type != MessageType.EXCULPATORY_NOTICE and self._tells(draft, content):
             return "purpose_tells"
         if told and draft.re is not None and (rule := self._answers(books, draft, content, told)) is not None:
             return rule

@@ -7,7 +7,7 @@ silence or by the node alone. What was agreed is kept with its proof by holder a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -19,6 +19,7 @@ from agencies.node.office import Office
 from agencies.node.profile import Officer, OfficerRole
 from agencies.node.store import Books
 from exchange.protocol.act import Ask, Consent, Decline, Withdraw, parse_act
+from exchange.protocol.neutral import NEVER_TOLD
 from exchange.protocol.vocabulary import ActKind, ConsentFor, RefusalGround
 from keys.encoding import instant, read_json, write_json
 from keys.signing import parse_statement
@@ -56,6 +57,8 @@ class Consents:
 
     def __init__(self, office: Office, acts: Acts, originator_of: Any) -> None:
         self._office, self._acts, self._originator_of = office, acts, originator_of
+        self.must_reach: Callable[[str, Collection[str], Officer, Why], None] = lambda *_: None
+        """Asked before a consent lets a message of ours go to others; raises if a safeguard forbids it (SAFE-16)."""
         acts.takes_back(ActKind.ASK, lambda books, name: _drop(books, name, "open"))
         acts.takes_back(ActKind.CONSENT, _undecided)
         acts.takes_back(ActKind.DECLINE, _undecided)
@@ -123,6 +126,7 @@ class Consents:
         row = self._ask(ask, officer)
         if not approve:
             given = _code(RefusalGround, "ground", ground or "")
+            given = RefusalGround.CANNOT_RESPOND.value if given in NEVER_TOLD else given  # others read this act
             return self._acts.give(
                 ActKind.DECLINE, row.msg, officer, why, beside=_decided(row, "declined", given),
                 recipients=(row.holder,), re=ask, ground=given,
@@ -136,6 +140,7 @@ class Consents:
         if not all(less) or [] in (to, purposes, fields):
             raise DraftMalformed("a decision may consent to less than was asked, not to more, and not to nothing")
         told = sorted(asked.to) if to is None else sorted(to)
+        self.must_reach(row.msg, told, officer, why)
         return self._acts.give(
             ActKind.CONSENT, row.msg, officer, why, beside=_decided(row, "consented"), recipients=(row.holder, *told),
             re=ask, want=row.want, holder=row.holder, to=told or None, until=until or asked.until,
