@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from exchange.protocol.content import derive_categories, parse_content, write_content
+from exchange.protocol.entry import disclosure_entry
 from exchange.protocol.log import vkeys
 from exchange.protocol.manifest import context_of
 from exchange.protocol.message import compose, parse
@@ -26,6 +27,7 @@ from tests.vectors.stage import (
     NGO,
     NORTH,
     NOW,
+    POLICY,
     SMALL,
     SOUTH,
     Forge,
@@ -40,6 +42,7 @@ FOLDER: Final = Path(__file__).parent / "messages"
 SAMPLES: Final = Path(__file__).parents[2] / "exercises" / "samples"
 NOTICE: Final = "TEST VECTORS. Every private key here is public. SIMULATION - synthetic data only."
 LATER: Final = NOW + timedelta(seconds=3)
+TWO: Final = tuple(sorted([digest(b"a message it is derived from"), digest(b"another")]))
 
 
 def parties(on: Stage) -> dict[str, Any]:
@@ -152,6 +155,12 @@ def bad_envelopes(on: Stage, honest: bytes) -> list[dict[str, Any]]:
         ("a time without zone", "MSG-3", "envelope_malformed", resigned(honest, on, put("ts", to="2026-11-21T16:20:00"))),
         ("a day that does not exist", "MSG-3", "envelope_malformed", resigned(honest, on, put("exp", to="2026-11-31T16:20:00Z"))),
         ("categories out of order", "MSG-3", "envelope_malformed", resigned(honest, on, put("cats", to=["person_victim", "data_minor"]))),
+        ("sources out of order", "MSG-3", "envelope_malformed", resigned(honest, on, put("src", to=sorted(TWO, reverse=True)))),
+        ("a source twice", "MSG-3", "envelope_malformed", resigned(honest, on, put("src", to=[TWO[0], TWO[0]]))),
+        ("five sources", "MSG-3", "envelope_malformed", resigned(honest, on, put("src", to=sorted(digest(bytes([n])) for n in range(5))))),
+        ("no source in the list", "MSG-3", "envelope_malformed", resigned(honest, on, put("src", to=[]))),
+        ("sources as null", "MSG-1", "envelope_malformed", resigned(honest, on, put("src", to=None))),
+        ("an exemption nobody knows", "MSG-3", "envelope_malformed", resigned(honest, on, put("exempt", to="inconvenient"))),
         ("other signatures declared", "MSG-4", "suite_unknown", resigned(honest, on, put("sig", to=["Ed25519", "Ed25519"]))),
         ("another federation", "MSG-5", "federation_mismatch", resigned(honest, on, put("fed", to=digest(b"elsewhere")))),
         ("typ of a receipt", "MSG-9", "wrong_typ", Forge(typ=Typ.RECEIPT).strike(on)),
@@ -181,10 +190,15 @@ def padded_wrong(k: bytes, content: bytes) -> bytes:
 
 
 def bad_parcels(on: Stage, honest: bytes) -> list[dict[str, Any]]:
-    """Parcels that a recipient must refuse at ``now``, each with its code; ``seen`` lists digests taken in before."""
+    """Parcels that a recipient must refuse at ``now``, each with its code.
+
+    ``seen`` lists digests taken in before, ``standing`` how the agreement stands in the recipient's books.
+    """
     stolen = resigned(honest, on, put("from", to=FIU), by=FIU)
     two_keys = Forge(to=(SOUTH, NGO), content_keys=[b"1" * 32, b"2" * 32]).strike(on)
     long = on.compose(SMALL)
+    derived = on.compose(_derived(), src=TWO)
+    exempt = on.compose(SMALL, exempt="imminent_danger")
     made: list[tuple[str, str, str, bytes, str, dict[str, Any]]] = [
         ("entry about another message", "MSG-19", "proof_mismatch", honest, SOUTH, {"seq": 2}),
         ("addressed to another", "MSG-20", "not_addressed", honest, NGO, {}),
@@ -205,12 +219,25 @@ def bad_parcels(on: Stage, honest: bytes) -> list[dict[str, Any]]:
         ("category hidden", "MSG-31", "misdeclared", resigned(long, on, put("cats", to=[])), SOUTH, {}),
         ("category declared in vain", "MSG-31", "misdeclared", resigned(long, on, put("cats", to=["data_minor", "data_transport"])), SOUTH, {}),
         ("type misdeclared", "MSG-31", "misdeclared", resigned(long, on, put("type", to="safety_notice")), SOUTH, {}),
+        ("source hidden", "MSG-31", "misdeclared", resigned(derived, on, lambda m: m.pop("src")), SOUTH, {}),
+        ("source declared in vain", "MSG-31", "misdeclared", resigned(long, on, put("src", to=TWO)), SOUTH, {}),
+        ("entry without the sources", "MSG-19", "proof_mismatch", derived, SOUTH, {"entry": _without(derived, "src")}),
+        ("entry without the exemption", "MSG-19", "proof_mismatch", exempt, SOUTH, {"entry": _without(exempt, "exempt")}),
+        ("agreement ended on the way", "MSG-33", "agreement_expired", honest, SOUTH, {"standing": "expired"}),
+        ("agreement replaced on the way", "MSG-33", "agreement_superseded", honest, SOUTH, {"standing": "superseded"}),
+        ("agreement suspended on the way", "MSG-33", "agreement_suspended", honest, SOUTH, {"standing": "suspended"}),
+        ("agreement left on the way", "MSG-33", "agreement_not_in_force", honest, SOUTH, {"standing": "left"}),
+        ("agreement not begun", "MSG-33", "agreement_not_in_force", honest, SOUTH, {"standing": "not_yet"}),
+        ("agreement never heard of", "MSG-33", "agreement_unknown", honest, SOUTH, {"standing": "unknown"}),
+        ("received before, and suspended since", "MSG-27", "already_received", honest, SOUTH, {"standing": "suspended", "seen": [parse(honest).digest]}),
+        ("suspended on the way, and misdeclared", "MSG-27", "agreement_suspended", resigned(long, on, put("cats", to=[])), SOUTH, {"standing": "suspended"}),
         ("content is no case message", "MSG-30", "content_malformed", _wrong_content(on), SOUTH, {}),
     ]  # fmt: skip
     vectors = []
     for name, number, code, data, me, how in made:
         changes = dict(how)
         now, seen = changes.pop("now", LATER), changes.pop("seen", [])
+        standing = changes.pop("standing", "in_force")
         parcel = on.deliver(data, me, **changes).to_json()
         vectors.append(
             {
@@ -220,6 +247,7 @@ def bad_parcels(on: Stage, honest: bytes) -> list[dict[str, Any]]:
                 "me": me,
                 "now": stamp(now),
                 "seen": seen,
+                "standing": standing,
                 "parcel": parcel,
             }
         )
@@ -251,12 +279,28 @@ def main() -> None:
                        re=parse(data).digest, handling=("H1", "H2"))  # fmt: skip
     refusal, _ = message(on, "refusal", contents["refusal"], (NORTH,), sender=SOUTH, re=parse(data).digest)
     full, _ = message(on, "plaintext that fills one chunk exactly", _full_chunk(), (FIU,))
-    good = {"notice": NOTICE, "agreement": AGREEMENT, "messages": [request, referral, reply, refusal, full]}
+    derived, _ = message(on, "derived from two messages", _derived(), (NGO, FIU), src=TWO)
+    exempt, _ = message(on, "no copy to the single point of contact", SMALL, (SOUTH,), exempt="source_protection")
+    honest_ones = [request, referral, reply, refusal, full, derived, exempt]
+    good = {"notice": NOTICE, "agreement": AGREEMENT, "messages": honest_ones}
     honest = on.compose(SMALL)
     write("parties", parties(on))
     write("good", good)
     write("bad_envelopes", {"notice": NOTICE, "vectors": bad_envelopes(on, honest)})
     write("bad_parcels", {"notice": NOTICE, "vectors": bad_parcels(on, honest)})
+
+
+def _derived() -> bytes:
+    """A content that says what of it came from which of two messages."""
+    uses = [{"msg": msg, "fields": [f"/entities/{n}", "/narrative"]} for n, msg in enumerate(TWO)]
+    return write_content(parse_content(write_json({**json.loads(SMALL), "sources": uses})))
+
+
+def _without(data: bytes, member: str) -> bytes:
+    """The log entry of a message, silent about one member of its manifest."""
+    manifest = parse(data).manifest.model_copy(update={member: None})
+    clauses = [["c1"]] * len(manifest.to)
+    return disclosure_entry(manifest, parse(data).digest, clauses, POLICY, NOW + timedelta(seconds=1))
 
 
 def _full_chunk() -> bytes:

@@ -13,6 +13,7 @@ from exchange.protocol.content import derive_categories, parse_content
 from exchange.protocol.log import vkeys
 from exchange.protocol.manifest import context_of, verify_times
 from exchange.protocol.message import Parcel, open_parcel, parse, verify
+from exchange.protocol.policy import Standing, State
 from keys.encoding import b64u, digest, instant, unb64u, write_json
 from keys.errors import Refusal
 from keys.sealing import HEADER, OpeningKey, commit, decrypt_chunks, encrypt_chunks, pad
@@ -46,7 +47,7 @@ def opening_keys(agency: str) -> dict[str, OpeningKey]:
     return {key.public.kid: key}
 
 
-def opened(item: Any, me: str, directory: Directory, now: str, seen: list[str]) -> Any:
+def opened(item: Any, me: str, directory: Directory, now: str, seen: list[str], *, standing: str = "in_force") -> Any:
     return open_parcel(
         Parcel.from_json(item),
         me=me,
@@ -55,6 +56,7 @@ def opened(item: Any, me: str, directory: Directory, now: str, seen: list[str]) 
         log=directory.root.log,
         now=instant(now),
         seen=seen,
+        standing=lambda _agreement, _at: Standing(State(standing), "as the books say"),
     )
 
 
@@ -116,6 +118,9 @@ def test_every_recipient_of_a_good_message_opens_its_parcel(vector: Any, directo
 
 def test_the_good_messages_cover_several_chunks_and_recipients() -> None:
     messages = vectors("good")["messages"]
+    manifests = [json.loads(one["manifest"]) for one in messages]
+    assert [len(manifest["src"]) for manifest in manifests if "src" in manifest] == [2]
+    assert [manifest["exempt"] for manifest in manifests if "exempt" in manifest] == ["source_protection"]
     assert max(len(one["parcels"]) for one in messages) == 2
     assert max(one["body_length"] for one in messages) > 2 * 16384
     assert 16384 in {one["plaintext_length"] for one in messages}  # the chunk after a full one is empty
@@ -138,9 +143,9 @@ def test_a_bad_envelope_is_refused_with_its_code(vector: Any, directory: Directo
 
 @named("bad_parcels", "vectors")
 def test_a_bad_parcel_is_refused_with_its_code(vector: Any, directory: Directory) -> None:
-    """MSG-19 to MSG-31."""
+    """MSG-19 to MSG-33."""
     with pytest.raises(Refusal) as caught:
-        opened(vector["parcel"], vector["me"], directory, vector["now"], vector["seen"])
+        opened(vector["parcel"], vector["me"], directory, vector["now"], vector["seen"], standing=vector["standing"])
     assert caught.value.code == vector["code"]
 
 
@@ -152,5 +157,6 @@ def test_every_code_of_a_recipients_checks_has_a_vector() -> None:
         "wrong_typ", "key_unknown", "key_not_theirs", "signature_invalid", "seal_mismatch", "message_expired",
         "message_time", "proof_mismatch", "not_addressed", "unsealing_failed", "key_commitment_mismatch",
         "body_damaged", "padding_invalid", "commitment_mismatch", "already_received", "content_malformed",
-        "misdeclared",
+        "misdeclared", "agreement_expired", "agreement_superseded", "agreement_suspended", "agreement_not_in_force",
+        "agreement_unknown",
     }  # fmt: skip
