@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agencies.node.deriving import derive
 from agencies.node.draft import OfficerDraft, read_draft
-from agencies.node.errors import NoLongerHere, NotAcknowledged, NotHere
+from agencies.node.errors import NoLongerHere, NotAcknowledged, NotHere, Restricted
 from agencies.node.holding import LIMIT, WHOLE, Holdings, Stopped, Use, Wish
 from agencies.node.ledger import LedgerAct, Why
 from agencies.node.office import Office
 from agencies.node.profile import Officer, OfficerRole
+from agencies.node.recalls import closed
 from agencies.node.store import Books
 from exchange.protocol.vocabulary import Act, ActKind, Handling
 from keys.encoding import read_json, stamp
@@ -172,6 +173,8 @@ class Looking:
         facts = read_json(row.summary.encode(), limit=LIMIT)
         try:
             self._holdings.must_read(wish.officer, row.case_name, facts["class"], None, self._holdings.now(books))
+            if closed(books, row.msg or ""):
+                raise Restricted("this message of our own came from one that its originator has restricted or recalled")
         except Refusal as refusal:
             assert wish.why is not None  # noqa: S101
             act = self.act(row, True, Act.ATTEMPT_DENIED, wish.officer, wish.why, None)

@@ -197,10 +197,6 @@ class Recalls:
             raise NotHere("no originator asked anything of this agency by an act of that digest")
         return row
 
-    def closed(self, books: Books, message: str) -> bool:
-        """Whether a message of our own holds what others have restricted or recalled."""
-        return any(message in _held(row) for row in books.rows("duties") if row.kind != ActKind.RECTIFY)
-
     def _listed(self, books: Books, row: Any) -> dict[str, Any]:
         held = _held(row)
         exported = [
@@ -218,6 +214,11 @@ class Recalls:
             "due": row.due, "state": row.state, "overdue": late, "outcome": row.outcome, "retained": row.retained,
             "answer": row.answer, "answered": row.answered, "may_answer": list(OUTCOMES[ActKind(row.kind)]),
         }  # fmt: skip
+
+
+def closed(books: Books, message: str) -> bool:
+    """Whether a message, one of our own also, holds what its originator has restricted or recalled."""
+    return any(message in _held(row) for row in books.rows("duties") if row.kind != ActKind.RECTIFY)
 
 
 def _held(row: Any) -> list[str]:

@@ -168,10 +168,11 @@ def test_tiles_that_do_not_lead_to_the_signed_root_are_evidence(
 
 @pytest.mark.spec("NODE-54")
 def test_entries_altered_in_the_brokers_books_are_found(world: World, north: WorldNode, south: WorldNode) -> None:
-    north.send(REQUEST, SOUTH)
+    sent = north.send(REQUEST, SOUTH)
     books = sqlite3.connect(world.broker_database)
     with books:
-        books.execute("UPDATE entry SET data = CAST(replace(data, 'investigate', 'prosecute') AS BLOB) WHERE seq = 4")
+        change = "UPDATE entry SET data = CAST(replace(data, 'investigate', 'prosecute') AS BLOB) WHERE seq = ?"
+        books.execute(change, (sent.index,))
     books.close()
     with pytest.raises(LogForked):
         south.service.reconcile()
