@@ -1,4 +1,4 @@
-"""What a node does by itself while it runs: collect, retry, post receipts, refresh (NODE-33, NODE-44).
+"""What a node does by itself while it runs: collect, retry, post receipts, refresh, sweep (NODE-33, NODE-44, NODE-94).
 
 Two threads, so that a long poll holds up no retry. Neither keeps anything in memory that matters: stop
 the process anywhere and the next one goes on from the books. What goes wrong is counted by its code and
@@ -71,6 +71,8 @@ class Rounds:
         return not haul.more and time.monotonic() - began < self._every
 
     def _send(self, turn: int) -> bool:
+        if turn % self._refresh_rounds == 0:
+            self._node.sweep()  # first of all: a date that came while nobody ran is not waited out again
         if turn % self._refresh_rounds == self._refresh_rounds - 1:
             self._node.refresh()
             self._node.watch.look()
