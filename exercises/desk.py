@@ -70,7 +70,10 @@ class Desk:
         return self.call("POST", f"/v1/releases/{ref}", {"approve": True, "justification": JUSTIFICATION})
 
     def open(self, message: str) -> dict[str, Any]:
-        """Open a message; its content."""
+        """Open a message, after what it asks to acknowledge; its content."""
+        why = {"justification": JUSTIFICATION}
+        if self.call("POST", f"/v1/messages/{message}/condition", why)["handling_text"] is not None:
+            self.call("POST", f"/v1/messages/{message}/acknowledge", why)
         return dict(self.call("POST", f"/v1/messages/{message}/open", {"justification": JUSTIFICATION})["content"])
 
     def export(self, message: str) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from agencies.node.broker_client import BrokerClient
 from agencies.node.draft import OfficerDraft, read_draft
 from agencies.node.ledger import justify
 from agencies.node.outbox import Sent
-from agencies.node.profile import Officer, OfficerRole
+from agencies.node.profile import Officer, OfficerRole, read_rights
 from agencies.node.service import Node
 from agencies.node.store import Store
 from agencies.profiles import Plan, load_plans, load_terms
@@ -39,10 +39,11 @@ from exchange.protocol.audit import AuditReport, Finding, verify_export
 from exchange.protocol.log import LogSigner
 from exercises.federation import BROKER, ORIGIN, Federation
 from exercises.wire import Wire
-from keys.ceremony import revoke, rotate
+from keys.ceremony import protect, revoke, rotate
 from keys.encoding import read_json
 from keys.errors import Refusal
 from keys.keystore import Identity
+from keys.rolekey import RoleKey
 from keys.signing import Signer
 from keys.trust import AgencyRecord, Directory
 
@@ -98,11 +99,15 @@ class WorldNode:
     def __init__(self, world: World, plan: Plan) -> None:
         self.world, self.plan, self.id = world, plan, plan.id
         self.officers = tuple(
-            Officer(o.id, frozenset(OfficerRole(role) for role in o.roles), o.display) for o in plan.officers
+            Officer(o.id, frozenset(OfficerRole(role) for role in o.roles), o.display, **read_rights(o.rights))
+            for o in plan.officers
         )
         self.store = Store(world.home / f"{plan.id}.db")
         identity = world.federation.identities[plan.id]
-        self.service = Node(identity, self.store, world.federation.directory, self._connect, world.clock)
+        self.service = Node(
+            identity, self.store, world.federation.directory, self._connect, world.clock,
+            role_key=world.role_keys.get(plan.id), persecutors=world.persecutors,
+        )  # fmt: skip
 
     def officer(self, role: str = "officer") -> Officer:
         """The first officer with a role."""
@@ -137,8 +142,17 @@ class WorldNode:
         """Collect everything that waits; the digests of the messages that came."""
         return self.service.collect_all()
 
+    def acknowledge(self, message: str, role: str = "officer") -> str | None:
+        """Read a message's handling text, if it has one, and acknowledge it."""
+        text = self.service.condition(message, self.officer(role), WHY)
+        if text is not None:
+            self.service.acknowledge(message, self.officer(role), WHY)
+        return text
+
     def open(self, message: str) -> dict[str, Any]:
-        """Show a message's content to an officer, and let its sender know."""
+        """Show a message's content to an officer, after what it asks to acknowledge, and let its sender know."""
+        if message in self.inbox():
+            self.acknowledge(message)
         content = self.service.open(message, self.officer(), WHY)
         self.service.post_receipts()
         return content
@@ -179,6 +193,10 @@ class World:
         self._clients: list[Any] = []
         self._handles: dict[str, WorldNode] = {}
         self.agreements: dict[str, str] = {}
+        self.role_keys: dict[str, RoleKey] = {}
+        """The keys of those agencies that have a protection role (``protect``)."""
+        self.persecutors: frozenset[str] = frozenset()
+        """Territories that every node started from now on counts as persecutors."""
         try:
             self.start_broker()
             for plan in plans:
@@ -272,6 +290,7 @@ class World:
                 node.service.retry_outbox()
                 node.collect()
                 node.service.post_receipts()
+                node.service.sweep()
             except Refusal as refusal:  # a node that cannot reach the broker tries again in the next round
                 self.troubles.append(refusal)
         return late > 0 or self._state() != before
@@ -280,7 +299,19 @@ class World:
         return [node.service.state() for node in self.nodes]
 
     def _waiting(self) -> bool:
-        return any(state["outbox"]["pending"] or state["batches_unposted"] for state in self._state())
+        return any(
+            state["outbox"]["pending"] or state["acts"]["pending"] or state["batches_unposted"]
+            for state in self._state()
+        )
+
+    def protect(self, agency: str, passphrases: Mapping[str, str]) -> WorldNode:
+        """Give an agency a protection role whose key opens to these officers' passphrases, and tell everybody."""
+        self.role_keys[agency], public = RoleKey.generate(agency, passphrases)
+        record = protect(self.federation.fed, self._record(agency), public, self._authority, now=self.clock())
+        made = self._file(agency, record, self.federation.identities[agency])
+        for node in self.nodes:
+            node.service.refresh()
+        return made
 
     def rotate(self, agency: str) -> WorldNode:
         """Give an agency new keys: a record signed by the enrolment authority, filed by the agency itself."""

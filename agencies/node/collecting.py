@@ -5,24 +5,30 @@ nothing is kept but its digest and the code, and the answer is ``rejected`` with
 does not bear out is the broker's doing: evidence, no receipt, and its number is asked for again
 (``doubts``). Inbox, owed receipts, ledger and cursor move in one transaction, so a crash anywhere shows a
 message once and answers it once. ``receipting`` signs what is owed.
+
+News of agreements in one answer is taken up before any message of it is judged, and acts before messages: what a
+party has stopped, or an originator has allowed, counts for what comes with it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from agencies.node.broker_client import MAX_PAGE
-from agencies.node.doubts import GIVEN_UP, TOLD, Mark, Span, patience, place, remaining, told
-from agencies.node.errors import AnswerMismatch, BrokerRefused, BrokerUnreachable, LogForked
+from agencies.node.doubts import GIVEN_UP, TOLD, Mark, Span, patience, place, remaining
+from agencies.node.errors import AnswerMismatch, BrokerRefused, BrokerUnreachable, LogForked, MessageRecalled
+from agencies.node.haul import Batch, Haul, digest_of, is_behind, received, summary
+from agencies.node.hearing import Heard, Hearing
 from agencies.node.ledger import LedgerAct
 from agencies.node.office import Office
 from agencies.node.receipting import Receipting
 from agencies.node.store import Books
 from agencies.node.watch import LogWatch
-from exchange.protocol.errors import AlreadyReceived, MessageExpired, SealMismatch
+from exchange.protocol.entry import ActEntry
+from exchange.protocol.errors import AgreementUnknown, AlreadyReceived, MessageExpired, SealMismatch
 from exchange.protocol.log import (
     DisclosureEntry,
     LogEntry,
@@ -31,7 +37,7 @@ from exchange.protocol.log import (
     verify_tlog_proof,
 )
 from exchange.protocol.message import Opened, Parcel, open_parcel, verify_logged
-from exchange.protocol.receipt import ReceiptBatch, verify_receipts
+from exchange.protocol.receipt import verify_receipts
 from exchange.protocol.vocabulary import Act
 from keys.encoding import digest, instant, stamp, unb64u, write_json
 from keys.errors import AgencyUnknown, KeyNotTheirs, KeyNotValid, KeyUnknown, Refusal, SignatureInvalid
@@ -43,40 +49,11 @@ STALE: Final = (AgencyUnknown, KeyUnknown, KeyNotValid)
 DOUBTFUL: Final = (SignatureInvalid, SealMismatch, KeyNotTheirs, *STALE)
 """Refusals of what a broker must have checked before it logged: its number is asked for again all the same."""
 UNHELD: Final = "a receipt that does not hold"
+NEWS: Final = ("agreement", "notice", "record", "signature")
+"""Kinds of mail after which agreements, notices and records are asked for again."""
+Hold = Callable[[str, bytes, str | None, datetime], Mapping[str, Any]]
 MAX_ASKED: Final = 8
 """Spans in doubt that one look asks for again."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Heard:
-    """A verified batch of receipts: as it came, as bytes, and read."""
-
-    value: Any
-    jws: bytes
-    name: str
-    batch: ReceiptBatch
-
-
-@dataclass(slots=True)
-class _Haul:
-    """What one look into the mailbox brought, checked and ready to be written."""
-
-    opened: list[tuple[Parcel, Opened, Mapping[str, Any]]] = field(default_factory=list)
-    rejected: list[tuple[str, int, str]] = field(default_factory=list)
-    astray: set[str] = field(default_factory=set)
-    """Of those, what the log says was for others."""
-    receipts: list[tuple[Mapping[str, Any], dict[str, Any], bytes]] = field(default_factory=list)
-    oddities: list[dict[str, Any]] = field(default_factory=list)
-    batches: dict[tuple[str, str], _Heard] = field(default_factory=dict)
-    marks: list[Mark] = field(default_factory=list)
-    news: bool = False
-    renewed: bool | None = None
-    """Whether the directory was fetched anew for this look; none if there was no need."""
-
-    def doubt(self, what: str, code: str, item: Any) -> Mark:
-        """Note an item that the log does not bear out."""
-        self.oddities.append({"what": what, "code": code, "item": told(item)})
-        return Mark(None, False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +68,22 @@ class Collected:
 
 
 class Collecting:
-    """Collects for one office. ``on_news`` is called when agreements, notices or records have changed."""
+    """Collects for one office. ``on_news`` is called when agreements, notices or records have changed.
 
-    def __init__(self, office: Office, watch: LogWatch, receipts: Receipting, on_news: Callable[[], None]) -> None:
+    ``hold`` writes what a message taken in ties this agency to: its digest, log entry and mark, and the time.
+    """
+
+    def __init__(
+        self,
+        office: Office,
+        watch: LogWatch,
+        receipts: Receipting,
+        on_news: Callable[[], None],
+        hold: Hold,
+        hearing: Hearing,
+    ) -> None:
         self._office, self._watch, self._receipts, self._on_news = office, watch, receipts, on_news
+        self._hold, self._hearing = hold, hearing
         self._keys = {key.public.kid: key for key in office.identity.openings}
         self._noted: datetime | None = None
 
@@ -133,17 +122,17 @@ class Collecting:
             sum(len(haul.receipts) for haul in hauls), any(haul.news for haul in hauls), moved,
         )  # fmt: skip
 
-    def _ask_again(self, row: Any) -> _Haul | None:
+    def _ask_again(self, row: Any) -> Haul | None:
         """Ask once more for numbers whose mail came spoiled; takes what is good now, and doubts the rest on."""
         office, now = self._office, self._office.clock()
         asked = Span(row.after, row.upto)
         limit = min(MAX_PAGE, asked.upto - asked.after)
         items, _ = office.broker.mailbox(asked.after, limit=limit, wait=0)
-        items = [one for one in items if not _is_behind(one, asked.upto)]
+        items = [one for one in items if not is_behind(one, asked.upto)]
         try:
             haul, fresh = self._sort(items, now)
         except LogForked:  # both faces are kept; these numbers wait, and the rest goes on
-            haul, fresh = _Haul(), {}
+            haul, fresh = Haul(), {}
         spans = remaining(asked, haul.marks, len(items) >= limit)
         if row.attempts >= TOLD:
             haul.oddities.clear()
@@ -169,7 +158,7 @@ class Collecting:
         told = {"since": stamp(since), "due": stamp(due), "attempts": attempts}
         books.add("doubt", [{"after": span.after, "upto": span.upto, **told} for span in spans])
 
-    def _size(self, haul: _Haul, following: int) -> int:
+    def _size(self, haul: Haul, following: int) -> int:
         """How long the log is known to be; asked for only if that may tell whether ``following`` can be."""
         if not haul.marks or haul.marks[-1].number is not None:
             return 0
@@ -184,27 +173,33 @@ class Collecting:
 
     # -- reading what came --
 
-    def _sort(self, items: Sequence[Any], now: datetime) -> tuple[_Haul, dict[int, str]]:
+    def _sort(self, items: Sequence[Any], now: datetime) -> tuple[Haul, dict[int, str]]:
         """Check every item, after the checkpoints they came with, which are to be kept with them."""
         proofs = [one["proof"] for one in items if type(one) is dict and type(one.get("proof")) is str]
         fresh = self._watch.fit(self._watch.inside(proofs))
-        haul = _Haul()
+        haul = Haul()
         names = [digest_of(item) for item in items]
         with self._office.store.reading() as books:
             seen = books.received([name for name in names if name])
-        for item in items:
-            kind = item.get("kind") if type(item) is dict else None
-            if kind == "message":
-                haul.marks.append(self._take_message(item, seen, haul, now))
+        kinds = [item.get("kind") if type(item) is dict else None for item in items]
+        self._take_up_news([one for kind, one in zip(kinds, items, strict=True) if kind in NEWS], haul, fresh)
+        marks: dict[int, Mark] = {}
+        for n in sorted(range(len(items)), key=lambda n: kinds[n] != "act"):  # acts first, else in their order
+            kind, item = kinds[n], items[n]
+            if kind == "act":
+                marks[n] = self._take_act(item, haul)
+            elif kind == "message":
+                marks[n] = self._take_message(item, seen, haul, now)
             elif kind == "receipt":
-                haul.marks.append(self._take_receipt(item, haul))
+                marks[n] = self._take_receipt(item, haul)
             else:
-                haul.marks.append(self._take_other(kind, item, haul))
+                marks[n] = self._take_other(kind, item, haul)
+        haul.marks += [marks[n] for n in range(len(items))]
         self._must_be_for_ours(haul)
         self._must_be_rejected_first(haul)
         return haul, fresh
 
-    def _take_message(self, item: Any, seen: set[str], haul: _Haul, now: datetime) -> Mark:
+    def _take_message(self, item: Any, seen: set[str], haul: Haul, now: datetime) -> Mark:
         office = self._office
         try:
             parcel = Parcel.from_json(item)
@@ -225,7 +220,7 @@ class Collecting:
             "seq": parcel.seq,
             "sender": manifest.from_,
             "received": stamp(now),
-            "summary": write_json(_summary(opened)).decode(),
+            "summary": write_json(summary(opened)).decode(),
             "case_name": office.scribe.case(opened.content.case.reference),
             "parcel": write_json(item),
             "content": office.vault.lock(opened.content_bytes, f"inbox {opened.digest}"),
@@ -233,7 +228,42 @@ class Collecting:
         haul.opened.append((parcel, opened, row))
         return Mark(parcel.seq, True)
 
-    def _refuse(self, parcel: Parcel, item: Any, refusal: Refusal, haul: _Haul) -> Mark:
+    def _take_up_news(self, items: Sequence[Any], haul: Haul, fresh: dict[int, str]) -> None:
+        """Let agreements and notices count from this answer on; what does not hold waits for the listing."""
+        if not items:
+            return
+        with self._office.store.writing() as books:
+            self._watch.keep(books, fresh)  # what is taken in below rests on these
+        if any(one["kind"] == "record" for one in items):
+            self._renew(haul)
+        self._office.trust.take_up(items)
+
+    def _take_act(self, item: Mapping[str, Any], haul: Haul) -> Mark:
+        """An act of somebody else: filed if it is theirs to do, evidence if not (NODE-125, NODE-126)."""
+        proved = self._proved(item)
+        if proved is None or not isinstance(proved[1], ActEntry):
+            return haul.doubt("an act that the log does not bear out", "proof_mismatch", item)
+        number = proved[0]
+        try:
+            heard = self._hear_act(item, number, proved[1], haul)
+        except (BrokerUnreachable, LogForked):
+            raise
+        except Refusal as refusal:
+            haul.doubt("an act that does not hold", refusal.code, item)
+            return Mark(number, not isinstance(refusal, DOUBTFUL))
+        if heard is not None and all(one.act.digest != heard.act.digest for one in haul.heard):
+            haul.heard.append(heard)
+        return Mark(number, True)
+
+    def _hear_act(self, item: Mapping[str, Any], number: int, entry: ActEntry, haul: Haul) -> Heard | None:
+        try:
+            return self._hearing.read(item, number, entry)
+        except STALE:
+            if haul.renewed is not None or not self._renew(haul):
+                raise
+        return self._hearing.read(item, number, entry)
+
+    def _refuse(self, parcel: Parcel, item: Any, refusal: Refusal, haul: Haul) -> Mark:
         """Say why a parcel is refused: to its sender if it is as logged, else to whoever judges the broker (MSG-29)."""
         try:
             _, entry = verify_logged(parcel, self._office.trust.log)
@@ -247,19 +277,24 @@ class Collecting:
         haul.rejected.append((entry.msg, parcel.seq, refusal.code))
         return Mark(parcel.seq, not isinstance(refusal, DOUBTFUL))
 
-    def _take_other(self, kind: Any, item: Any, haul: _Haul) -> Mark:
+    def _take_other(self, kind: Any, item: Any, haul: Haul) -> Mark:
         """News, what has expired, and kinds unknown here: done with as soon as the log bears their number out."""
         proved = self._proved(item)
         if proved is None:
             return haul.doubt("an item that the log does not bear out", "proof_mismatch", item)
         number, entry, _ = proved
-        if kind in ("agreement", "notice", "record"):
+        if kind in NEWS:
             haul.news = True
-        elif kind != "expired":
+        elif kind not in ("expired", "recalled"):
             haul.doubt("a mailbox item of unknown kind", "unknown", item)
         elif not isinstance(entry, DisclosureEntry) or all(one.id != self._office.me for one in entry.to):
-            haul.doubt("an expired parcel that was not for this agency", "unknown", item)
-        elif not self._has(entry.msg):  # the broker has dropped what was sealed
+            haul.doubt(f"{kind} mail that was not for this agency", "unknown", item)
+        elif self._has(entry.msg):
+            pass  # it was taken in before the broker dropped what was sealed
+        elif kind == "recalled":
+            haul.recalled.add(entry.msg)
+            haul.rejected.append((entry.msg, number, MessageRecalled.code))
+        else:
             haul.rejected.append((entry.msg, number, MessageExpired.code))
         return Mark(number, True)
 
@@ -267,22 +302,33 @@ class Collecting:
         with self._office.store.reading() as books:
             return bool(books.received([message]))
 
-    def _open(self, parcel: Parcel, seen: set[str], haul: _Haul, now: datetime) -> Opened:
+    def _open(self, parcel: Parcel, seen: set[str], haul: Haul, now: datetime) -> Opened:
         try:
-            return self._try(parcel, seen, now)
+            return self._try(parcel, seen, haul, now)
         except STALE:
             if haul.renewed is not None or not self._renew(haul):
                 raise
-        return self._try(parcel, seen, now)
+        except AgreementUnknown:
+            self._learn()
+        return self._try(parcel, seen, haul, now)
 
-    def _try(self, parcel: Parcel, seen: set[str], now: datetime) -> Opened:
+    def _try(self, parcel: Parcel, seen: set[str], haul: Haul, now: datetime) -> Opened:
         trust = self._office.trust
-        return open_parcel(
+        opened = open_parcel(
             parcel, me=self._office.me, opening_keys=self._keys, directory=trust.directory, log=trust.log, now=now,
-            seen=seen,
+            seen=seen, standing=trust.book.standing,
         )  # fmt: skip
+        self._hearing.must_come_rightly(opened, haul.heard)
+        return opened
 
-    def _renew(self, haul: _Haul) -> bool:
+    def _learn(self) -> None:
+        """Fetch the agreements once more, for a message under one that is not known here."""
+        try:
+            self._on_news()
+        except (BrokerUnreachable, BrokerRefused) as none:
+            raise BrokerUnreachable(none.sentence) from none
+
+    def _renew(self, haul: Haul) -> bool:
         """Fetch the directory, once for all that one look brought (NODE-37)."""
         try:
             self._office.trust.refresh_directory(self._office.broker)
@@ -305,7 +351,7 @@ class Collecting:
             return None
         return (index, entry, entry_bytes) if index == item.get("seq") else None
 
-    def _take_receipt(self, item: Mapping[str, Any], haul: _Haul) -> Mark:
+    def _take_receipt(self, item: Mapping[str, Any], haul: Haul) -> Mark:
         proved = self._proved(item)
         if proved is None:
             return haul.doubt(UNHELD, "proof_mismatch", item)
@@ -329,7 +375,7 @@ class Collecting:
         haul.receipts.append((item, row, heard.jws))
         return Mark(index, True)
 
-    def _hear(self, value: Any, entry: ReceiptEntry, haul: _Haul) -> _Heard:
+    def _hear(self, value: Any, entry: ReceiptEntry, haul: Haul) -> Batch:
         """Verify a signed batch as of an entry's time; every item of a batch brings the whole of it along."""
         known = haul.batches.get((entry.batch, entry.ts))
         if known is not None and known.value == value:
@@ -341,10 +387,10 @@ class Collecting:
             if haul.renewed is not None or not self._renew(haul):
                 raise
             batch = verify_receipts(jws, self._office.trust.directory, entry.at)
-        heard = haul.batches[entry.batch, entry.ts] = _Heard(value, jws, digest(jws), batch)
+        heard = haul.batches[entry.batch, entry.ts] = Batch(value, jws, digest(jws), batch)
         return heard
 
-    def _must_be_for_ours(self, haul: _Haul) -> None:
+    def _must_be_for_ours(self, haul: Haul) -> None:
         """Put aside receipts for what we never sent to the agency that gives them."""
         with self._office.store.reading() as books:
             rows = books.outbox_of("msg", [row["msg"] for _, row, _ in haul.receipts])
@@ -356,7 +402,7 @@ class Collecting:
             else:
                 haul.doubt(UNHELD, AnswerMismatch.code, item)
 
-    def _must_be_rejected_first(self, haul: _Haul) -> None:
+    def _must_be_rejected_first(self, haul: Haul) -> None:
         """Leave out what was rejected before for the same reason, and is shown or asked for again."""
         if haul.rejected:
             with self._office.store.reading() as books:
@@ -365,7 +411,7 @@ class Collecting:
 
     # -- writing it down, at once --
 
-    def _write(self, haul: _Haul, fresh: dict[int, str], now: datetime, ours: Callable[[Books], bool]) -> bool:
+    def _write(self, haul: Haul, fresh: dict[int, str], now: datetime, ours: Callable[[Books], bool]) -> bool:
         """Commit everything at once; false, and nothing written, if this look is not ours to write any more."""
         office = self._office
         with office.store.writing() as books:
@@ -373,57 +419,19 @@ class Collecting:
                 return False
             self._watch.keep(books, fresh)
             books.add("inbox", [row for _, _, row in haul.opened])
+            books.add("held", [self._hold(o.digest, p.entry, o.content.tlp, now) for p, o, _ in haul.opened])
             books.add("rejected", [{"msg": m, "seq": s, "code": c, "at": stamp(now)} for m, s, c in haul.rejected])
-            answered = [(m, s, c) for m, s, c in haul.rejected if m not in haul.astray]
+            self._hearing.close_late(books, [o.digest for _, o, _ in haul.opened])
+            settled = [(m, s, c) for m, s, c in haul.rejected if m not in haul.astray]
+            answered = [one for one in settled if one[0] not in haul.recalled]
             owed = [{"msg": o.digest, "status": "delivered", "code": None} for _, o, _ in haul.opened]
             owed += [{"msg": m, "status": "rejected", "code": c} for m, _, c in answered]
             books.add("owed", owed)
             books.hear({row["batch"]: jws for _, row, jws in haul.receipts})
             books.put("got", [row for _, row, _ in haul.receipts])
             office.note_evidence(books, "mailbox", haul.oddities)
-            acts = [_received(parcel, opened, row) for parcel, opened, row in haul.opened]
-            acts += [LedgerAct(Act.RECEIVE, message=m, outcome=c, index=s) for m, s, c in answered]
+            acts = [received(parcel, opened, row) for parcel, opened, row in haul.opened]
+            acts += [LedgerAct(Act.RECEIVE, message=m, outcome=c, index=s) for m, s, c in settled]
+            acts += [act for heard in haul.heard if (act := self._hearing.file(books, heard, now))]
             office.record(books, now, *acts)
         return True
-
-
-def digest_of(item: Any) -> str | None:
-    """The digest of a mailbox item's payload, if it has one that can be decoded."""
-    try:
-        return digest(unb64u(item["payload"]))
-    except (Refusal, KeyError, TypeError, AttributeError):
-        return None
-
-
-def _is_behind(item: Any, upto: int) -> bool:
-    """Whether an item says that it stands behind a number."""
-    number = item.get("seq") if type(item) is dict else None
-    return type(number) is int and number > upto
-
-
-def _summary(opened: Opened) -> dict[str, Any]:
-    manifest = opened.manifest
-    return {
-        "type": manifest.type,
-        "purpose": manifest.purpose,
-        "crime": manifest.crime,
-        "class": manifest.class_,
-        "handling": list(manifest.handling),
-        "urgency": manifest.urgency,
-        "cats": list(manifest.cats),
-        "agr": manifest.agr,
-        "re": manifest.re,
-        "ts": manifest.ts,
-        "exp": manifest.exp,
-        "to": [one.id for one in manifest.to],
-    }
-
-
-def _received(parcel: Parcel, opened: Opened, row: Mapping[str, Any]) -> LedgerAct:
-    manifest = opened.manifest
-    clauses = tuple(dict.fromkeys(clause for one in opened.entry.to for clause in one.clauses))
-    return LedgerAct(
-        Act.RECEIVE, purpose=str(manifest.purpose), agreement=manifest.agr, clauses=clauses, case=row["case_name"],
-        message=opened.digest, sender=manifest.from_, recipients=tuple(one.id for one in manifest.to),
-        categories=tuple(str(c) for c in manifest.cats), outcome="delivered", index=parcel.seq,
-    )  # fmt: skip

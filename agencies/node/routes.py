@@ -20,6 +20,7 @@ from agencies.node.broker_client import MAX_BATCH
 from agencies.node.draft import OfficerDraft, read_draft
 from agencies.node.errors import BrokerRefused, DraftMalformed
 from agencies.node.profile import Officer
+from agencies.node.routes_acts import add_acts
 from agencies.node.routes_forms import (
     REASON,
     SIMULATION,
@@ -33,6 +34,8 @@ from agencies.node.routes_forms import (
     reason_of,
     token_of,
 )
+from agencies.node.routes_holding import add_holding
+from agencies.node.routes_protection import add_protection
 from agencies.node.sending import Sent, Wanted
 from exchange.http import FAULT_BYTES, MAX_BATCH_BODY, PROBLEM, problem, status_of
 from keys.encoding import write_json
@@ -46,6 +49,8 @@ if TYPE_CHECKING:
     from agencies.node.sessions import Sessions
 
 MAX_KEY: Final = 100
+_USE: Final = {"purpose": str, "ground": str}
+"""What a look at a message may say besides why: another purpose than the declared, the ground it is kept on."""
 _DRAFT: Final = OfficerDraft.model_json_schema()
 
 
@@ -59,7 +64,10 @@ def add_routes(app: FastAPI, node: Node, sessions: Sessions, rounds: Rounds) -> 
     _add_refusals(app)
     _add_probes(app, node, rounds)
     _add_signing_in(app, sessions)
-    for routes in (_sending, _receiving, _parties, _auditing):
+    def protecting(router: APIRouter, node: Node) -> None:
+        add_protection(router, node, sessions)
+
+    for routes in (_sending, _receiving, add_holding, add_acts, protecting, _parties, _auditing):
         router = APIRouter(prefix="/v1", dependencies=[Depends(signed_in)], default_response_class=Response)
         routes(router, node)
         app.include_router(router)
@@ -144,14 +152,15 @@ def _receiving(router: APIRouter, node: Node) -> None:
     @router.post("/messages/{msg}/open", openapi_extra=body_schema({"justification": REASON}))
     def open_message(msg: str, body: Body, caller: Caller) -> Response:
         """Show a message's content; the ledger says so first, and its sender gets an `opened` receipt."""
-        why = reason(members(body, {"justification": dict})["justification"])
-        return answer({"msg": msg, "content": node.open(msg, caller, why)})
+        told = members(body, {"justification": dict}, _USE)
+        content = node.open(msg, caller, reason(told.pop("justification")), **told)
+        return answer({"msg": msg, "content": content})
 
     @router.post("/messages/{msg}/export", openapi_extra=body_schema({"justification": REASON}))
     def export(msg: str, body: Body, caller: Caller) -> Response:
         """Hand a message out as evidence: everything signed, the proof, the content."""
-        why = reason(members(body, {"justification": dict})["justification"])
-        return answer(node.export(msg, caller, why))
+        told = members(body, {"justification": dict}, _USE)
+        return answer(node.export(msg, caller, reason(told.pop("justification")), **told))
 
     @router.post("/messages/{msg}/erase", openapi_extra=body_schema({"justification": REASON}))
     def erase(msg: str, body: Body, caller: Caller) -> Response:
@@ -280,7 +289,8 @@ def _add_refusals(app: FastAPI) -> None:
 
 
 _COUNTED: Final = (
-    "inbox", "rejected", "doubts", "receipts", "batches_unposted", "batches_refused", "evidence", "ledger",
+    "inbox", "rejected", "doubts", "receipts", "batches_unposted", "batches_refused", "evidence", "exemptions",
+    "ledger",
 )  # fmt: skip
 
 
@@ -296,16 +306,11 @@ class _Gauges:
         for name, count in state["outbox"].items():
             outbox.add_metric([name], count)
         yield outbox
-        for name in (
-            "inbox",
-            "rejected",
-            "doubts",
-            "receipts",
-            "batches_unposted",
-            "batches_refused",
-            "evidence",
-            "ledger",
-        ):
+        held = GaugeMetricFamily("ix_node_held", "received messages by how they are held", labels=["state"])
+        for name, count in state["held"].items():
+            held.add_metric([name], count)
+        yield held
+        for name in _COUNTED:
             yield GaugeMetricFamily(f"ix_node_{name}", f"{name.replace('_', ' ')} in the books", value=state[name])
         troubles = GaugeMetricFamily("ix_node_troubles", "refusals met by the rounds", labels=["code"])
         for code, count in sorted(self._rounds.troubles.items()):

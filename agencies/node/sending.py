@@ -1,9 +1,10 @@
-"""Sending: release check, compose, commit, submit, prove (`spec/nodes.md`, NODE-21 to NODE-33).
+"""Sending: release check, compose, commit, submit, prove (`spec/nodes.md`, NODE-21 to NODE-33, NODE-88 to NODE-92).
 
 The exact bytes are committed to the outbox before anything leaves, and only those bytes are ever sent
 for it, however often it takes: the broker gives the first answer again, so a lost answer discloses
 nothing twice. A row is settled only by a proof that the log, the one known here, holds an entry about this
-very message. What the agreements known here deny does not leave at all, unless the officer asks for a ruling.
+very message. What the agreements known here deny does not leave at all, unless the officer asks for a ruling;
+what is derived from a message held here does not leave unless its originator lets it, whatever anybody asks.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ from agencies.node.errors import (
     ReleaseRefused,
     RequestKeyReused,
 )
-from agencies.node.ledger import LedgerAct, Why
+from agencies.node.holding import Stopped
+from agencies.node.ledger import LedgerAct, Why, justify
 from agencies.node.office import Office
+from agencies.node.onward import Onwards
 from agencies.node.outbox import (
     BLANK,
     LIMIT,
@@ -44,6 +47,7 @@ from agencies.node.outbox import (
 )
 from agencies.node.pauses import pause
 from agencies.node.profile import Officer, OfficerRole
+from agencies.node.protection import Protection
 from agencies.node.watch import LogWatch
 from exchange.protocol.log import DenialEntry, DisclosureEntry, parse_entry, verify_tlog_proof
 from exchange.protocol.manifest import Manifest
@@ -66,14 +70,20 @@ __all__ = ["Sending", "Sent", "Wanted", "prove"]
 class Sending:
     """Sends for one office."""
 
-    def __init__(self, office: Office, watch: LogWatch) -> None:
-        self._office, self._watch = office, watch
+    def __init__(self, office: Office, watch: LogWatch, onward: Onwards, protection: Protection) -> None:
+        self._office, self._watch, self._onward, self._protection = office, watch, onward, protection
 
     # -- asking and sending --
 
     def check(self, draft: OfficerDraft) -> Forecast:
         """What would happen if this were sent now. Nothing is written, nothing leaves."""
-        return forecast(self._office, draft, self._office.clock())
+        try:
+            self._protection.must_pass(draft, None, None)
+            seen = forecast(self._office, draft, self._office.clock(), self._onward.sources(draft.src))
+            self._onward.must_pass(seen, None, None)
+        except Stopped as stopped:
+            raise stopped.refusal from None
+        return seen
 
     def send_many(self, wanted: Sequence[Wanted], officer: Officer, why: Why) -> list[Sent | Refusal]:
         """Send up to 100 drafts in one commit and one call; for each, in order, what became of it."""
@@ -89,6 +99,10 @@ class Sending:
                     outcomes[place] = before
                     continue
                 row, act, letter = self._prepare(one, officer, why, now)
+            except Stopped as stopped:
+                outcomes[place] = stopped.refusal
+                acts.append(stopped.act)
+                continue
             except Refusal as refusal:
                 outcomes[place] = refusal
                 continue
@@ -129,23 +143,47 @@ class Sending:
         if row.state != "pending_release":
             raise NotWaiting("this message does not wait for a release")
         act = replace(unlock_act(office.vault, row, office.me), officer=officer.id, why=why)
-        if officer.id == row.officer:
+        if officer.id in (row.officer, row.approved_by) and (approve or officer.id == row.officer):
             office.record_alone(replace(act, act=Act.ATTEMPT_DENIED, outcome="release_refused"))
-            raise ReleaseRefused("who wrote a message may not release it")
+            whose = "wrote a message" if officer.id == row.officer else "has agreed to a message already"
+            raise ReleaseRefused(f"who {whose} may not release it")
         if not approve:
             return self._close(row, "withheld", replace(act, act=Act.ATTEMPT_DENIED, outcome="withheld"), now)
         draft = self._waiting_draft(row)
-        seen = forecast(office, draft, now)  # an agreement may have lapsed while it waited
+        try:  # somebody may have claimed protection while it waited
+            self._protection.must_pass(draft, Officer(row.officer, frozenset()), why)
+        except Stopped as stopped:
+            denied = replace(stopped.act, officer=officer.id, message=None)
+            return self._close(row, "stopped", denied, now)
+        seen = forecast(office, draft, now, self._onward.sources(draft.src))  # an agreement may have lapsed meanwhile
+        try:
+            self._onward.must_pass(seen, None, why)  # a consent as well
+        except Stopped as stopped:
+            denied = replace(act, act=Act.ATTEMPT_DENIED, outcome=stopped.refusal.code, reasons=stopped.act.reasons)
+            return self._close(row, "stopped", denied, now, seen)
         if not seen.decision.permitted and not row.ruling:
             denied = replace(act, act=Act.ATTEMPT_DENIED, outcome=seen.decision.code, reasons=seen.reasons)
             return self._close(row, "stopped", denied, now, seen)
-        wrote = replace(unlock_act(office.vault, row, office.me), released_by=officer.id)
+        if seen.approvals > 1 and row.approved_by is None:
+            return self._agree(row, replace(act, act=Act.REVIEW, outcome="first_approval"), now)
+        together = f"{row.approved_by} {officer.id}" if row.approved_by else officer.id
+        wrote = replace(unlock_act(office.vault, row, office.me), released_by=together)
         letter = self._compose(ref, seen, row.officer, wrote, now)
         with office.store.writing() as books:
-            moved = books.move(row.n, "pending_release", self._ready(letter, now) | {"released_by": officer.id})
+            ready = self._ready(letter, now) | {"released_by": together}
+            moved = books.turn("outbox", {"ref": ref, "state": "pending_release"}, ready)
         if not moved:
             raise NotWaiting("somebody else has just released or withheld this message")
         return self._submit([letter]).get(ref) or Sent.of(self._row(ref))
+
+    def _agree(self, row: Any, act: LedgerAct, now: datetime) -> Sent:
+        """Note that the first of two release officers agrees; it waits on for the second (NODE-91)."""
+        with self._office.store.writing() as books:
+            waiting = {"ref": row.ref, "state": "pending_release", "approved_by": None}
+            if not books.turn("outbox", waiting, {"approved_by": act.officer}):
+                raise NotWaiting("somebody else has just agreed to this message or withheld it")
+            self._office.record(books, now, act)
+        return Sent.of(self._row(row.ref))
 
     # -- before the commit --
 
@@ -168,12 +206,18 @@ class Sending:
     ) -> tuple[dict[str, Any], LedgerAct | None, Letter | None]:
         """Decide about one draft: its outbox row, the ledger's act if it stops here, the letter if it goes."""
         office = self._office
-        seen = forecast(office, one.draft, now)
+        self._protection.must_pass(one.draft, officer, why)  # before anything is decided, or said of what was decided
+        seen = forecast(office, one.draft, now, self._onward.sources(one.draft.src))
+        self._onward.must_pass(seen, officer, why)
         draft, ref = seen.draft, new_message_id(now, office.chance)
+        if draft.exempt is not None:  # the reason stands, locked, where an auditor finds it (NODE-92)
+            told = justify(why.code, draft.exempt_why or "").text
+            why = Why(why.code, f"{why.text} [copy exemption {draft.exempt}] {told}")
         case_name = office.scribe.case(seen.case.case.reference)
         act = LedgerAct(
             Act.DISCLOSE, officer.id, why, str(draft.purpose), draft.agr, case=case_name,
             sender=office.me, recipients=draft.to, categories=seen.categories,
+            reasons=(f"copy exemption: {draft.exempt}",) if draft.exempt else (),
         )  # fmt: skip
         row: dict[str, Any] = {
             "ref": ref,
@@ -185,6 +229,8 @@ class Sending:
             "recipients": " ".join(draft.to),
             "summary": write_json(summary(seen, now)).decode(),
             "case_name": case_name,
+            "src": " ".join(draft.src) or None,
+            "exempt": draft.exempt and str(draft.exempt),
         }
         if not seen.decision.permitted and not one.ruling:
             row |= {"state": "stopped", "code": seen.decision.code, "reasons": written(seen.decision.to_json())}
@@ -217,6 +263,8 @@ class Sending:
                 urgency=str(draft.urgency),
                 by=office.scribe.officer(officer_id),
                 re=draft.re,
+                src=draft.src,
+                exempt=draft.exempt and str(draft.exempt),
             ),
             seen.content,
             office.identity.signer,
@@ -344,6 +392,8 @@ def prove(envelope: Envelope, answer: Answer, office: Office) -> tuple[int, Disc
         raise AnswerMismatch("the log entry does not say what the answer says")
     if answer.msg != envelope.digest or _said(entry) != _signed(envelope.manifest, envelope.digest):
         raise AnswerMismatch("the log entry is about another message than the one submitted")
+    if (entry.src, entry.exempt) != (envelope.manifest.src, envelope.manifest.exempt):
+        raise AnswerMismatch("the log entry names other sources, or another exemption, than the message submitted")
     if isinstance(entry, DisclosureEntry) and entry.re != envelope.manifest.re:
         raise AnswerMismatch("the log entry names another message as the one answered")
     return index, entry

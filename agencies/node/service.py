@@ -1,30 +1,42 @@
 """Node: an agency's post room, one method per thing asked of it (`spec/nodes.md`).
 
 Synchronous, and usable without any HTTP of its own. ``sending`` and ``collecting`` do what crosses the
-agency's border; this module shows officers what is here, writes the ledger before it shows anything,
-signs agreements, and holds ledger against log. Content leaves the vault only through ``open``, ``case``
-and ``export``, each with a reason that was written down first.
+agency's border, ``looking`` shows content and hands it out by the rules of ``holding``, ``retention`` ends
+what is held; this module shows officers what is here, signs agreements, and holds ledger against log.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from agencies.node.acts import Acts
+from agencies.node.answering import Answering
 from agencies.node.broker_client import BrokerClient
 from agencies.node.collecting import Collected, Collecting
+from agencies.node.consents import Consents
 from agencies.node.draft import Forecast, OfficerDraft
-from agencies.node.errors import NoLongerHere, NotHere
+from agencies.node.errors import NeedToKnowMissing, NotHere
+from agencies.node.exculpation import Exculpation
+from agencies.node.following import Following
+from agencies.node.hearing import Hearing
+from agencies.node.holding import Holdings
 from agencies.node.ledger import Entry, LedgerAct, Why
+from agencies.node.looking import WORKERS, Looking
 from agencies.node.office import Office
+from agencies.node.onward import Onwards
 from agencies.node.profile import Officer, OfficerRole
+from agencies.node.protection import Protection
+from agencies.node.recalls import Recalls
 from agencies.node.receipting import Receipting
+from agencies.node.retention import Retention, Swept
 from agencies.node.sending import Sending, Sent, Wanted
-from agencies.node.store import Books, Store
+from agencies.node.store import Store
 from agencies.node.trust_view import TrustView
 from agencies.node.watch import LogWatch
+from agencies.node.whereabouts import Whereabouts
 from exchange.protocol.agreement import Agreement
 from exchange.protocol.finding import Finding
 from exchange.protocol.log import parse_entry
@@ -34,13 +46,13 @@ from exchange.protocol.vocabulary import Act
 from keys.encoding import b64u, read_json, stamp
 from keys.errors import Refusal
 from keys.keystore import Identity
+from keys.rolekey import RoleKey
 from keys.sealing import Chance
 from keys.signing import Typ, cosign, sign
 from keys.trust import Directory
 from keys.vault import Vault, fresh
 
 _LIMIT: Final = 4 * 1024 * 1024
-_WORKERS: Final = (OfficerRole.OFFICER, OfficerRole.RELEASE_OFFICER)
 MAX_LEDGER_PAGE: Final = 500
 
 
@@ -64,15 +76,38 @@ class Node:
         connect: Callable[[Callable[[], Directory]], BrokerClient],
         clock: Callable[[], datetime],
         chance: Chance = fresh,
+        *,
+        role_key: RoleKey | None = None,
+        persecutors: Iterable[str] = (),
     ) -> None:
         trust = TrustView(directory, store, clock, Vault.derive(identity.pseudonym_key, f"node {identity.agency}"))
         self.office = Office(identity, store, connect(lambda: trust.directory), trust, clock, chance)
         self.watch = LogWatch(self.office)
-        self.sending = Sending(self.office, self.watch)
+        self.acts = Acts(self.office, self.watch)
+        self.following = Following(self.office, self.watch)
+        self.consents = Consents(self.office, self.acts, self.following.originator_of)
+        self.holding = Holdings(self.office, self.consents.live)
+        self.onward = Onwards(self.office, self.holding)
+        self.looking = Looking(self.office, self.holding, self.acts)
+        self.retention = Retention(self.office, self.holding, self.acts)
+        self.protection = Protection(self.office, self.holding, role_key, persecutors)
+        self.consents.must_reach = self.protection.must_reach
+        self.sending = Sending(self.office, self.watch, self.onward, self.protection)
+        self.answering = Answering(
+            self.office, lambda draft, who, why, key: self.sending.send(draft, who, why, key=key, ruling=False)
+        )
+        self.exculpation = Exculpation(
+            self.office, lambda draft, who, why: self.sending.send(draft, who, why, ruling=False)
+        )
         self.receipting = Receipting(self.office)
-        self.collecting = Collecting(self.office, self.watch, self.receipting, self.refresh)
+        self.recalls = Recalls(self.office, self.acts, self.following, self.retention, self.receipting.post)
+        self.whereabouts = Whereabouts(self.office, self.following)
+        self.collecting = Collecting(
+            self.office, self.watch, self.receipting, self.refresh, self.holding.receive,
+            Hearing(self.office, self.following, self.recalls),
+        )  # fmt: skip
         with store.reading() as books:
-            pending = books.count("outbox", state="pending")
+            pending = books.count("outbox", state="pending") + books.count("acts", state="pending")
         if pending:
             with store.writing() as books:
                 books.wake(stamp(clock()))
@@ -83,7 +118,7 @@ class Node:
 
     def check(self, draft: OfficerDraft, officer: Officer) -> Forecast:
         """What would happen if this were sent now: decision, reasons, obligations. Leaves no trace anywhere."""
-        officer.must_be(*_WORKERS)
+        officer.must_be(*WORKERS)
         return self.sending.check(draft)
 
     def send(
@@ -103,8 +138,9 @@ class Node:
         return self.sending.release(ref, officer, why, approve=approve)
 
     def retry_outbox(self) -> int:
-        """Submit again what is due; says how many messages were settled."""
-        return self.sending.retry()
+        """Submit again what is due, messages and acts, and answer by rule where nothing is left; how many it settled."""
+        answered = self.answering.release_due()
+        return self.sending.retry() + self.acts.retry() + self.recalls.answer_what_is_gone() + answered
 
     def outbox(self, *, newest: int = 100, state: str | None = None) -> list[Sent]:
         """What was sent or stopped here, newest first."""
@@ -144,39 +180,82 @@ class Node:
 
     # -- looking --
 
-    def open(self, message: str, officer: Officer, why: Why) -> dict[str, Any]:
-        """Show a message's content, after the ledger says who looked and why; its sender gets an `opened` receipt."""
-        return read_json(self.open_bytes(message, officer, why), limit=_LIMIT)  # type: ignore[no-any-return]
+    def open(
+        self, message: str, officer: Officer, why: Why, *, purpose: str | None = None, ground: str | None = None
+    ) -> dict[str, Any]:
+        """Show a message's content, after the ledger says who looked and why; its sender gets an `opened` receipt.
 
-    def open_bytes(self, message: str, officer: Officer, why: Why) -> bytes:
+        ``purpose`` is the declared one unless it is said; ``ground`` is that on which a restricted message is kept.
+        """
+        content = self.open_bytes(message, officer, why, purpose=purpose, ground=ground)
+        return read_json(content, limit=_LIMIT)  # type: ignore[no-any-return]
+
+    def open_bytes(
+        self, message: str, officer: Officer, why: Why, *, purpose: str | None = None, ground: str | None = None
+    ) -> bytes:
         """The same, as the exact bytes that were sealed."""
-        (content,) = self.open_many([message], officer, why)
+        (content,) = self.open_many([message], officer, why, purpose=purpose, ground=ground)
         return content
 
-    def open_many(self, messages: Sequence[str], officer: Officer, why: Why) -> list[bytes]:
+    def open_many(
+        self,
+        messages: Sequence[str],
+        officer: Officer,
+        why: Why,
+        *,
+        purpose: str | None = None,
+        ground: str | None = None,
+    ) -> list[bytes]:
         """Show several messages' contents under one reason: an act for each, all on disk before the first is shown."""
-        officer.must_be(*_WORKERS)
-        office, now = self.office, self.office.clock()
-        with office.store.writing() as books:
-            found = self._messages(books, messages)
-            acts = [self._act(row, mine, Act.CONSULT if mine else Act.OPEN, officer, why) for row, mine in found]
-            office.record(books, now, *acts)
-            first = books.mark_opened([row.msg for row, mine in found if not mine], stamp(now))
-            books.add("owed", [{"msg": msg, "status": "opened", "code": None} for msg in first])
-        return [self._content(row, mine) for row, mine in found]  # only now: the ledger's acts are on disk
+        self.protection.must_be_shown(messages)
+        return self.looking.open_many(messages, officer, why, purpose, ground)
+
+    def condition(self, message: str, officer: Officer, why: Why) -> str | None:
+        """Show the handling text of a received message and nothing else of it; none if it has none."""
+        self.protection.must_be_shown([message])
+        return self.looking.condition(message, officer, why)
+
+    def acknowledge(self, message: str, officer: Officer, why: Why) -> None:
+        """Take note of a handling text after it was shown; its originator gets a signed act."""
+        self.looking.acknowledge(message, officer, why)
+
+    def forward(
+        self,
+        message: str,
+        to: Sequence[str],
+        fields: Sequence[str],
+        purpose: str,
+        officer: Officer,
+        why: Why,
+        *,
+        text: str,
+        desk: str = "duty_desk",
+        key: str | None = None,
+        **told: Any,
+    ) -> Sent:
+        """Pass chosen fields of a received message on, if its originator lets it; ``told`` are members of the draft."""
+        officer.must_be(OfficerRole.OFFICER)
+        self.protection.must_be_shown([message])
+        draft = self.looking.derived(message, to, fields, purpose, officer, why, text=text, desk=desk, told=told)
+        return self.sending.send(draft, officer, why, key=key, ruling=False)
 
     def message(self, message: str) -> dict[str, Any]:
         """What is known about a message without looking into it: facts, state, proof, receipts."""
         with self.office.store.reading() as books:
-            row, mine = self._message(books, message)
+            ((row, mine),) = self.looking.messages(books, [message])
         known = Sent.of(row).to_json() if mine else _listed(row)
         return {**known, "direction": "out" if mine else "in", "receipts": self.receipts(message)}
 
     def case(self, reference: str, officer: Officer, why: Why) -> list[dict[str, Any]]:
         """The messages of one of our, or their, cases, oldest first; a ``consult`` in the ledger."""
-        officer.must_be(*_WORKERS)
+        officer.must_be(*WORKERS)
         office = self.office
         name = office.scribe.case(reference)
+        if officer.cases is not None and reference not in officer.cases:
+            office.record_alone(
+                LedgerAct(Act.ATTEMPT_DENIED, officer.id, why, case=name, outcome=NeedToKnowMissing.code)
+            )
+            raise NeedToKnowMissing("this case is not the officer's")
         with office.store.writing() as books:
             found = [
                 {**_listed(row), "direction": "in", "when": row.received} for row in books.rows("inbox", case_name=name)
@@ -208,61 +287,37 @@ class Node:
             for row in rows
         ]
 
-    def export(self, message: str, officer: Officer, why: Why) -> dict[str, Any]:
-        """Hand a received message out as evidence: the parcel as it came, with its proof, and the content."""
-        officer.must_be(*_WORKERS)
-        office = self.office
-        with office.store.writing() as books:
-            row, mine = self._message(books, message)
-            office.record(books, office.clock(), self._act(row, mine, Act.EXPORT, officer, why))
-        content = read_json(self._content(row, mine), limit=_LIMIT)
+    def export(
+        self, message: str, officer: Officer, why: Why, *, purpose: str | None = None, ground: str | None = None
+    ) -> dict[str, Any]:
+        """Hand a message out as evidence: everything signed as it came or went, with its proof, and the content."""
+        self.protection.must_be_shown([message])
+        row, mine, content = self.looking.export(message, officer, why, purpose, ground)
         if mine:
             envelope = read_json(row.envelope, limit=_LIMIT) if row.envelope else None
             return {"msg": message, "envelope": envelope, "entry": b64u(row.entry or b""), "proof": row.proof,
                     "receipts": self.receipts(message), "content": content}  # fmt: skip
         return {"msg": message, "parcel": read_json(row.parcel, limit=_LIMIT), "content": content}
 
+    # -- holding --
+
+    def holdings(self, *, newest: int = 100, state: str | None = None) -> list[dict[str, Any]]:
+        """What is held and what it ties this agency to, newest first; without content."""
+        with self.office.store.reading() as books:
+            rows = books.held_listed(state, newest)
+            return [self.holding.read(row).to_json() for row in rows]
+
+    def keep(self, message: str, officer: Officer, why: Why, *, ground: str, until: datetime) -> dict[str, Any]:
+        """Decide at a review to keep a message until then, on a ground of the list."""
+        return self.retention.keep(message, officer, why, ground=ground, until=until).to_json()
+
     def erase(self, message: str, officer: Officer, why: Why) -> None:
         """Take a received message's content away for good; that it was here, and the ledger, remain."""
-        officer.must_be(OfficerRole.RELEASE_OFFICER)
-        office, now = self.office, self.office.clock()
-        with office.store.writing() as books:
-            row, mine = self._message(books, message)
-            if mine:
-                raise NotHere("there is no received message of that digest")
-            office.record(books, now, self._act(row, mine, Act.ERASE, officer, why))
-            books.erase(message, stamp(now))
+        self.retention.erase(message, officer, why)
 
-    def _message(self, books: Books, message: str) -> tuple[Any, bool]:
-        """The row of a message by digest, or by an outbox reference, and whether it is ours."""
-        (found,) = self._messages(books, [message])
-        return found
-
-    def _messages(self, books: Books, messages: Sequence[str]) -> list[tuple[Any, bool]]:
-        """Do the same for several, in order; if one is not here, none is."""
-        found: dict[str, tuple[Any, bool]] = {row.msg: (row, False) for row in books.inbox_of(messages)}
-        for name in messages:
-            if name not in found:
-                row = books.get("outbox", msg=name) or books.get("outbox", ref=name)
-                if row is None:
-                    raise NotHere("there is no message of that digest here")
-                found[name] = row, True
-        return [found[name] for name in messages]
-
-    def _content(self, row: Any, mine: bool) -> bytes:
-        if row.content is None:
-            raise NoLongerHere("the content of this message is not here any more")
-        context = f"outbox content {row.ref}" if mine else f"inbox {row.msg}"
-        return self.office.vault.unlock(row.content, context)
-
-    def _act(self, row: Any, mine: bool, act: Act, officer: Officer, why: Why) -> LedgerAct:
-        facts = read_json(row.summary.encode(), limit=_LIMIT)
-        to = row.recipients.split(" ") if mine else facts["to"]
-        return LedgerAct(
-            act, officer.id, why, facts["purpose"], facts["agr"], case=row.case_name, message=row.msg,
-            sender=self.office.me if mine else row.sender, recipients=tuple(to), categories=tuple(facts["cats"]),
-            index=row.seq,
-        )  # fmt: skip
+    def sweep(self, now: datetime | None = None) -> Swept:
+        """Warn of what ends soon and erase what has ended; what the rounds do by themselves."""
+        return self.retention.sweep(now)
 
     # -- ledger --
 
@@ -402,6 +457,11 @@ class Node:
                 "batches_unposted": books.count("batch", state="unposted"),
                 "batches_refused": books.count("batch", state="refused"),
                 "evidence": books.count("evidence"),
+                "acts": {state: books.count("acts", state=state) for state in ("pending", "sent", "filed")},
+                "asks": books.count("consents", kind="ask", way="in", state="open"),
+                "duties": books.count("duties", state="open"),
+                "held": {state: books.count("held", state=state) for state in ("held", "restricted", "erased")},
+                "exemptions": books.exemptions(),
                 "ledger": (books.ledger_head() or (0, ""))[0],
                 "collected": books.meta("collected") or None,
             }

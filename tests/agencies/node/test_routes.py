@@ -20,7 +20,7 @@ PASSPHRASE = "a boat in the harbour"
 REASON = {"code": "case_assigned", "text": WHY.text}
 DRAFT = {
     "to": [SOUTH], "purpose": "investigate", "crime": "immigrant_smuggling", "class": "restricted",
-    "handling": ["H3"], "urgency": "u_direct", "content": REQUEST,
+    "handling": ["H0"], "urgency": "u_direct", "content": REQUEST,
 }  # fmt: skip
 ROLES = {"duty": ["officer"], "chief": ["officer", "release_officer"], "audit": ["auditor"]}
 
@@ -77,6 +77,8 @@ ROUTES = [
     ("POST", "/v1/agreements"), ("POST", "/v1/agreements/x/sign"), ("POST", "/v1/agreements/x/suspend"),
     ("POST", "/v1/agreements/x/resume"), ("POST", "/v1/agreements/x/leave"), ("GET", "/v1/ledger"),
     ("GET", "/v1/reconciliation"), ("GET", "/v1/evidence"),
+    ("GET", "/v1/holdings"), ("POST", "/v1/holdings/sweep"), ("POST", "/v1/messages/x/condition"),
+    ("POST", "/v1/messages/x/acknowledge"), ("POST", "/v1/messages/x/forward"), ("POST", "/v1/messages/x/keep"),
 ]  # fmt: skip
 
 
