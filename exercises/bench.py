@@ -1,7 +1,8 @@
 """``ix bench``: what the exchange costs, all of it measured side by side in one run, as one JSON document.
 
 The floor, the broker over real HTTP (alone and in batches), the naive broker with the same callers, the
-time from sender to opened between real processes, and a day of 4,900 messages among 70 agencies. Messages
+time from sender to opened between real processes, a day of 4,900 messages among 70 agencies, and decisions
+beside Cedar's with 10, 1,000 and 100,000 agreements (``bench_decisions``). Messages
 for the brokers are composed before their clocks run; the day composes its own. Rounds of floor, single,
 batch and naive alternate, so that a machine that drifts, drifts for all of them; figures are medians of
 rounds. The day is one round, and its clock stops when every sender holds both receipts for every message.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -30,7 +32,7 @@ from exercises.bench_worker import pack
 from exercises.federation import Federation, settle_broker
 from exercises.load import Volley, fire, write_request
 from exercises.machine import machine
-from exercises.processes import Child, Processes, free_ports
+from exercises.processes import Child, Processes, free_ports, here
 from keys.encoding import read_json, write_json
 from keys.keystore import replace_file
 
@@ -74,6 +76,7 @@ class Bench:
         brokers = self._brokers()
         opened = self._opened()
         day = self._day()
+        decisions = self._decisions()
         measured = ("floor_us", "broker_single_us", "broker_batch_us", "naive_us")
         floor, single, batch, naive = (self._median(name) for name in measured)
         return {
@@ -86,6 +89,7 @@ class Bench:
             **brokers,
             **opened,
             **day,
+            **decisions,
             "rounds": {name: [round(value, 1) for value in values] for name, values in self.rounds.items()},
             "machine": {**on, "load_after": machine()["load_before"]},
             "seconds": round(time.perf_counter() - began, 1),
@@ -226,6 +230,15 @@ class Bench:
                 "log_entries": logged,
             },
         }
+
+    # -- deciding --
+
+    def _decisions(self) -> dict[str, Any]:
+        """In a process of its own: a hundred thousand agreements are no company for a clock."""
+        command = [sys.executable, "-m", "exercises.bench_decisions", *(["--quick"] if self.size is QUICK else [])]
+        ran = subprocess.run(command, stdout=subprocess.PIPE, env=here(), check=True)
+        found: dict[str, Any] = json.loads(ran.stdout)
+        return found
 
     # -- what they share --
 

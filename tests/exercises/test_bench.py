@@ -49,6 +49,8 @@ def test_a_quick_bench_prints_one_document_with_every_figure() -> None:
     assert document["siena"]["log_entries"] == dict.fromkeys(
         ("disclosure", "delivered", "opened"), document["siena"]["messages"]
     )
+    assert document["decisions"].keys() == {"10", "300"}
+    assert "decision_growth_us" in document
 
 
 def test_the_load_is_made_of_messages_a_broker_admits() -> None:
