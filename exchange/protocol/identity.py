@@ -114,6 +114,10 @@ def part_context(fed: str, sender: str, case: str, part: str, subject: str, keys
     return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).digest()
 
 
+_LETTERS: Final = str.maketrans("0123456789", "ghijklmnop")
+"""An id of digits could look like a real number (CNT-16)."""
+
+
 def seal_identity(
     identity: ProtectedIdentity,
     *,
@@ -124,7 +128,7 @@ def seal_identity(
     chance: Chance = SYSTEM_CHANCE,
 ) -> dict[str, Any]:
     """Seal an identity for the protection role of each recipient: a member of ``sealed_parts``, as JSON."""
-    part = "i" + chance(15).hex()
+    part = "i" + chance(15).hex().translate(_LETTERS)
     keys = [(agency, key.kid) for agency, key in recipients]
     context = part_context(fed, sender, case, part, identity.subject, keys)
     content_key = new_content_key(chance)
