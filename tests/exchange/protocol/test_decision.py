@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import timedelta
+from itertools import permutations
 from random import Random
 from typing import Any
 
 import pytest
 
 from exchange.protocol.decision import Decision, decide
-from exchange.protocol.matching import Party, Request
+from exchange.protocol.errors import AgreementMalformed
+from exchange.protocol.matching import Consent, Party, Request, Source
 from exchange.protocol.policy import PolicyBook
 from exchange.protocol.terms import write_notice, write_terms
 from exchange.protocol.vocabulary import Classification, MessageType
-from keys.encoding import digest, read_json
+from keys.encoding import digest, read_json, stamp
 from tests.exchange.protocol import reference_policy as ref
 from tests.exchange.protocol.reference_policy import FED, T0, admitted, noted
 
@@ -363,6 +365,270 @@ def test_codes_may_come_as_members_of_the_vocabulary() -> None:
 @pytest.mark.parametrize("code", ["", "any", "party:any", "no such code"])
 def test_a_code_nobody_knows_is_denied(member: str, code: str) -> None:
     assert not asked(with_clauses(PERMIT), **{member: code}).permitted
+
+
+# --- groups: an empty one once meant everybody elsewhere (MISP issue 4200); here it means nobody --------------------
+
+GROUP: dict[str, Any] = {
+    "id": "core",
+    "members": [POLICE.id, SOUTH.id],
+    "until": NOW + timedelta(days=1),
+    "purposes": ["investigate"],
+}
+
+
+def grouped(*clauses: dict[str, Any], **changes: Any) -> bytes:
+    until = stamp(changes.get("until", GROUP["until"]))
+    return with_clauses(*clauses, groups=[{**GROUP, **changes, "until": until}])
+
+
+@pytest.mark.spec("AGR-11", "AGR-51")
+@pytest.mark.parametrize("side", ["from", "to"])
+def test_a_group_names_its_members_and_nobody_else(side: str) -> None:
+    payload = grouped({**PERMIT, side: ["group:core"]})
+    assert asked(payload).permitted
+    outside = {"from": {"discloser": FIU}, "to": {"recipients": (FIU,)}}[side]
+    decision = asked(payload, **outside)
+    assert decision.code == "no_clause"
+    assert side in decision.per_recipient[0].nearest[0].members
+    assert "`group:core`" in decision.per_recipient[0].nearest[0].sentence
+
+
+@pytest.mark.spec("AGR-7", "AGR-51")
+@pytest.mark.parametrize("side", ["from", "to"])
+def test_a_group_without_members_is_nobody_in_every_list(side: str) -> None:
+    assert asked(grouped({**PERMIT, side: ["group:core"]}, members=[])).code == "no_clause"
+    forbid = {**FORBID, "to": ["role:police"], "cats": ["any"], side: ["group:core"]}
+    assert asked(grouped(PERMIT, forbid, members=[])).permitted
+    assert asked(grouped(PERMIT, forbid)).code == "forbidden"
+    assert asked(grouped({**PERMIT, side: ["group:core", "role:police"]}, members=[])).permitted
+
+
+@pytest.mark.spec("AGR-7")
+def test_a_group_without_purposes_serves_none() -> None:
+    with pytest.raises(AgreementMalformed, match="not for `investigate`"):
+        grouped({**PERMIT, "to": ["group:core"]}, purposes=[])
+    assert asked(grouped({**PERMIT, "to": ["group:core"], "purposes": []}, purposes=[])).code == "no_clause"
+
+
+@pytest.mark.spec("AGR-7", "AGR-58")
+def test_no_exemption_listed_exempts_nothing_and_no_category_listed_forbids_nothing() -> None:
+    payload = with_clauses({**PERMIT, **conditions(copy_to=FIU.id, copy_exempt=[])})
+    assert asked(payload, exempt="sensitive_case").code == "no_clause"
+    assert asked(with_clauses(PERMIT, {**FORBID, "to": ["role:police"], "cats": []})).permitted
+
+
+@pytest.mark.spec("AGR-51")
+def test_a_group_is_nobody_from_its_last_instant_on_and_forbids_nobody_then() -> None:
+    forbid = {**FORBID, "to": ["group:core"], "cats": ["any"], "types": ["info_reply"]}
+    payload = grouped({**PERMIT, "to": ["group:core"]}, forbid)
+    book, request = PolicyBook.build([admitted(payload, T0)]), replace(REQUEST, agreement=digest(payload))
+    last = GROUP["until"] - timedelta(milliseconds=1)
+    for _ in range(2):  # whatever was worked out for one instant must not answer for another
+        assert decide(request, book, last).permitted
+        assert decide(replace(request, type="info_reply"), book, last).code == "forbidden"
+        assert decide(request, book, GROUP["until"]).code == "no_clause"
+        assert decide(replace(request, type="info_reply"), book, GROUP["until"]).code == "no_clause"
+
+
+@pytest.mark.spec("AGR-11")
+def test_a_group_of_one_agreement_means_nothing_in_another() -> None:
+    """Two agreements have a group of the same name; neither speaks of the other's members."""
+    mine = grouped({**PERMIT, "to": ["group:core"]}, members=[FIU.id])
+    theirs = with_clauses(
+        {**FORBID, "to": ["group:core"], "cats": ["any"]},
+        id="other", groups=[{**GROUP, "until": stamp(GROUP["until"]), "members": [SOUTH.id]}],
+    )  # fmt: skip
+    assert asked(mine, theirs, recipients=(FIU,)).permitted
+    assert asked(mine, theirs).code == "forbidden"
+
+
+# --- territory and copies ------------------------------------------------------------------------------------------
+
+ABROAD = replace(SOUTH, territory="XZ")
+
+
+@pytest.mark.spec("AGR-8", "AGR-41", "AGR-57")
+def test_who_works_outside_the_territory_is_told_nothing_without_a_basis() -> None:
+    decision = asked(with_clauses(PERMIT), recipients=(ABROAD,))
+    (missed,) = decision.per_recipient[0].nearest[0].missed
+    assert (decision.code, missed.member, missed.have, missed.want) == ("no_clause", "territory", ("XZ",), ("XN",))
+    assert "`south.police.sim` works in `XZ`, and the clause names no basis for a transfer" in missed.sentence
+    for basis in ("adequacy", "safeguards", "derogation"):
+        assert asked(with_clauses({**PERMIT, **conditions(transfer=basis)}), recipients=(ABROAD,)).permitted
+    assert asked(with_clauses(PERMIT, territory=["XN", "XZ"]), recipients=(ABROAD,)).permitted
+    assert asked(with_clauses(PERMIT), discloser=replace(POLICE, territory="XZ")).permitted  # it binds who receives
+
+
+@pytest.mark.spec("AGR-7", "AGR-57")
+def test_an_agreement_without_territory_reaches_nowhere() -> None:
+    assert asked(with_clauses(PERMIT, territory=[])).code == "no_clause"
+    assert asked(with_clauses({**PERMIT, **conditions(transfer="adequacy")}, territory=[])).permitted
+    assert asked(with_clauses(PERMIT, territory=[]), recipients=(replace(SOUTH, territory=""),)).code == "no_clause"
+
+
+@pytest.mark.spec("AGR-11")
+def test_a_territory_may_be_named_like_a_role() -> None:
+    payload = with_clauses({**PERMIT, "to": ["territory:XZ"], **conditions(transfer="safeguards")})
+    assert asked(payload, recipients=(ABROAD,)).permitted
+    assert asked(payload).code == "no_clause"
+    forbid = {**FORBID, "to": ["territory:XN"], "cats": ["any"]}
+    assert asked(with_clauses(PERMIT, forbid)).code == "forbidden"
+
+
+@pytest.mark.spec("AGR-8", "AGR-41", "AGR-58")
+def test_who_must_have_a_copy_takes_part_or_the_message_is_exempt() -> None:
+    clause = {**PERMIT, **conditions(copy_to=FIU.id, copy_exempt=["imminent_danger"])}
+    payload = with_clauses(clause)
+    decision = asked(payload)
+    (missed,) = decision.per_recipient[0].nearest[0].missed
+    assert (missed.member, missed.have, missed.want) == ("copy", (POLICE.id, SOUTH.id), (FIU.id,))
+    assert missed.sentence == "it is told to `north.fiu.sim` as well, or it is exempt for `imminent_danger`"
+    assert asked(payload, recipients=(SOUTH, FIU)).permitted
+    assert asked(payload, recipients=(FIU,)).permitted
+    assert asked(with_clauses({**clause, "from": [FIU.id]}), discloser=FIU).permitted
+    assert asked(payload, exempt="imminent_danger").permitted
+    assert asked(payload, exempt="sensitive_case").code == "no_clause"
+    assert asked(payload, exempt="any").code == "no_clause"
+    assert asked(with_clauses(PERMIT), exempt="imminent_danger").permitted
+
+
+@pytest.mark.spec("AGR-58")
+def test_a_copy_that_may_not_be_told_stops_the_message() -> None:
+    """The exemption is the only way past: naming the third as a recipient does not make it one that may be told."""
+    clause = {**PERMIT, "to": ["role:police"], **conditions(copy_to=FIU.id)}
+    decision = asked(with_clauses(clause), recipients=(SOUTH, FIU))
+    assert [one.code for one in decision.per_recipient] == ["permitted", "no_clause"]
+    assert not decision.permitted
+
+
+# --- reach ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.spec("AGR-32", "AGR-52")
+def test_a_forbid_that_reaches_everyone_binds_a_party_under_other_agreements_too() -> None:
+    vow = {**FORBID, "to": ["party:any"], "cats": ["smug_a_routes"]}
+    aside = {"id": "vow", "parties": [POLICE.id, NGO.id]}
+    assert asked(with_clauses(PERMIT), with_clauses(vow, **aside)).permitted
+    reaching = with_clauses({**vow, "reach": "everyone"}, **aside)
+    decision = asked(with_clauses(PERMIT), reaching)
+    (one,) = decision.per_recipient
+    assert (one.code, one.clauses, one.nearest[0].agreement) == ("forbidden", ("f1",), digest(reaching))
+    # It binds its parties and nobody else, and says whom it spares.
+    assert asked(
+        with_clauses({**PERMIT, "from": [SOUTH.id]}), reaching, discloser=SOUTH, recipients=(POLICE,)
+    ).permitted
+    assert asked(
+        with_clauses(PERMIT), with_clauses({**vow, "reach": "everyone", "to": ["role:hub"]}, **aside)
+    ).permitted
+    ended = with_clauses({**vow, "reach": "everyone"}, **aside, end=NOW)
+    assert asked(with_clauses(PERMIT), ended).permitted
+
+
+@pytest.mark.spec("AGR-42", "AGR-52")
+def test_a_forbid_that_counts_twice_is_named_once() -> None:
+    forbid = {**FORBID, "to": ["role:police"], "cats": ["any"], "reach": "everyone"}
+    (one,) = asked(with_clauses(PERMIT, forbid)).per_recipient
+    assert (one.clauses, len(one.nearest)) == (("f1",), 1)
+
+
+@pytest.mark.spec("AGR-42", "AGR-66")
+def test_forbids_of_all_three_kinds_are_named_in_one_order() -> None:
+    forbid = {**FORBID, "to": ["role:police"], "cats": ["any"]}
+    late = with_clauses({**forbid, "id": "z"}, {**forbid, "id": "a"}, id="z-last")
+    early = with_clauses({**forbid, "reach": "everyone"}, id="a-first", parties=[POLICE.id, NGO.id])
+    victims = {"cats": frozenset({"person_victim"}), "purpose": "border_check"}
+    (one,) = asked(with_clauses(PERMIT), late, early, **victims).per_recipient
+    assert one.clauses == ("f1", "floor-victim", "z", "a")
+    assert "of `a-first` forbids" in one.sentence
+
+
+# --- sources -------------------------------------------------------------------------------------------------------
+
+MSG = digest(b"a message")
+CONSENT = Consent(
+    POLICE.id, frozenset({SOUTH.id}), frozenset({"investigate"}), NOW + timedelta(days=1), withdrawn=False, fields=("",)
+)
+SOURCE = Source(MSG, FIU.id, True, False, "by_consent", frozenset({POLICE.id, FIU.id}), ())
+
+
+def derived(*sources: Source, **changes: Any) -> Decision:
+    return asked(with_clauses(PERMIT), sources=sources, **changes)
+
+
+@pytest.mark.spec("AGR-60", "AGR-61")
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"holder_had": False}, "source_unknown"),
+        ({"holder_had": False, "stopped": True, "onward": "none"}, "source_unknown"),
+        ({"holder_had": False, "originator": POLICE.id}, "source_unknown"),
+        ({"stopped": True}, "source_stopped"),
+        ({"stopped": True, "onward": "none", "consents": (CONSENT,)}, "source_stopped"),
+        ({"stopped": True, "originator": SOUTH.id}, "source_stopped"),
+        ({"onward": "none"}, "onward_forbidden"),
+        ({"onward": "none", "consents": (CONSENT,)}, "onward_forbidden"),
+        ({"onward": "no such rule", "consents": (CONSENT,)}, "onward_forbidden"),
+        ({"onward": "by_consent"}, "consent_missing"),
+        ({"onward": "by_field"}, "consent_missing"),
+        ({"onward": "within_parties"}, "consent_missing"),
+        ({"consents": (CONSENT,)}, "permitted"),
+        ({"onward": "by_field", "consents": (CONSENT,)}, "permitted"),
+        ({"onward": "within_parties", "consents": (CONSENT,)}, "permitted"),
+        ({"onward": "within_parties", "parties": frozenset({SOUTH.id})}, "permitted"),
+        ({"onward": "none", "originator": SOUTH.id}, "permitted"),
+        ({"onward": "none", "stopped": True, "originator": POLICE.id}, "permitted"),
+    ],
+)
+def test_a_source_stands_against_a_message_or_does_not(changes: dict[str, Any], code: str) -> None:
+    assert derived(replace(SOURCE, **changes)).code == code
+
+
+@pytest.mark.spec("AGR-62")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"holder": SOUTH.id}, {"to": frozenset({FIU.id})}, {"to": frozenset()}, {"purposes": frozenset({"prosecute"})},
+        {"purposes": frozenset()}, {"until": NOW}, {"withdrawn": True}, {"fields": ()},
+    ],
+)  # fmt: skip
+def test_a_consent_that_means_something_else_covers_nothing(changes: dict[str, Any]) -> None:
+    assert derived(replace(SOURCE, consents=(CONSENT,))).permitted
+    assert derived(replace(SOURCE, consents=(replace(CONSENT, **changes),))).code == "consent_missing"
+    both = (replace(CONSENT, **changes), CONSENT)
+    assert derived(replace(SOURCE, consents=both)).permitted
+
+
+@pytest.mark.spec("AGR-33", "AGR-63")
+def test_every_source_that_stands_against_it_is_named_and_the_first_code_counts() -> None:
+    other = replace(SOURCE, msg=digest(b"another"), stopped=True)
+    decision = derived(SOURCE, other, replace(SOURCE, consents=(CONSENT,)))
+    (one,) = decision.per_recipient
+    assert (decision.code, one.clauses, one.obligations, one.logged_nearest) == ("source_stopped", (), None, "c1")
+    (near,) = one.nearest
+    assert [(c.member, c.have, c.want) for c in near.missed] == [
+        ("source", (MSG,), (FIU.id,)), ("source", (other.msg,), ()),
+    ]  # fmt: skip
+    assert "`north.fiu.sim` consents that `north.police.sim` tells `south.police.sim`" in near.sentence
+    assert "that was recalled, restricted or erased" in near.sentence
+    assert "name that agreement" not in near.sentence
+    assert json.loads(json.dumps(decision.to_json()))["recipients"][0]["nearest"][0]["missed"][0]["have"] == [MSG]
+
+
+@pytest.mark.spec("AGR-33", "AGR-35")
+def test_sources_are_judged_last_and_for_each_recipient() -> None:
+    assert derived(SOURCE, type="info_reply").code == "no_clause"
+    decision = derived(replace(SOURCE, consents=(CONSENT,)), recipients=(SOUTH, replace(FIU, id=FIU.id)))
+    assert decision.permitted  # one by consent, the other is the originator
+    decision = derived(replace(SOURCE, originator=NGO.id, consents=(CONSENT,)), recipients=(SOUTH, FIU))
+    assert [one.code for one in decision.per_recipient] == ["permitted", "consent_missing"]
+    assert decision.code == "consent_missing"
+
+
+@pytest.mark.spec("AGR-34")
+def test_the_order_of_sources_and_consents_changes_no_code() -> None:
+    sources = [SOURCE, replace(SOURCE, onward="none"), replace(SOURCE, consents=(CONSENT,))]
+    assert {derived(*order).code for order in permutations(sources)} == {"onward_forbidden"}
 
 
 # --- while it travelled ------------------------------------------------------------------------------------------
