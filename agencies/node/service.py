@@ -355,9 +355,13 @@ class Node:
         with office.store.reading() as books:  # after the log was read: what it had is settled, or still pending here
             rows = books.rows("ledger")
             pending = {row.msg for row in books.rows("outbox", state="pending")}
+            pending |= {row.digest for row in books.rows("acts", state="pending")}
         acts = [one for row in rows if (one := _row_of(read_json(row.body, limit=_LIMIT), checkpoint.size))]
         found = reconcile(office.me, acts, entries)
-        settled = [f for f in found if f.code != "not_in_ledger" or f.evidence.get("msg") not in pending]
+        waits = [
+            f for f in found if f.code == "not_in_ledger" and f.evidence.get("statement", f.evidence["msg"]) in pending
+        ]
+        settled = [f for f in found if f not in waits]
         return Reconciliation(checkpoint.size, len(acts), tuple(settled))
 
     def audited(self, officer: Officer) -> Reconciliation:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from exchange.protocol.entry import DenialEntry, DisclosureEntry, LogEntry, ReceiptEntry
+from exchange.protocol.entry import ActEntry, DenialEntry, DisclosureEntry, LogEntry, ReceiptEntry
 from exchange.protocol.finding import Finding
 from exchange.protocol.vocabulary import Act, ReceiptStatus
 
@@ -48,6 +48,7 @@ def reconcile(agency: str, ledger: Iterable[LedgerRow], entries: Iterable[tuple[
     receipts: dict[str, int] = {}
     opened: dict[str, int] = {}
     answered: dict[tuple[str, str], int] = {}
+    given: list[tuple[int, ActEntry]] = []
     for index, entry in entries:
         if isinstance(entry, ReceiptEntry):
             if entry.by == agency:
@@ -55,6 +56,9 @@ def reconcile(agency: str, ledger: Iterable[LedgerRow], entries: Iterable[tuple[
                 answered.setdefault((entry.msg, entry.code or str(entry.status)), index)
             if entry.by == agency and entry.status is ReceiptStatus.OPENED:
                 opened.setdefault(entry.msg, index)
+        elif isinstance(entry, ActEntry):
+            if entry.by == agency:
+                given.append((index, entry))
         elif isinstance(entry, DisclosureEntry | DenialEntry) and (act := _act(agency, entry)):
             parties = (entry.from_, *sorted(to.id for to in entry.to))
             logged.setdefault((act, entry.msg), _Logged(index, entry.agr, parties))
@@ -65,6 +69,8 @@ def reconcile(agency: str, ledger: Iterable[LedgerRow], entries: Iterable[tuple[
     unseen = {msg: index for msg, index in opened.items() if (Act.RECEIVE, msg) in kept and msg not in looked}
     found += [_never_opened(agency, msg, index) for msg, index in unseen.items()]
     found += _answered_otherwise(agency, rows, answered)
+    written = {(row.msg, row.index) for row in rows}
+    found += [_never_given(agency, index, entry) for index, entry in given if (entry.msg, index) not in written]
     for key, row in kept.items():
         entry_says = logged.get(key)
         if entry_says is None:
@@ -98,6 +104,12 @@ def _missing_in_ledger(agency: str, key: tuple[Act, str], one: _Logged, receipts
 def _never_opened(agency: str, msg: str, index: int) -> Finding:
     evidence = {"msg": msg, "act": Act.OPEN.value, "receipt": str(index)}
     sentence = f"the log has a receipt that `{agency}` opened this message; its ledger does not say so"
+    return Finding("not_in_ledger", sentence, index, evidence)
+
+
+def _never_given(agency: str, index: int, entry: ActEntry) -> Finding:
+    evidence = {"msg": entry.msg, "act": entry.act.value, "statement": entry.statement}
+    sentence = f"the log has an act `{entry.act}` in the name of `{agency}`; its ledger does not say so"
     return Finding("not_in_ledger", sentence, index, evidence)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from exchange.protocol.audit import LedgerRow, reconcile
-from exchange.protocol.entry import LogEntry, ReceiptEntry, parse_entry
+from exchange.protocol.entry import ActEntry, LogEntry, ReceiptEntry, parse_entry
 from exchange.protocol.vocabulary import Act, ReceiptStatus
 from keys.encoding import digest
 from tests.vectors.logbook import told
@@ -32,7 +32,9 @@ def honest(agency: str) -> list[LedgerRow]:
             continue
         rows.append(LedgerRow(act, entry.msg, index, entry.agr, parties))  # type: ignore[union-attr]
     opened = [(index, e) for index, e in LOG if isinstance(e, ReceiptEntry) and e.status is ReceiptStatus.OPENED]
-    return rows + [LedgerRow(Act.OPEN, entry.msg, index) for index, entry in opened if entry.by == agency]
+    rows += [LedgerRow(Act.OPEN, entry.msg, index) for index, entry in opened if entry.by == agency]
+    given = [(index, entry) for index, entry in LOG if isinstance(entry, ActEntry) and entry.by == agency]
+    return rows + [LedgerRow(Act.RECALL, entry.msg, index) for index, entry in given]
 
 
 def found(agency: str, rows: list[LedgerRow]) -> list[tuple[str, int | None]]:
