@@ -210,7 +210,7 @@ class TlogProofMalformed(Refusal):
 
 
 class EntryMalformed(Refusal):
-    """A log entry that is not the one spelling of one of the six kinds (LOG-30)."""
+    """A log entry that is not the one spelling of one of the eight kinds (LOG-30)."""
 
     code = "entry_malformed"
 

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from exchange.broker.jobs_acts import MAX_ACTS, ActGiven
 from exchange.broker.jobs_rules import NoticeGiven
 from exchange.commands_audit import app as audit
-from exchange.protocol.act import read_act
+from exchange.protocol.act import read_act, sign_act, write_act
 from exchange.protocol.audit import verify_export
 from exchange.protocol.log import parse_entry, verify_tlog_proof
 from exchange.protocol.message import parse
@@ -275,6 +275,40 @@ def test_a_consent_that_ended_or_was_withdrawn_lets_nothing_pass_any_more(office
         purposes=["investigate"], fields=[""], until=office.clock.now - timedelta(hours=1),
     )  # fmt: skip
     assert office.statement(NORTH, "/v1/acts", ended).code == "act_refused"
+
+
+@pytest.mark.spec("ADM-51", "ADM-55", "ACT-5", "ACT-8")
+def test_a_holder_cannot_make_itself_a_consent_nor_bring_one_back(office: Office) -> None:
+    agreement, now = agree(office, NORTH, SOUTH, FIU), office.clock.now
+    msg = told(office, agreement, NORTH, SOUTH)
+    members = {"want": "onward", "holder": SOUTH, "to": [FIU], "purposes": ["investigate"], "fields": [""],
+               "until": now + timedelta(days=1)}  # fmt: skip
+    forged = write_act("consent", fed=office.cast.fed, by=NORTH, ts=now, msg=msg, **members)
+    signed = sign_act(forged, office.cast.identities[SOUTH].signer)
+    assert office.statement(SOUTH, "/v1/acts", signed).code == "key_not_theirs"
+    own = office.cast.act("consent", SOUTH, msg, now, **members)
+    assert office.statement(SOUTH, "/v1/acts", own).code == "act_not_theirs"
+    elsewhere = write_act("consent", fed="A" * 43, by=NORTH, ts=now, msg=msg, **members)
+    borrowed = sign_act(elsewhere, office.cast.identities[NORTH].signer)
+    assert office.statement(NORTH, "/v1/acts", borrowed).code == "federation_mismatch"
+    assert tell(office, agreement, SOUTH, FIU, src=(msg,))["code"] == "consent_missing"
+    honest = office.cast.act("consent", NORTH, msg, now, **members)
+    first = office.statement(NORTH, "/v1/acts", honest)
+    assert office.act("withdraw", NORTH, msg, re=first.json["act"]).status == 200
+    assert office.statement(SOUTH, "/v1/acts", honest).code == "sender_mismatch"
+    assert (
+        office.statement(NORTH, "/v1/acts", honest).json["entry"] == first.json["entry"]
+    )
+    assert tell(office, agreement, SOUTH, FIU, src=(msg,))["code"] == "consent_missing"
+
+
+@pytest.mark.spec("ADM-51", "ACT-8")
+def test_what_was_denied_was_disclosed_to_nobody_and_is_nobodys_source(office: Office) -> None:
+    agreement = agree(office, NORTH, SOUTH)
+    denied = tell(office, agreement, NORTH, FIU, src=())
+    assert denied["code"] == "not_a_party"
+    assert tell(office, agreement, NORTH, SOUTH, src=(denied["msg"],))["code"] == "source_unknown"
+    assert office.act("recall", NORTH, denied["msg"], ground="unlawful").status in (403, 422)
 
 
 @pytest.mark.spec("ADM-51", "MSG-34")
