@@ -41,7 +41,7 @@ def some(rng: Random, codes: Sequence[str], most: int = 4, least: int = 1) -> li
     return rng.sample(list(codes), rng.randint(least, min(most, len(codes))))
 
 
-def random_clause(rng: Random, name: str) -> dict[str, Any]:
+def random_clause(rng: Random, name: str, parties: Sequence[str]) -> dict[str, Any]:
     clause: dict[str, Any] = {
         "id": name, "title": "A clause", "from": some(rng, NAMES), "to": some(rng, NAMES), "types": some(rng, TYPES),
         "purposes": some(rng, PURPOSES), "crimes": some(rng, CRIMES), "cats": some(rng, CATS, least=0),
@@ -62,7 +62,7 @@ def random_clause(rng: Random, name: str) -> dict[str, Any]:
     if rng.random() < 0.3:
         ties["second_approver"] = rng.choice(LEVELS)
     if rng.random() < 0.3:
-        ties["copy_to"] = rng.choice(IDS)
+        ties["copy_to"] = rng.choice(parties)
         if rng.random() < 0.5:
             ties["copy_exempt"] = some(rng, EXEMPT, 2)
     if rng.random() < 0.4:
@@ -80,24 +80,25 @@ def random_terms(rng: Random, name: str = "draft", most: int = 4) -> dict[str, A
         "fed": digest(b"x"), "id": name, "version": 1, "title": "A draft", "kind": "task_force", "parties": parties,
         "groups": groups, "bases": ["untoc_27"], "territory": some(rng, ["XN", "XS", "XC"], 3, 0),
         "start": "2026-01-01T00:00:00Z", "end": "2027-01-01T00:00:00Z",
-        "clauses": [random_clause(rng, f"c{place}") for place in range(rng.randint(1, most))],
+        "clauses": [random_clause(rng, f"c{place}", parties) for place in range(rng.randint(1, most))],
     }  # fmt: skip
 
 
 def changed(rng: Random, terms: dict[str, Any]) -> dict[str, Any]:
     """The same terms with a clause added, dropped or written anew."""
-    clauses = list(terms["clauses"])
+    clauses, parties = list(terms["clauses"]), terms["parties"]
     place = rng.randrange(len(clauses))
     match rng.randint(0, 3):
         case 0:
-            clauses.append(random_clause(rng, f"d{len(clauses)}"))
+            clauses.append(random_clause(rng, f"d{len(clauses)}", parties))
         case 1 if len(clauses) > 1:
             del clauses[place]
         case 2:
-            clauses[place] = random_clause(rng, clauses[place]["id"])
+            clauses[place] = random_clause(rng, clauses[place]["id"], parties)
         case _:
             member = rng.choice(["types", "purposes", "crimes", "from", "to"])
-            clauses[place] = {**clauses[place], member: random_clause(rng, "x")[member]}
+            codes = {"types": TYPES, "purposes": PURPOSES, "crimes": CRIMES, "from": NAMES, "to": NAMES}[member]
+            clauses[place] = {**clauses[place], member: some(rng, codes)}
     return {**terms, "clauses": clauses}
 
 
