@@ -8,110 +8,20 @@ has a name and a clock, and a word that is broken is found.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from agencies.node.errors import NoLongerHere, Restricted
-from agencies.node.ledger import justify
-from exercises.world import World, WorldNode, sample
-from keys.errors import Refusal
-
-A, B, C, D, HUB = "north.police.sim", "south.police.sim", "east.border.sim", "north.fiu.sim", "coast.hub.sim"
-WHY = justify("case_assigned", "what was said about the lorry turned out to be wrong")
-CONTENT = sample("spontaneous_info")
-CATS = [
-    "smug_a_routes", "smug_c_documents", "smug_d_concealment", "traf_b_documents", "data_identification",
-    "data_transport",
-]  # fmt: skip
-CLAUSE = {
-    "id": "tell", "effect": "permit", "title": "Any of us may tell another", "from": ["party:any"],
-    "to": ["party:any"], "types": ["spontaneous_info"], "purposes": ["investigate", "border_check"],
-    "crimes": ["immigrant_smuggling"], "cats": CATS, "class_max": "restricted",
-    "conditions": {
-        "handling_required": [], "urgency": ["u_direct", "u_indirect", "normal", "none"], "onward": "by_consent",
-        "retention_days": 90, "evidence": True, "human_release": False,
-    },
-}  # fmt: skip
-TERMS: dict[str, Any] = {
-    "id": "lorry-watch", "version": 1, "title": "Lorry watch (SIMULATION)", "kind": "police_cooperation",
-    "parties": [A, B, C, D], "bases": ["multilateral_agreement"], "territory": ["XE", "XN", "XS"],
-    "start": "2026-01-01T00:00:00Z", "end": "2036-01-01T00:00:00Z", "clauses": [CLAUSE],
-}  # fmt: skip
+from exercises.world import World, WorldNode
+from keys.encoding import read_json
+from tests.agencies.node.tree import CONTENT, WHY, A, B, C, D, answer, chain, lorry_watch, recalled, stands
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    with World(tmp_path, [A, B, C, D], agreements=()) as made:
-        made.agreements["lorry"] = made.agree(TERMS)
+    with lorry_watch(tmp_path) as made:
         yield made
-
-
-def until(world: World, days: int = 30) -> datetime:
-    return world.clock() + timedelta(days=days)
-
-
-def consented(world: World, originator: str, holder: str, to: str, message: str) -> None:
-    """Have a holder ask, and the originator's release officer agree."""
-    asks, owner = world.node(holder), world.node(originator)
-    asked = asks.service.consents.ask(
-        message, asks.officer(), WHY, want="onward", to=[to], purposes=["investigate"], until=until(world)
-    )
-    assert asked.state == "sent"
-    owner.collect()
-    (waiting,) = owner.service.consents.waiting()
-    assert (waiting["holder"], waiting["to"], waiting["msg"]) == (holder, [to], message)
-    given = owner.service.consents.decide(waiting["act"], owner.officer("release_officer"), WHY, approve=True)
-    assert given.state == "sent"
-    world.settle()
-
-
-def forwarded(world: World, by: str, to: str, message: str) -> str:
-    node = world.node(by)
-    sent = node.service.forward(
-        message, [to], [""], "investigate", node.officer(), WHY, text="The lorry was seen on your side of the border."
-    )
-    assert sent.state == "sent", [one["nearest"] for one in (sent.reasons or {})["recipients"]]
-    assert world.node(to).collect() == [sent.msg]
-    return sent.msg or ""
-
-
-def chain(world: World) -> tuple[str, str, str]:
-    """A tells B, B tells C, C tells D, each with the consents that takes."""
-    sent = world.node(A).send(CONTENT, B)
-    assert sent.state == "sent", [one["nearest"] for one in (sent.reasons or {})["recipients"]]
-    first = sent.msg or ""
-    world.node(B).collect()
-    consented(world, A, B, C, first)
-    second = forwarded(world, B, C, first)
-    consented(world, A, C, D, first)
-    consented(world, B, C, D, second)
-    return first, second, forwarded(world, C, D, second)
-
-
-def recalled(world: World, message: str) -> str:
-    node = world.node(A)
-    deed = node.service.recalls.give("recall", message, node.officer("release_officer"), WHY, ground="inaccurate")
-    assert deed.state == "sent"
-    world.settle()
-    return deed.digest
-
-
-def answer(node: WorldNode, outcome: str, ground: str | None = None) -> str:
-    (duty,) = node.service.recalls.duties(state="open")
-    deed = node.service.recalls.answer(
-        duty["act"], node.officer("release_officer"), WHY, outcome=outcome, ground=ground
-    )
-    assert deed.state == "sent"
-    return deed.digest
-
-
-def stands(world: World, message: str) -> dict[str, dict[str, Any]]:
-    node = world.node(A).service
-    node.following.read_on()
-    return {one["id"]: one for one in node.whereabouts.of(message)["holders"]}
 
 
 @pytest.mark.spec("NODE-150", "NODE-151", "NODE-155", "ACT-13", "ACT-14")
@@ -138,4 +48,59 @@ def test_a_recall_reaches_everybody_down_the_chain_though_the_agreement_has_laps
     answer(world.node(D), "erased")
     world.settle()
     assert world.node(A).service.whereabouts.of(first)["settled"] is True
+    assert world.audit().clean
+
+
+@pytest.mark.spec("NODE-157", "LOG-48")
+def test_a_holder_that_says_it_erased_and_tells_others_is_found_by_the_audit_and_by_the_originator(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It tries with an honest broker, which denies it, and then with one that lets it: both are seen."""
+    first, second, _ = chain(world)
+    recalled(world, first)
+    answer(world.node(D), "erased")
+    answer(world.node(C), "erased")
+    liar = world.node(B)
+    kept = copied(liar, first)
+    answer(liar, "erased")
+    world.settle()
+    assert world.node(A).service.whereabouts.of(first)["contradicted"] == []
+    monkeypatch.setattr(liar.service.sending._onward, "must_pass", lambda *_: None)
+    denied = liar.service.sending.send(liar.draft(kept, C, src=[first]), liar.officer(), WHY, ruling=True)
+    assert (denied.state, denied.code) == ("denied", "source_stopped")
+    monkeypatch.setattr("exchange.protocol.decision.judge_sources", lambda *_: None)
+    told = liar.service.sending.send(liar.draft(kept, C, src=[first]), liar.officer(), WHY, ruling=False)
+    assert told.state == "sent"
+    monkeypatch.undo()
+    world.node(C).service.collect()
+    (rejected,) = world.node(C).service.rejected()
+    assert (rejected["msg"], rejected["code"]) == (told.msg, "source_stopped")
+    found = stands(world, first)[B]["contradictions"]
+    assert [(one["code"], one["did"], one["msg"]) for one in found] == [
+        ("erasure_contradicted", "denial", denied.msg), ("erasure_contradicted", "disclosure", told.msg),
+    ]  # fmt: skip
+    codes = {finding.code for finding in world.audit().report.findings}
+    assert "erasure_contradicted" in codes
+    assert second
+
+
+def copied(node: WorldNode, message: str) -> dict[str, object]:
+    """What a dishonest officer copied out before it was erased."""
+    with node.store.reading() as books:
+        (row,) = books.inbox_of([message])
+    content = read_json(node.service.office.vault.unlock(row.content, f"inbox {message}"), limit=1024 * 1024)
+    return {**content, "sources": [{"msg": message, "fields": [""]}]}
+
+
+@pytest.mark.spec("NODE-128", "HTTP-46")
+def test_what_was_not_collected_yet_is_settled_as_recalled_and_answered_by_rule(world: World) -> None:
+    north, south = world.node(A), world.node(B)
+    first = north.send(CONTENT, B).msg or ""
+    recalled(world, first)
+    assert south.inbox() == []
+    assert [(one["msg"], one["code"]) for one in south.service.rejected()] == [(first, "message_recalled")]
+    assert north.receipts(first) == []
+    found = stands(world, first)[B]
+    assert found["answers"][0]["answer"]["outcome"] == "erased"
+    assert north.service.whereabouts.of(first)["settled"] is True
     assert world.audit().clean
