@@ -270,7 +270,7 @@ _EXEMPTED: Final = _text(
     .where(_OUTBOX.c.exempt.is_not(None), _OUTBOX.c.state == bindparam("state"))
 )
 _RUSH: Final = _text(
-    update(_HELD).where(_HELD.c.agr == bindparam("agr"), _HELD.c.state != "erased").values(due=bindparam("now"))
+    update(_HELD).where(_HELD.c.agr == bindparam("agr"), _HELD.c.cause.is_(None)).values(due=bindparam("now"))
 )
 _DERIVED: Final = _text(
     select(_OUTBOX.c.n, _OUTBOX.c.state).where(_OUTBOX.c.src.contains(bindparam("msg"))).order_by(_OUTBOX.c.n)
