@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from exchange.protocol.admission import (
 from exchange.protocol.agreement import read_agreement
 from exchange.protocol.lifecycle import TABLE, Fact, State, final, state
 from exchange.protocol.log import parse_entry
+from exchange.protocol.matching import Source
 from exchange.protocol.message import parse
 from exchange.protocol.policy import PolicyBook
 from exchange.protocol.vocabulary import ReceiptStatus
@@ -116,6 +118,34 @@ def test_the_question_holds_what_the_manifest_declares_and_the_roles_of_the_dire
     assert (asked.discloser.id, asked.discloser.roles) == (NORTH, ("police",))
     assert [(p.id, p.roles) for p in asked.recipients] == [(SOUTH, ("police",)), (NGO, ("ngo",))]
     assert (asked.cats, asked.handling) == (frozenset(manifest.cats), frozenset(manifest.handling))
+
+
+@pytest.mark.spec("MSG-34", "MSG-35")
+def test_the_question_holds_the_exemption_and_the_sources_and_is_not_put_without_them(on: Cast, agreement: str) -> None:
+    plain = parse(on.compose(agreement, SOUTH)).manifest
+    asked = request_of(plain, on.directory)
+    assert (asked.exempt, asked.sources) == (None, ())
+    derived = plain.model_copy(update={"src": ("A" * 43,), "exempt": "sensitive_case"})
+    source = Source("A" * 43, NGO, True, False, "none", frozenset(), ())
+    asked = request_of(derived, on.directory, (source,))
+    assert (asked.exempt, asked.sources) == ("sensitive_case", (source,))
+    with pytest.raises(ValueError, match="sources"):
+        request_of(derived, on.directory)
+
+
+@pytest.mark.spec("ADM-51", "ACT-20")
+def test_a_source_that_may_not_be_passed_on_denies_what_the_clauses_permit(
+    on: Cast, agreement: str, book: PolicyBook
+) -> None:
+    envelope = parse(on.compose(agreement, SOUTH))
+    source = Source("A" * 43, NGO, True, False, "none", frozenset(), ())
+    derived = replace(envelope, manifest=envelope.manifest.model_copy(update={"src": ("A" * 43,)}))
+    admission = admit(derived, on.directory, book, LATER, (source,))
+    entry = parse_entry(admission.entry)
+    assert (admission.permitted, entry.typ, entry.code) == (False, "denial", "onward_forbidden")  # type: ignore[union-attr]
+    assert entry.src == ("A" * 43,)  # type: ignore[union-attr]
+    within = replace(source, onward="within_parties", parties=frozenset({SOUTH}))
+    assert admit(derived, on.directory, book, LATER, (within,)).permitted
 
 
 # --- the life of a message -----------------------------------------------------------------------------

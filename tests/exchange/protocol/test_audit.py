@@ -18,6 +18,7 @@ from exchange.protocol.entry import (
     parse_entry,
     receipt_entry,
     record_entry,
+    signature_entry,
 )
 from exchange.protocol.errors import AuditImpossible
 from exchange.protocol.finding import SEVERITIES
@@ -26,7 +27,17 @@ from exchange.protocol.manifest import Manifest
 from keys.ceremony import amend
 from keys.encoding import digest, read_json, write_json
 from keys.signing import Typ, parse_statement, sign
-from tests.vectors.logbook import Export, Logbook, between_two_agreements, ceilings, signed_by_all, story, told
+from tests.vectors.logbook import (
+    REFERRAL,
+    Export,
+    Logbook,
+    between_two_agreements,
+    ceilings,
+    lies,
+    signed_by_all,
+    story,
+    told,
+)
 from tests.vectors.stage import FIU, NGO, NORTH, NOW, SOUTH, signer, stage
 
 ON = stage()
@@ -458,6 +469,155 @@ def test_an_unreadable_entry_under_a_good_signature_is_found() -> None:
     book.log(b'{"v":"ix/1","typ":"rumour"}')
     book.log(b"\xff")
     assert codes(book.audit()) == [("entry_refused", 1), ("entry_refused", 2)]
+
+
+# --- acts, sources and signatures -----------------------------------------------------------------------
+
+
+def place_of(book: Logbook, typ: str, act: str = "") -> int:
+    said = [parse_entry(entry) for entry in book.entries]
+    return next(n for n, entry in enumerate(said) if entry.typ == typ and getattr(entry, "act", "") == act)
+
+
+def act_path(book: Logbook, act: str) -> str:
+    entry = parse_entry(book.entries[place_of(book, "act", act)])
+    return statement_path("acts", entry.statement)  # type: ignore[union-attr]
+
+
+@pytest.mark.spec("LOG-42", "LOG-46", "LOG-48", "LOG-51", "ACT-6")
+def test_a_broker_that_lies_about_acts_sources_and_signatures_is_found_lie_by_lie() -> None:
+    report = lies().audit()
+    assert codes(report) == [
+        ("signature_unfounded", -1),
+        ("signature_missing", 0),
+        ("not_permitted", 2),
+        ("not_permitted", 3),
+        ("act_not_theirs", 4),
+        ("act_not_theirs", 5),
+        ("act_refused", 6),
+        ("erasure_contradicted", 8),
+        ("recall_unanswered", 9),
+        ("recall_unanswered", 9),
+        ("erasure_contradicted", 10),
+    ]
+    reasons = [f.evidence["code"] for f in report.findings if f.code == "not_permitted"]
+    assert reasons == ["consent_missing", "source_unknown"]
+
+
+@pytest.mark.spec("LOG-46")
+def test_an_agreement_needs_the_signature_of_every_party_and_of_nobody_else() -> None:
+    for signed, expected in (
+        ((NORTH, SOUTH), ["signature_missing"]),
+        ((), ["signature_missing"]),
+        ((NORTH, SOUTH, NGO, NORTH), []),  # signed again, because the first fell away
+        ((NGO, NORTH, SOUTH), []),
+        ((NORTH, SOUTH, NGO, FIU), ["signature_unfounded"]),
+    ):
+        book = Logbook()
+        book.agree(signed=signed)
+        assert [finding.code for finding in book.audit().findings] == expected, signed
+    book = agreed()
+    book.log(signature_entry(book.agreement, NORTH, book.now))
+    assert codes(book.audit()) == [("signature_unfounded", 1)]
+
+
+@pytest.mark.spec("LOG-46")
+def test_an_agreement_that_still_awaits_signatures_is_no_finding() -> None:
+    book = agreed()
+    book.log(signature_entry(digest(b"a proposal"), FIU, book.now))
+    assert book.audit().findings == ()
+
+
+@pytest.mark.spec("LOG-47", "ACT-14")
+def test_silence_is_reported_with_a_clock_that_does_not_run_on_after_the_export() -> None:
+    book, files = told()
+    assert book.audit(dict(files)).findings == ()
+    hasty = verify_export(files.get, fed=ON.fed, now=book.now, answer_within=timedelta(seconds=1))
+    (finding,) = hasty.findings
+    assert (finding.code, finding.severity, hasty.clean) == ("recall_unanswered", "note", True)
+    assert finding.index == place_of(book, "act", "recall")
+    assert finding.evidence["holder"] == NGO
+    a_year_later = verify_export(files.get, fed=ON.fed, now=book.now + timedelta(days=300))
+    assert a_year_later.to_json() == book.audit(dict(files)).to_json()
+
+
+@pytest.mark.spec("LOG-47")
+def test_the_originator_can_show_who_answered_what() -> None:
+    book, files = told()
+    (followed,) = book.audit(dict(files)).to_json()["followed"]
+    assert (followed["act"], followed["by"]) == ("recall", NORTH)
+    south, ngo = followed["holders"]
+    assert (south["id"], south["through"], south["answer"]["outcome"]) == (SOUTH, followed["msg"], "erased")
+    assert parse_entry(book.entries[south["answer"]["index"]]).typ == "act"
+    assert (ngo["id"], "answer" in ngo) == (NGO, False)
+    assert ngo["through"] != followed["msg"]
+
+
+@pytest.mark.spec("LOG-48", "ACT-15")
+def test_a_receipt_signed_before_the_erasure_contradicts_nothing() -> None:
+    for late, expected in ((False, []), (True, ["erasure_contradicted"])):
+        book = agreed()
+        told_ = book.send()
+        said = book.now + timedelta(seconds=2)
+        if not late:
+            book.act("erased", SOUTH, told_, at=said, cause="retention")
+            book.receipt(told_)  # dated a second after its entry, and a second before it says that it erased
+        else:
+            book.act("erased", SOUTH, told_, cause="retention")
+            book.receipt(told_)
+        assert [finding.code for finding in book.audit().findings] == expected
+
+
+@pytest.mark.spec("LOG-48")
+def test_opening_what_the_log_alone_says_was_erased_counts_without_the_batch() -> None:
+    book = agreed()
+    msg = book.send()
+    book.act("erased", SOUTH, msg, cause="retention")
+    book.receipt(msg)
+    files = {path: data for path, data in book.export().items() if not path.startswith("receipts/")}
+    assert codes(book.audit(files)) == [("erasure_contradicted", 3)]
+
+
+@pytest.mark.spec("LOG-51", "LOG-52")
+def test_an_act_forged_swapped_or_repeated_is_found_and_does_not_count() -> None:
+    book, files = told()
+    consent, ask = act_path(book, "consent"), act_path(book, "ask")
+    place = place_of(book, "act", "consent")
+    for wrong in (files[ask], sign(parse_statement(files[consent]).payload, ON[SOUTH].signer, Typ.ACT).to_bytes()):
+        found = [(finding.code, finding.index) for finding in book.audit({**files, consent: wrong}).findings]
+        # Nobody consented then: the disclosure that rests on it has nothing to rest on, nor has the withdrawal.
+        assert found == [("act_refused", place), ("not_permitted", place + 1), ("act_refused", place + 2)]
+    again = agreed()
+    msg = again.send(handling=["H2", "H3"])
+    again.act("acknowledge", SOUTH, msg)
+    again.entries.append(again.entries[-1])
+    assert codes(again.audit()) == [("act_refused", 3)]
+
+
+@pytest.mark.spec("LOG-52")
+def test_what_may_rest_on_a_missing_act_or_disclosure_is_not_judged() -> None:
+    book, files = told()
+    consent = act_path(book, "consent")
+    without = {path: data for path, data in files.items() if path != consent}
+    report = book.audit(without)
+    assert [(f.code, f.index) for f in report.findings] == [("file_missing", place_of(book, "act", "consent"))]
+    assert report.counts["decided_again"] == 12 - 3  # the three that name a source behind it
+    source = place_of(book, "act", "acknowledge") - 2
+    report = book.audit(edit(files, source, lambda e: e.replace(b'"H2","H3"', b'"H1","H2"')))
+    assert [(f.code, f.index) for f in report.findings] == [("entry_altered", source)]
+    assert report.counts["decided_again"] == 12 - 5  # itself, and the four that name it
+
+
+@pytest.mark.spec("LOG-42", "ACT-20")
+def test_a_chain_is_decided_again_from_the_log_alone() -> None:
+    """What an agency holds by a chain is bound by the first rule, whoever writes the last message."""
+    book = agreed()
+    first = book.send()
+    second = book.pretend(SOUTH, (NGO,), [["c2"]], src=[first], **REFERRAL)
+    book.pretend(NGO, (SOUTH,), [["c1"]], src=[second])
+    report = book.audit()
+    assert codes(report) == [("not_permitted", 2), ("not_permitted", 3)]
+    assert report.findings[1].evidence["code"] == "consent_missing"  # North's, for the first; the second is South's own
 
 
 def test_every_finding_the_specification_lists_exists() -> None:
