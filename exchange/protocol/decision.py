@@ -55,7 +55,6 @@ CODES: Final = (
 MAX_SHOWN: Final = 8
 """Clauses that the explanation of one denial shows in all (AGR-44)."""
 
-_FLOOR_FORBIDS: Final = ForbidTable([(FLOOR, clause) for clause in FLOOR.forbids])
 _FLOOR_PERMITS: Final = PermitTable([(FLOOR, clause) for clause in FLOOR.permits])
 
 
@@ -176,13 +175,13 @@ def _permit_by_floor(
 def _forbid(
     request: Request, recipient: Party, names: tuple[str, ...], binding: ForbidTable, period: Period
 ) -> RecipientDecision | None:
-    """Deny what any clause forbids: of what the two share, of what binds the discloser always, or of the floor."""
-    theirs = recipient.names
-    tables = period.shared(request.discloser.id, recipient.id).forbids, binding, _FLOOR_FORBIDS
-    hits = [table.hits(request, names, theirs) for table in tables]
-    if not any(hits):
+    """Deny what a clause forbids: of the floor, of what the two share, or of what binds the discloser always."""
+    shared = period.shared(request.discloser.id, recipient.id).forbids
+    hits = shared.hits(request, names, recipient.names)
+    always = binding.hits(request, names, recipient.names) if binding.rows else 0
+    if not hits and not always:
         return None
-    found = {(r.digest, c.id): (r, c) for t, h in zip(tables, hits, strict=True) for r, c in _rows(t, h)}
+    found = {(rules.digest, c.id): (rules, c) for rules, c in [*_rows(shared, hits), *_rows(binding, always)]}
     rows = sorted(found.values(), key=_by_name)
     misses, ids = forbidding(request, recipient, rows), tuple([clause.id for _, clause in rows])
     sentence = f"clause {ids[0]} of `{rows[0][0].terms.id}` forbids telling `{recipient.id}` this"

@@ -9,7 +9,7 @@ into a table as the members they name at ``now``; whoever keeps a table keeps it
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from typing import Final, Protocol
@@ -32,15 +32,15 @@ class Party:
     roles: tuple[str, ...]
     ceiling: str
     territory: str
+    names: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """Everything a clause may call this party, but for groups."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", _names(self.id, self.roles, self.territory))
 
     def may_receive(self, classification: str) -> bool:
         """Whether this is not above its ceiling (AGR-39); codes nobody knows are refused on either side."""
         return classification in _UP_TO.get(self.ceiling, ())
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Everything a clause may call this party."""
-        return _names(self.id, self.roles, self.territory)
 
 
 @lru_cache(maxsize=4096)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from exchange.protocol.agreement import Agreement
+from exchange.protocol.floor import FLOOR
 from exchange.protocol.history import Slot
 from exchange.protocol.matching import ForbidTable, PermitTable
 from exchange.protocol.terms import Forbid, Permit, Reach
@@ -37,13 +38,13 @@ class Worked:
 
 
 class Shared(Worked):
-    """The clauses of all agreements in force between two agencies."""
+    """The clauses of all agreements in force between two agencies; with the floor's forbids, which always count."""
 
     __slots__ = ("_permits", "forbids")
 
     def __init__(self, agreements: Iterable[Agreement], now: datetime, turns: Iterable[datetime], seen: int) -> None:
         super().__init__(agreements, now, turns, seen)
-        self.forbids = ForbidTable(list(self._forbids()), now)
+        self.forbids = ForbidTable([*((FLOOR, clause) for clause in FLOOR.forbids), *self._forbids()], now)
         self._permits: PermitTable | None = None
 
     @property
