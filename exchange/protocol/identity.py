@@ -191,7 +191,7 @@ def words_of(text: str) -> list[str]:
     return _WORD.findall(folded(text))
 
 
-_WORD = re.compile(r"[^\W\d_]+(?:['\u2019\u02bc][^\W\d_]+)*")
+_WORD = re.compile(r"[^\W\d_]+")
 
 
 def _of_name(name: Name) -> Iterator[str]:
