@@ -146,7 +146,7 @@ class Replay:
             self.counts["not_judged"] += 1
             return
         try:
-            decision = decide(self._request(entry), self.book, entry.at)
+            decision = self.decided(index, entry, self._request(entry))
         except AgencyUnknown as refusal:
             self._found("party_unknown", refusal.sentence, index)
             return
@@ -155,6 +155,10 @@ class Replay:
             self._compare_disclosure(index, entry, decision)
         else:
             self._compare_denial(index, entry, decision)
+
+    def decided(self, index: int, entry: DisclosureEntry | DenialEntry, request: Request) -> Decision:  # noqa: ARG002
+        """Decide an entry again by what was logged before it; a rehearsal keeps what was asked (DRF-34)."""
+        return decide(request, self.book, entry.at)
 
     def _request(self, entry: DisclosureEntry | DenialEntry) -> Request:
         return Request(
