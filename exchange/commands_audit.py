@@ -19,7 +19,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -27,6 +27,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from exchange.protocol.act import Act, Answer
 from exchange.protocol.audit import CHECKPOINT, TRUST, AuditReport, statement_path, verify_export
 from exchange.protocol.entry import DenialEntry, DisclosureEntry
 from exchange.protocol.log import bundle, unverified_checkpoint
@@ -216,6 +217,9 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
     at: Annotated[str, typer.Option(help="Judge the root's expiry as of 2026-11-21T16:20:00Z; else now.")] = "",
     rows: Annotated[int, typer.Option(min=0, help="Rows shown of each table; 0 shows all.")] = 50,
+    answer_within: Annotated[
+        int, typer.Option(min=0, help="Hours in which a holder answers a recall; then its silence is noted.")
+    ] = 72,
 ) -> None:
     """Verify every entry of an export, and say who disclosed what to whom under which clause."""
     if not _DIGEST.fullmatch(federation):
@@ -224,7 +228,8 @@ def verify(
     with _reading():
         if not folder.is_dir():
             raise Unreadable(f"there is no folder `{folder}`")
-        report = verify_export(_reader(folder), fed=federation, now=now)
+        within = timedelta(hours=answer_within)
+        report = verify_export(_reader(folder), fed=federation, now=now, answer_within=within)
     if as_json:
         typer.echo(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
     else:
@@ -311,6 +316,7 @@ def _show(report: AuditReport, console: Console, rows: int) -> None:
     _findings(report, page, rows)
     _disclosures(report, page, rows)
     _denials(report, page, rows)
+    _followed(report, page, rows)
     page.line()
     if report.clean:
         page.line(
@@ -381,6 +387,27 @@ def _denials(report: AuditReport, page: _Page, rows: int) -> None:
             nearest = f", nearest clause {to.nearest}" if to.nearest else ""
             page.line(f"{whom}denied: {to.code}{nearest}", lead=_INDENT)
     page.rest(report.denials, rows)
+
+
+def _followed(report: AuditReport, page: _Page, rows: int) -> None:
+    """Every restriction, rectification and recall, with what each holder answered (LOG-47)."""
+    if not report.followed:
+        return
+    _title(page, "what was restricted, rectified or recalled, and who answered (times in UTC)")
+    for one in _some(report.followed, rows):
+        day, time = _day_and_time(stamp(one.act.at))
+        page.line(f"{one.act.kind} by {one.act.terms.by} on {day}, of message", lead=f"{one.seq:5}  {time}  ")
+        page.line(one.act.terms.msg, lead=_INDENT)
+        for holder in one.holders:
+            page.line(f"{holder}: {_answer(one.answers.get(holder))}", lead=_INDENT)
+    page.rest(report.followed, rows)
+
+
+def _answer(answer: tuple[int, Act] | None) -> str:
+    if answer is None or not isinstance(terms := answer[1].terms, Answer):
+        return "no answer"
+    ground = f" ({terms.ground})" if terms.ground else ""
+    return f"{terms.outcome}{ground}, entry {answer[0]}"
 
 
 def _decided(page: _Page, index: int, entry: DisclosureEntry | DenialEntry, to: Sequence[str], before: str) -> str:

@@ -301,6 +301,23 @@ def test_misuse_is_said_so(run: Run, kept: Kept, tmp_path: Path) -> None:
     assert run("export", "--from", kept.home, "--out", tmp_path).exit_code == 2
 
 
+@pytest.mark.spec("LOG-47")
+def test_who_answered_a_recall_is_shown_and_silence_is_noted(run: Run, tmp_path: Path) -> None:
+    book, files = told()
+    for path, data in files.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(data)
+    done = run("verify", tmp_path, "--fed", book.on.fed, *AT)
+    shown = " ".join(done.stdout.split())
+    assert f"recall by {NORTH}" in shown
+    assert f"{SOUTH}: erased, entry 32" in shown
+    assert f"{NGO}: no answer" in shown
+    assert "recall_unanswered" not in shown
+    hasty = run("verify", tmp_path, "--fed", book.on.fed, "--answer-within", "0", *AT)
+    assert hasty.exit_code == 0
+    assert "note, recall_unanswered" in hasty.stdout
+
+
 def test_rows_can_be_limited_and_the_rest_is_counted(run: Run, tmp_path: Path) -> None:
     book, files = told()
     for path, data in files.items():
