@@ -76,14 +76,16 @@ class AgreementOffer:
         return tuple([tuple(row) for row in rows])
 
     def _sign(self, page: Page, agreement: Agreement) -> list[_Logged]:
-        """Log every signature that was not yet: a party's key signs an agreement once (ADM-34)."""
+        """Log every signature that was not yet, in the order of the parties: a key signs an agreement once (LOG-46)."""
         known = {kid for _, _, kid, _ in self._signatures}
+        kids = dict(zip(agreement.signed_by, [pair[0].kid for pair in agreement.statement.pairs], strict=True))
         added: list[_Logged] = []
-        for pair, party in zip(agreement.statement.pairs, agreement.signed_by, strict=True):
-            if pair[0].kid not in known:
+        for party in agreement.terms.parties:
+            kid = kids.get(party)
+            if kid is not None and kid not in known:
                 entry = signature_entry(agreement.digest, party, agreement.at)
-                added.append((page.append(entry), party, pair[0].kid, entry))
-                page.add(SIGNATURE, added[-1][0], agreement.digest, party, pair[0].kid)
+                added.append((page.append(entry), party, kid, entry))
+                page.add(SIGNATURE, added[-1][0], agreement.digest, party, kid)
         return added
 
     @staticmethod

@@ -296,9 +296,7 @@ def test_a_holder_cannot_make_itself_a_consent_nor_bring_one_back(office: Office
     first = office.statement(NORTH, "/v1/acts", honest)
     assert office.act("withdraw", NORTH, msg, re=first.json["act"]).status == 200
     assert office.statement(SOUTH, "/v1/acts", honest).code == "sender_mismatch"
-    assert (
-        office.statement(NORTH, "/v1/acts", honest).json["entry"] == first.json["entry"]
-    )
+    assert office.statement(NORTH, "/v1/acts", honest).json["entry"] == first.json["entry"]
     assert tell(office, agreement, SOUTH, FIU, src=(msg,))["code"] == "consent_missing"
 
 

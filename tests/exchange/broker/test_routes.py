@@ -22,6 +22,7 @@ from keys.ceremony import amend, enrol, revoke, rotate
 from keys.encoding import unb64u
 from keys.errors import Refusal
 from keys.keystore import Identity
+from keys.signing import Typ, sign
 from keys.trust import Directory
 from tests.exchange.broker.office import CONTENT, FIU, NGO, NORTH, ROLES, SOUTH, Got, Office, open_office
 from tests.vectors.stage import resigned
@@ -442,6 +443,35 @@ def test_every_signature_is_logged_when_it_comes_once_and_before_the_agreement(o
     assert office.statement(SOUTH, "/v1/agreements", offers[SOUTH].to_bytes()).json["signatures"] == last["signatures"]
     assert office.size == size + 4
     assert office.proposals(FIU) == []
+
+
+@pytest.mark.spec("ADM-34", "LOG-46", "AGR-16")
+def test_signatures_that_come_together_are_logged_in_the_order_of_the_parties_and_anew_for_a_new_key(
+    office: Office,
+) -> None:
+    cast, parties = office.cast, (NORTH, SOUTH, FIU)
+    size = office.size
+    backwards = cast.agreement(*parties, signers=[FIU, SOUTH])
+    said = office.statement(SOUTH, "/v1/agreements", backwards.to_bytes()).json
+    assert [one["by"] for one in said["signatures"]] == [SOUTH, FIU]
+    assert [entry["by"] for entry in office.entries()[size:]] == [SOUTH, FIU]
+    record = cast.directory.agency(SOUTH)
+    renewed = cast.identities[SOUTH].renewed()
+    office.clock.advance(seconds=1)
+    revoked = revoke(
+        cast.fed, record, [key.kid for key in record.keys if key.use == "sig"], cast.enrolment, reason="stolen",
+        now=office.clock.now, replacement=renewed.public,
+    )  # fmt: skip
+    assert office.statement(SOUTH, "/v1/records", revoked).status == 200
+    office.clock.advance(seconds=1)
+    mine = cast.agreement(*parties, signers=[NORTH])
+    assert office.statement(NORTH, "/v1/agreements", mine.to_bytes()).json["signed_by"] == [NORTH, FIU]
+    (proposal,) = office.proposals(FIU)
+    assert proposal["missing"] == [SOUTH]
+    again = sign(mine.payload, renewed.signer, Typ.AGREEMENT)
+    done = office.statement(renewed, "/v1/agreements", again.to_bytes()).json
+    assert done["state"] == "complete"
+    assert [one["by"] for one in done["signatures"]] == [SOUTH, FIU, NORTH, SOUTH]
 
 
 @pytest.mark.spec("ADM-34")
