@@ -140,10 +140,13 @@ class Acts:
             "due": stamp(now + LEASE),
         }  # fmt: skip
         with office.store.writing() as books:
-            if books.get("acts", digest=name) is None:  # the same officer, twice in the same instant
+            before = books.get("acts", digest=name)
+            if before is None:
                 books.add("acts", [row])
-            if beside:
-                beside(books, name)
+                if beside:
+                    beside(books, name)
+        if before is not None and before.state != "pending":  # the very same, twice in one instant
+            return Deed.of(before)
         return self._submit(self._row(name))
 
     def retry(self) -> int:

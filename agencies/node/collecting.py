@@ -251,17 +251,17 @@ class Collecting:
         except Refusal as refusal:
             haul.doubt("an act that does not hold", refusal.code, item)
             return Mark(number, not isinstance(refusal, DOUBTFUL))
-        if heard is not None and all(one.act.digest != heard.act.digest for one in haul.heard):
+        if heard is not None:
             haul.heard.append(heard)
         return Mark(number, True)
 
     def _hear_act(self, item: Mapping[str, Any], number: int, entry: ActEntry, haul: Haul) -> Heard | None:
         try:
-            return self._hearing.read(item, number, entry)
+            return self._hearing.read(item, number, entry, haul.heard)
         except STALE:
             if haul.renewed is not None or not self._renew(haul):
                 raise
-        return self._hearing.read(item, number, entry)
+        return self._hearing.read(item, number, entry, haul.heard)
 
     def _refuse(self, parcel: Parcel, item: Any, refusal: Refusal, haul: Haul) -> Mark:
         """Say why a parcel is refused: to its sender if it is as logged, else to whoever judges the broker (MSG-29)."""

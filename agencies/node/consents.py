@@ -101,13 +101,14 @@ class Consents:
     def waiting(self) -> list[dict[str, Any]]:
         """What others ask of this agency and nobody has decided, oldest first."""
         with self._office.store.reading() as books:
-            return [_listed(row) for row in books.rows("consents", kind="ask", way="in", state="open")]
+            found = books.rows("consents", kind="ask", way="in", state="open")
+        return [_listed(row) for row in sorted(found, key=lambda row: row.at)]
 
     def listed(self, *, state: str | None = None) -> list[dict[str, Any]]:
-        """Every ask and consent in these books, in and out."""
+        """Every ask and consent in these books, in and out, the oldest first."""
         with self._office.store.reading() as books:
             found = books.rows("consents", state=state) if state else books.rows("consents")
-        return [_listed(row) for row in found]
+        return [_listed(row) for row in sorted(found, key=lambda row: (row.at, row.kind))]
 
     def decide(
         self,

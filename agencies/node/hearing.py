@@ -69,21 +69,21 @@ class Hearing:
 
     # -- acts --
 
-    def read(self, item: Mapping[str, Any], seq: int, entry: ActEntry) -> Heard | None:
-        """Verify a mailbox item that the log bears out; none if it was filed before.
+    def read(self, item: Mapping[str, Any], seq: int, entry: ActEntry, heard: Sequence[Heard] = ()) -> Heard | None:
+        """Verify a mailbox item that the log bears out; none if it was filed before, or just ``heard``.
 
         Refuses what the log's entry does not say, and what was not theirs to do.
         """
         statement = statement_of(item.get("statement"))
         with self._office.store.reading() as books:
-            if books.get("acts", digest=statement.digest) is not None:
+            if books.get("acts", digest=statement.digest) or any(one.act.digest == statement.digest for one in heard):
                 return None
         act = read_act(statement.to_bytes(), self._office.trust.directory, entry.at)
         terms = act.terms
         said = (entry.statement, entry.act, entry.by, entry.msg, entry.re)
         if said != (act.digest, terms.kind, terms.by, terms.msg, terms.refers_to):
             raise ProofMismatch("the log entry does not say what the act says")
-        concerned = self._standing(act)
+        concerned = self._standing(act, heard)
         return Heard(act, seq, entry.to_bytes(), str(item["proof"]), concerned)
 
     def file(self, books: Books, heard: Heard, now: datetime) -> LedgerAct | None:
@@ -111,7 +111,7 @@ class Hearing:
         for message in received:
             self._recalls.close_late(books, message)
 
-    def _standing(self, act: Act) -> tuple[str, ...]:
+    def _standing(self, act: Act, heard: Sequence[Heard]) -> tuple[str, ...]:
         """Refuse an act that was not its author's to do; which messages here are concerned."""
         terms = act.terms
         with self._office.store.reading() as books:
@@ -128,7 +128,8 @@ class Hearing:
             raise ActNotTheirs(f"only `{root.entry.from_}` may {terms.kind} this message, and `{terms.by}` is not")
         if isinstance(terms, Withdraw):
             with self._office.store.reading() as books:
-                if books.get("consents", digest=terms.re) is None:
+                known = books.get("consents", digest=terms.re) or any(one.act.digest == terms.re for one in heard)
+                if not known:
                     raise ActRefused("there is no consent of that digest here")
         return self.concerned(passages, terms.msg)
 

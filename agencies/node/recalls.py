@@ -108,7 +108,7 @@ class Recalls:
         """What originators want done here: what it is about, by when, what was answered; the oldest first."""
         with self._office.store.reading() as books:
             rows = books.rows("duties", state=state) if state else books.rows("duties")
-            return [self._listed(books, row) for row in rows]
+            return [self._listed(books, row) for row in sorted(rows, key=lambda row: row.told)]
 
     def answer(self, act: str, officer: Officer, why: Why, *, outcome: str, ground: str | None = None) -> Deed:
         """Do what an originator wants, or say why not, and sign it: ``erased`` really erases, all that came of it."""
