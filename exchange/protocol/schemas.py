@@ -16,6 +16,7 @@ from pydantic_core import core_schema
 
 from exchange.protocol.act import READER as ACTS
 from exchange.protocol.content import CaseMessage
+from exchange.protocol.decision_cases import DecisionCases
 from exchange.protocol.manifest import Manifest
 from exchange.protocol.terms import AgreementTerms
 from keys.signing import ALGORITHMS
@@ -92,6 +93,7 @@ def published() -> dict[str, dict[str, Any]]:
         "manifest": manifest,
         "envelope": _envelope(),
         "agreement": _of(AgreementTerms, "agreement", "Payload of an agreement of ix/1 (AGR-2)"),
+        "decision-cases": _of(DecisionCases, "decision-cases", "Mandated decisions of ix/1 (AGR-68)"),
         "act": _headed(ACTS.json_schema(schema_generator=_Published), "act", "Payload of an act of ix/1 (ACT-2)"),
     }
 

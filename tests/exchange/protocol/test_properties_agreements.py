@@ -25,7 +25,7 @@ from exchange.protocol.terms import Permit, write_terms
 from exchange.protocol.vocabulary import Onward
 from keys.encoding import digest, read_json
 from tests.exchange.protocol import reference_policy as ref
-from tests.exchange.protocol.decision_cases import read_request, write_request
+from tests.exchange.protocol.decision_requests import read_request, write_request
 from tests.exchange.protocol.reference_policy import T0, Logged, admitted, noted
 
 NOW = T0 + timedelta(days=10)

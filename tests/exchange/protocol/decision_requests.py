@@ -1,4 +1,4 @@
-"""A request as JSON and back, in the form of ``spec/schemas/decision-cases.json``."""
+"""A request as JSON and back: that of a decision case, with what their records say in place of the agencies' ids."""
 
 from __future__ import annotations
 
