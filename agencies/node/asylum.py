@@ -21,10 +21,10 @@ from agencies.node.office import Office
 from agencies.node.store import Books
 from exchange.protocol import marks
 from exchange.protocol.case_vocabulary import Relation
-from exchange.protocol.content import CaseMessage, parse_content, write_content
+from exchange.protocol.content import CaseMessage, parse_content
 from exchange.protocol.entities import Account, Communication, Document, Name, Person
-from exchange.protocol.identity import ProtectedIdentity, folded, words_of
-from exchange.protocol.synthetic import texts
+from exchange.protocol.identity import ProtectedIdentity, folded, open_texts, words_of
+from exchange.protocol.neutral import ABOUT_REQUEST
 from exchange.protocol.vocabulary import Act, Category, MessageType, Onward, Purpose, RefusalGround
 from keys.encoding import b64u, read_json, stamp
 from keys.errors import Refusal
@@ -168,12 +168,12 @@ class Firewall:
         return asylum or (about and (draft.purpose in TELLING or content.type == MessageType.VICTIM_REFERRAL))
 
     def _answers(self, books: Books, draft: OfficerDraft, content: CaseMessage, told: frozenset[str]) -> str | None:
-        """A request that asks about a claimant gets the neutral answer and no other, whatever is in the answer."""
+        """A request that asks about a claimant gets no answer but a refusal that speaks of the request alone."""
         row = books.get("inbox", msg=draft.re)
         if row is None or row.content is None:
             return None
         asked = parse_content(self._office.vault.unlock(row.content, f"inbox {row.msg}"))
-        neutral = content.refusal is not None and content.refusal.ground == RefusalGround.CANNOT_RESPOND
+        neutral = content.refusal is not None and content.refusal.ground in ABOUT_REQUEST
         if neutral or content.type == MessageType.EXCULPATORY_NOTICE:
             return None
         return "answer_tells" if self._known(books, facts_of(asked), told) else None
@@ -234,7 +234,7 @@ def facts_of(content: CaseMessage) -> set[str]:
         found |= _of_names(person.names, person.birth_year)
     for entity in content.entities:
         found |= set(_numbers(entity))
-    for text in texts(read_json(write_content(content), limit=LIMIT)):
+    for text in open_texts(content):
         found |= _of_text(text)
     return found
 

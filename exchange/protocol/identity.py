@@ -160,10 +160,21 @@ def open_identity(
 def refuse_if_exposed(identity: ProtectedIdentity, message: CaseMessage) -> None:
     """Refuse a content whose open texts tell the identity, wherever they stand; no value is repeated (CNT-72)."""
     words, values = telling(identity)
-    for text in texts(read_json(write_content(message), limit=256 * 1024)):
+    for text in open_texts(message):
         said = folded(text)
         if not words.isdisjoint(words_of(text)) or any(value in said for value in values):
             raise IdentityExposed("an open text of the content tells the identity that is to be sealed: take it out")
+
+
+def open_texts(message: CaseMessage) -> Iterator[str]:
+    """Every text of a content that its reader sees, those of attached text files among them."""
+    yield from texts(read_json(write_content(message), limit=256 * 1024))
+    for attachment in message.attachments:
+        if attachment.media_type in _READABLE:
+            yield attachment.content().decode("utf-8", "replace")
+
+
+_READABLE: Final = frozenset({"text/plain", "text/csv", "application/json", "application/ld+json"})
 
 
 def telling(identity: ProtectedIdentity) -> tuple[frozenset[str], frozenset[str]]:
@@ -205,6 +216,7 @@ __all__ = [
     "ProtectedIdentity",
     "folded",
     "open_identity",
+    "open_texts",
     "part_context",
     "read_identity",
     "refuse_if_exposed",

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from agencies.node.errors import SafeguardRefused
+from exchange.protocol.blocks import attach
 from exchange.protocol.vocabulary import Category, CrimeArea, MessageType, Purpose, Urgency
 from exercises.world import WHY, World, WorldNode
 from keys.encoding import digest
@@ -206,6 +207,13 @@ CASES: dict[str, Callable[[Who], dict[str, Any]]] = {
     "in a safety notice": lambda w: put(content("safety_notice"), "notice", "advice", f"Keep {full(w)} inside."),
     "in an evidence transfer": lambda w: put(
         content("evidence_transfer"), "transfer", "authority", f"Order against {full(w)}."
+    ),
+    "in an attached text": lambda w: content(
+        "spontaneous_info",
+        attachments=[attach("log.txt", "text/plain", f"22:41 {full(w)} boards the boat".encode())],
+    ),
+    "in an attached table": lambda w: content(
+        "spontaneous_info", attachments=[attach("log.csv", "text/csv", f"22:41,{w['number']},boat".encode())]
     ),
     "in a drill": lambda w: put(content("exercise_inject"), "inject", "text", f"{full(w)} arrives."),
     "in an exculpatory notice's text": lambda w: put(
