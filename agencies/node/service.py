@@ -138,7 +138,7 @@ class Node:
         return self.sending.release(ref, officer, why, approve=approve)
 
     def retry_outbox(self) -> int:
-        """Submit again what is due, messages and acts, and answer by rule where nothing is left; how many it settled."""
+        """Submit again what is due, messages and acts, and answer what a rule answers; says how many it settled."""
         answered = self.answering.release_due()
         return self.sending.retry() + self.acts.retry() + self.recalls.answer_what_is_gone() + answered
 
