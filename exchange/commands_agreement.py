@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from exchange import commands_agreement_thinking as thinking
 from exchange.agreement_files import (
     REFUSED,
     AgencyFolder,
@@ -49,8 +50,8 @@ from keys.signing import Statement, Typ, cosign, sign
 
 app = typer.Typer(
     name="agreement",
-    help="Who may tell whom what: write, check, sign and read agreements as files. Nothing here is sent: a release "
-    "officer proposes terms through a node (POST /v1/agreements), and the others sign at theirs (docs/by-hand.md).",
+    help="Who may tell whom what: write, check, sign, read and compare agreements as files. Nothing here is sent: a "
+    "release officer proposes terms through a node (POST /v1/agreements), and the others sign at theirs (docs/by-hand.md).",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -240,3 +241,6 @@ def _beside(file: Path, ending: str) -> Path:
 
 def _say(sentence: str) -> None:
     typer.echo(sentence, err=True)
+
+
+thinking.join(app)

@@ -20,7 +20,7 @@ from exchange.protocol.decision import Decision, decide
 from exchange.protocol.entry import DenialEntry, DisclosureEntry, parse_entry
 from exchange.protocol.errors import AuditImpossible, CheckpointInvalid, EntryMalformed
 from exchange.protocol.log import unverified_checkpoint, verify_checkpoint
-from exchange.protocol.matching import Request
+from exchange.protocol.matching import Party, Request
 from exchange.protocol.policy import PolicyBook
 from exchange.protocol.reach import always
 from exchange.protocol.replay import Replay
@@ -204,11 +204,20 @@ class _Recorder(Replay):
         return decision
 
 
-def record(read: Read, *, fed: str) -> tuple[list[Recorded], int]:
-    """Every decision of an exported log, and how many findings speak against that log (`ix audit verify` names them).
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What an exported log holds: every decision, the books as they stood at its end, and who was in it by then."""
 
-    Whether the root is out of date is judged at the log's last entry, not now: a recording does not age.
-    """
+    recorded: tuple[Recorded, ...]
+    book: PolicyBook
+    parties: dict[str, Party]
+    last: datetime
+    findings: int
+    """How many findings speak against the log; `ix audit verify` names them."""
+
+
+def record(read: Read, *, fed: str) -> Recording:
+    """Read an exported log. Whether its root is out of date is judged at its last entry: a recording does not age."""
     trust, note = read(TRUST), read(CHECKPOINT)
     if trust is None or note is None:
         raise AuditImpossible(f"a recording has the files `{TRUST}` and `{CHECKPOINT}`; this one does not")
@@ -216,13 +225,15 @@ def record(read: Read, *, fed: str) -> tuple[list[Recorded], int]:
         size = unverified_checkpoint(note.decode())[1]
     except (UnicodeDecodeError, CheckpointInvalid):
         raise AuditImpossible("the checkpoint of the recording cannot be read") from None
-    directory = Directory.from_bytes(trust, fed=fed, now=_last(read, size))
+    last = _last(read, size)
+    directory = Directory.from_bytes(trust, fed=fed, now=last)
     checkpoint = verify_checkpoint(note.decode(), directory.root.log)
     tree = audit_tree(read, checkpoint.size, checkpoint.root)
     recorder = _Recorder(read, directory, list(tree.findings))
     recorder.recorded = []
     recorder.run(tree.entries, tree.doubtful, whole=True)
-    return recorder.recorded, len(recorder.findings)
+    parties = {r.agency: Party(r.agency, tuple(r.roles), r.ceiling, r.territory) for r in directory.agencies()}
+    return Recording(tuple(recorder.recorded), recorder.book, parties, last, len(recorder.findings))
 
 
 def _last(read: Read, size: int) -> datetime:
