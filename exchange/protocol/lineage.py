@@ -37,7 +37,7 @@ from exchange.protocol.errors import ActNotTheirs, ActRefused
 from exchange.protocol.matching import Consent as Allowed
 from exchange.protocol.matching import Source
 from exchange.protocol.obligations import owed
-from exchange.protocol.vocabulary import ActKind, ConsentFor, Handling, HolderAnswer, Onward
+from exchange.protocol.vocabulary import ActKind, ConsentFor, Handling, HolderAnswer, MessageType, Onward
 from keys.encoding import instant
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ class Lineage:
         if isinstance(terms, Consent | Decline | Withdraw | Restrict | Recall | Rectify):
             if not mine:
                 raise ActNotTheirs(f"`{terms.act}` is for the originator of the message alone, and `{terms.by}` is not")
-            self._may_originator(terms)
+            self._may_originator(terms, passed)
         elif isinstance(terms, Acknowledge | Keep | Erased):
             if not passed.names(terms.by):
                 raise ActNotTheirs(f"`{terms.act}` is for those to whom this very message was disclosed")
@@ -222,7 +222,9 @@ class Lineage:
         elif isinstance(terms, Answer):
             self._may_answer(terms)
 
-    def _may_originator(self, terms: Consent | Decline | Withdraw | Restrict | Recall | Rectify) -> None:
+    def _may_originator(
+        self, terms: Consent | Decline | Withdraw | Restrict | Recall | Rectify, passed: Passed
+    ) -> None:
         if isinstance(terms, Consent):
             if terms.holder not in self.holders(terms.msg):
                 raise ActRefused(f"`{terms.holder}` holds nothing of this message, so there is nothing to consent to")
@@ -238,6 +240,8 @@ class Lineage:
                 raise ActRefused("this consent was withdrawn before")
         elif isinstance(terms, Rectify):
             self._may_rectify(terms)
+        elif passed.entry.type is MessageType.EXCULPATORY_NOTICE:
+            raise ActRefused("what speaks for an accused is not taken back: say by a `rectify` what is wrong with it")
         elif any(act.kind == terms.kind for _, act in self._acts.get(terms.msg, ())):
             raise ActRefused(f"there was a {terms.act} of this message before, and it stands")
 

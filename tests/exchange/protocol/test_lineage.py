@@ -226,6 +226,16 @@ def test_restrictions_and_recalls_stand_and_answers_fit_them() -> None:
 
 
 @pytest.mark.spec("ACT-9")
+def test_what_speaks_for_an_accused_is_not_taken_back() -> None:
+    log = Log()
+    notice = log.send("1", A, [B], type="exculpatory_notice")
+    for kind in ("restrict", "recall"):
+        with pytest.raises(ActRefused, match="rectify"):
+            log.act(kind, A, notice, ground="sent_in_error")
+    log.act("rectify", A, notice, ground="inaccurate", by_msg=log.send("2", A, [B], type="exculpatory_notice"))
+
+
+@pytest.mark.spec("ACT-9")
 def test_a_message_is_corrected_by_the_originators_own_that_does_not_come_from_it() -> None:
     log, one, two, _ = chain()
     derived = log.send("6", A, [B], one)
