@@ -18,7 +18,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from exchange import commands_agreement_thinking as thinking
+from exchange import commands_agreement_asking as asking
+from exchange import commands_agreement_comparing as comparing
 from exchange.agreement_files import (
     REFUSED,
     AgencyFolder,
@@ -51,7 +52,8 @@ from keys.signing import Statement, Typ, cosign, sign
 app = typer.Typer(
     name="agreement",
     help="Who may tell whom what: write, check, sign, read and compare agreements as files. Nothing here is sent: a "
-    "release officer proposes terms through a node (POST /v1/agreements), and the others sign at theirs (docs/by-hand.md).",
+    "release officer proposes terms through a node (POST /v1/agreements), and the others sign at theirs "
+    "(docs/by-hand.md; docs/agreements.md is a handbook).",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -243,4 +245,5 @@ def _say(sentence: str) -> None:
     typer.echo(sentence, err=True)
 
 
-thinking.join(app)
+asking.join(app)
+comparing.join(app)
