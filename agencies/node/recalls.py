@@ -159,17 +159,8 @@ class Recalls:
         self, books: Books, row: Any, outcome: str, ground: str | None, officer: Officer | None, why: Why | None
     ) -> None:
         """Do to everything here that the answer is about what the answer says, in its transaction."""
-        for one in books.inbox_of(_held(row)):
-            if one.content is None:
-                continue
-            if outcome == HolderAnswer.ERASED:
-                self._retention.remove(books, one.msg, CAUSE, officer, why)
-            elif outcome == HolderAnswer.RESTRICTED:
-                self._retention.restrict(books, one.msg, row.kind)
-            elif ground is not None:
-                self._retention.retain(books, one.msg, ground)
+        office = self._office
         if outcome == HolderAnswer.ERASED:
-            office = self._office
             for name in _held(row):  # what was passed on from here: our own copies of it
                 sent = books.get("outbox", msg=name)
                 if sent is None or sent.content is None:
@@ -179,6 +170,15 @@ class Recalls:
                     LedgerCode.ERASE, officer.id if officer else None, why, case=sent.case_name, message=sent.msg,
                     sender=office.me, recipients=tuple(sent.recipients.split()), outcome=CAUSE,
                 ))  # fmt: skip
+        for one in books.inbox_of(_held(row)):
+            if one.content is None:
+                continue
+            if outcome == HolderAnswer.ERASED:
+                self._retention.remove(books, one.msg, CAUSE, officer, why)
+            elif outcome == HolderAnswer.RESTRICTED:
+                self._retention.restrict(books, one.msg, row.kind)
+            elif ground is not None:
+                self._retention.retain(books, one.msg, ground)
 
     def _hand_in(self, row: Any) -> None:
         """Post what receipts are owed about what will be erased (ACT-15)."""
