@@ -1,4 +1,4 @@
-"""Replaying acts and signatures: was each its author's to give, and does it bear out what followed? (LOG-46 to LOG-48)
+"""Replaying acts and signatures: was each its author's to give, and does it bear out what followed? (LOG-46 to LOG-49)
 
 The part of ``replay`` that keeps the tree of onward disclosures while the entries go by. It reads the exported acts,
 judges them as the broker had to, tells which sources bind a message, and holds an agency's word that it erased
@@ -11,14 +11,15 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from exchange.protocol.act import Act, read_act
+from exchange.protocol.act import Act, Keep, read_act
 from exchange.protocol.entry import ActEntry, AgreementEntry, DenialEntry, DisclosureEntry, ReceiptEntry, SignatureEntry
 from exchange.protocol.finding import Finding
 from exchange.protocol.lineage import Lineage
 from exchange.protocol.matching import Source
+from exchange.protocol.obligations import owed
 from exchange.protocol.receipt import ReceiptBatch
 from exchange.protocol.vocabulary import ActKind, ReceiptStatus
-from keys.encoding import stamp
+from keys.encoding import instant, stamp
 from keys.errors import Refusal
 from keys.trust import Directory
 
@@ -36,6 +37,9 @@ class ActReplay:
         self._found = found
         self.lineage = Lineage()
         self.known = True
+        self._owing: list[tuple[int, DisclosureEntry, AgreementTerms]] = []
+        self._had: set[tuple[str, str]] = set()
+        self._kept: dict[tuple[str, str], datetime] = {}
         self._signed: dict[str, dict[str, int]] = {}
         self._complete: set[str] = set()
 
@@ -55,9 +59,13 @@ class ActReplay:
     def take_disclosure(self, index: int, entry: DisclosureEntry, terms: AgreementTerms | None) -> None:
         """Hang a disclosure into the tree."""
         self.lineage.with_disclosure(index, entry, terms)
+        if terms is not None:
+            self._owing.append((index, entry, terms))
 
     def judge_receipt(self, index: int, entry: ReceiptEntry, batch: ReceiptBatch | None) -> None:
         """Hold what a recipient said it had erased against its receipt that it opened it."""
+        if entry.status is not ReceiptStatus.REJECTED:
+            self._had.add((entry.by, entry.msg))
         act = self.lineage.erased(entry.by, entry.msg) if entry.status is ReceiptStatus.OPENED else None
         if act is not None and not (batch is not None and batch.ts <= act.terms.signed_at):
             sentence = f"`{entry.by}` opened a message that it had said it erased"
@@ -94,6 +102,8 @@ class ActReplay:
             self.lineage.with_act(index, act)
             return False
         self.lineage.with_act(index, act)
+        if isinstance(act.terms, Keep):
+            self._kept[act.terms.by, act.terms.msg] = instant(act.terms.until)
         return True
 
     def silent(self, at: datetime, within: timedelta) -> list[Finding]:
@@ -107,6 +117,30 @@ class ActReplay:
             evidence |= {"through": followed.holders[holder], "statement": act.digest}
             found.append(Finding(code, sentence, followed.seq, evidence))
         return found
+
+    def overdue(self, at: datetime, within: timedelta) -> list[Finding]:
+        """Every recipient that had a message, by its own receipt, and has not said in time that it is gone (LOG-49)."""
+        found = []
+        for index, entry, terms in self._owing:
+            for to in entry.to:
+                had = (to.id, entry.msg) in self._had and self.lineage.erased(to.id, entry.msg) is None
+                due = self._due(entry, to.id, terms) if had else None
+                if due is not None and at - due > within:
+                    sentence = f"`{to.id}` has not said that it erased this message, which was due at {stamp(due)}"
+                    evidence = {"msg": entry.msg, "holder": to.id, "since": stamp(due)}
+                    found.append(Finding("erasure_overdue", sentence, index, evidence))
+        return found
+
+    def _due(self, entry: DisclosureEntry, recipient: str, terms: AgreementTerms) -> datetime | None:
+        try:
+            binding = owed(entry, recipient, terms)
+        except KeyError:  # a clause that the agreement does not have: found before
+            return None
+        ends, review = binding.erase_at(entry.at, terms.end), binding.review_at(entry.at)
+        kept = self._kept.get((recipient, entry.msg))
+        if review is not None and kept is not None:
+            review = max(review, kept)
+        return min((one for one in (ends, review) if one is not None), default=None)
 
     # -- signatures --
 

@@ -38,6 +38,7 @@ SEVERITIES: Final[Mapping[str, str]] = {
     "recall_unanswered": "note",
     "act_unanswered": "note",
     "erasure_contradicted": "error",
+    "erasure_overdue": "note",
     "record_refused": "error",
     "record_not_logged": "error",
     "not_in_ledger": "error",

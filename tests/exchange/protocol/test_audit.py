@@ -28,6 +28,7 @@ from keys.ceremony import amend
 from keys.encoding import digest, read_json, write_json
 from keys.signing import Typ, parse_statement, sign
 from tests.vectors.logbook import (
+    CLAUSES,
     REFERRAL,
     Export,
     Logbook,
@@ -576,6 +577,33 @@ def test_opening_what_the_log_alone_says_was_erased_counts_without_the_batch() -
     book.receipt(msg)
     files = {path: data for path, data in book.export().items() if not path.startswith("receipts/")}
     assert codes(book.audit(files)) == [("erasure_contradicted", 3)]
+
+
+@pytest.mark.spec("LOG-49")
+def test_who_had_to_erase_and_does_not_say_so_is_listed() -> None:
+    """A node that keeps what it must not cannot say that it erased it without lying, nor be silent without notice."""
+    reviewed = {**CLAUSES[0], "conditions": {**CLAUSES[0]["conditions"], "retention_days": 90, "review_days": 30}}
+    for days, how, expected in (
+        (34, "opened", True), (32, "opened", False), (34, "never collected", False), (34, "rejected", False),
+        (34, "kept", False), (64, "kept", True), (94, "kept long", True), (94, "erased", False),
+    ):  # fmt: skip
+        book = Logbook()
+        book.agree(clauses=[reviewed])
+        msg = book.send()
+        if how == "rejected":
+            book.receipt(msg, status="rejected", code="misdeclared")
+        elif how != "never collected":
+            book.receipt(msg)
+        if how.startswith("kept"):
+            until = NOW + timedelta(days=89 if how == "kept long" else 60)
+            book.act("keep", SOUTH, msg, ground="case_open", until=until)
+        if how == "erased":
+            book.act("erased", SOUTH, msg, cause="retention")
+        book.now = NOW + timedelta(days=days)
+        report = book.audit()
+        assert [f.code for f in report.findings] == ["erasure_overdue"] * expected, (days, how)
+        assert report.clean
+        assert all(f.evidence["holder"] == SOUTH for f in report.findings)
 
 
 @pytest.mark.spec("LOG-51", "LOG-52")
