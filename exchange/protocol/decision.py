@@ -55,6 +55,7 @@ CODES: Final = (
 MAX_SHOWN: Final = 8
 """Clauses that the explanation of one denial shows in all (AGR-44)."""
 
+_FLOOR_FORBIDS: Final = ForbidTable([(FLOOR, clause) for clause in FLOOR.forbids])
 _FLOOR_PERMITS: Final = PermitTable([(FLOOR, clause) for clause in FLOOR.permits])
 
 
@@ -176,12 +177,14 @@ def _forbid(
     request: Request, recipient: Party, names: tuple[str, ...], binding: ForbidTable, period: Period
 ) -> RecipientDecision | None:
     """Deny what a clause forbids: of the floor, of what the two share, or of what binds the discloser always."""
-    shared = period.shared(request.discloser.id, recipient.id).forbids
-    hits = shared.hits(request, names, recipient.names)
-    always = binding.hits(request, names, recipient.names) if binding.rows else 0
-    if not hits and not always:
+    shared, theirs = period.shared(request.discloser.id, recipient.id).forbids, recipient.names
+    by_floor = _FLOOR_FORBIDS.hits(request, names, theirs)
+    by_both = shared.hits(request, names, theirs) if shared.rows else 0
+    by_one = binding.hits(request, names, theirs) if binding.rows else 0
+    if not by_floor | by_both | by_one:
         return None
-    found = {(rules.digest, c.id): (rules, c) for rules, c in [*_rows(shared, hits), *_rows(binding, always)]}
+    hit = [*_rows(_FLOOR_FORBIDS, by_floor), *_rows(shared, by_both), *_rows(binding, by_one)]
+    found = {(rules.digest, clause.id): (rules, clause) for rules, clause in hit}
     rows = sorted(found.values(), key=_by_name)
     misses, ids = forbidding(request, recipient, rows), tuple([clause.id for _, clause in rows])
     sentence = f"clause {ids[0]} of `{rows[0][0].terms.id}` forbids telling `{recipient.id}` this"

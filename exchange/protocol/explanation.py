@@ -13,7 +13,8 @@ from itertools import islice
 from typing import Any, Final
 
 from exchange.protocol.matching import MEMBERS, Party, PermitTable, Request, Rules, Terms, by_misses
-from exchange.protocol.terms import ANY, Clause, Forbid, Permit
+from exchange.protocol.terms import ANY, GROUP, Clause, Forbid, Permit
+from keys.encoding import stamp
 
 NEAREST: Final = 2
 """How many clauses of the named agreement, and how many of others, an explanation shows at most."""
@@ -142,6 +143,14 @@ def _one_of(member: str, have: str, want: Iterable[str], say: str) -> Condition:
     return Condition(member, (have,), wanted, f"{say} {_codes(wanted, 'or')}, not `{have}`")
 
 
+def _say_party(member: str, have: str, names: Iterable[str], terms: Terms, say: str) -> Condition:
+    """Who is named; and of a group that has the party among its members, that it must have ended (AGR-51)."""
+    said = _one_of(member, have, names, say)
+    over = [g for g in terms.groups if f"{GROUP}{g.id}" in said.want and have in g.members]
+    ended = "".join(f"; `{GROUP}{g.id}` is nobody since {stamp(g.until)}" for g in over)
+    return Condition(member, said.have, said.want, said.sentence + ended)
+
+
 def _say_cats(request: Request, _: Party, __: Terms, clause: Permit) -> Condition:
     want = tuple(str(code) for code in clause.cats)
     extra = tuple(sorted(request.cats.difference(want)))
@@ -184,8 +193,8 @@ def _say_copy(request: Request, _: Party, __: Terms, clause: Permit) -> Conditio
 
 
 _SAY: Final[dict[str, Callable[[Request, Party, Terms, Any], Condition]]] = {
-    "from": lambda q, _, __, c: _one_of("from", q.discloser.id, c.from_, "it is told by"),
-    "to": lambda _, p, __, c: _one_of("to", p.id, c.to, "it is told to"),
+    "from": lambda q, _, t, c: _say_party("from", q.discloser.id, c.from_, t, "it is told by"),
+    "to": lambda _, p, t, c: _say_party("to", p.id, c.to, t, "it is told to"),
     "type": lambda q, _, __, c: _one_of("type", q.type, c.types, "its type is"),
     "purpose": lambda q, _, __, c: _one_of("purpose", q.purpose, c.purposes, "its purpose is"),
     "crime": lambda q, _, __, c: _one_of("crime", q.crime, c.crimes, "it is about"),

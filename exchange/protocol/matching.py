@@ -198,8 +198,6 @@ class ForbidTable:
 
     def hits(self, request: Request, discloser: Sequence[str], recipient: Sequence[str]) -> int:
         """The clauses that forbid this; parties are given by all their ``names``."""
-        if not self.rows:
-            return 0
         (types, every_type), (purposes, every_purpose), (crimes, every_crime) = self._type, self._purpose, self._crime
         found = (
             types.get(request.type, every_type)

@@ -427,7 +427,9 @@ def test_a_group_is_nobody_from_its_last_instant_on_and_forbids_nobody_then() ->
     for _ in range(2):  # whatever was worked out for one instant must not answer for another
         assert decide(request, book, last).permitted
         assert decide(replace(request, type="info_reply"), book, last).code == "forbidden"
-        assert decide(request, book, GROUP["until"]).code == "no_clause"
+        late = decide(request, book, GROUP["until"])
+        assert late.code == "no_clause"
+        assert "`group:core` is nobody since 2026-01-12T00:00:00.000Z" in late.per_recipient[0].nearest[0].sentence
         assert decide(replace(request, type="info_reply"), book, GROUP["until"]).code == "no_clause"
 
 
