@@ -2,34 +2,30 @@
 
 A history only grows. Any number of policy books share one: a book is a history and how much of it counts, so the
 next book costs an entry in a few lists, and the one before goes on saying what it said. Whoever reads for a book of
-``size`` leaves alone what stands at or behind that place.
+``size`` leaves alone what stands at or behind that place, so a reader never minds who is writing; and of two that
+would write at one place only one may, the other begins a history of its own.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from itertools import combinations_with_replacement
-from threading import Lock
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from exchange.protocol.agreement import Agreement, Notice
 from exchange.protocol.terms import Forbid, Reach
 from keys.encoding import digest
 
 if TYPE_CHECKING:
-    from exchange.protocol.period import Binding, Permitting, Shared
+    from exchange.protocol.period import Kept, Permitting
 
 Logged = Agreement | Notice
-Pair = tuple[str, str]
 
 NO_POLICY: Final = digest(b"")
 """The name of the policy before anything was logged."""
-_KEPT: Final = 16_384
-"""How many pairs, and how many agencies, a history remembers what it worked out for."""
-
-_Kept = TypeVar("_Kept")
+KEPT: Final = 16_384
+"""For how many pairs, agencies and agreements a history remembers what was worked out."""
 
 
 def next_policy(policy: str, logged: str) -> str:
@@ -37,64 +33,42 @@ def next_policy(policy: str, logged: str) -> str:
     return digest(f"{policy}\n{logged}".encode())
 
 
-class Slot(Generic[_Kept]):
-    """Agreements that are asked about together, and every place where the log changed anything about them."""
-
-    __slots__ = ("agreements", "kept", "touched")
-
-    def __init__(self, agreements: list[int], touched: list[int]) -> None:
-        self.agreements, self.touched = agreements, touched
-        self.kept: _Kept | None = None
-
-    def seen(self, size: int) -> int:
-        """How many of those changes stand before this place: equal numbers, equal state."""
-        touched = self.touched
-        return len(touched) if not touched or touched[-1] < size else bisect_left(touched, size)
-
-
 class History:
     """Agreements and notices in log order. Nothing is checked here; a policy book does that before it appends."""
 
     __slots__ = (
-        "_binding", "_by_party", "_latest", "_pairs", "_policies", "_reaching", "followers", "items", "lock", "notices",
-        "places", "tables",
+        "_claims", "_latest", "_of", "_policies", "_touched", "followers", "items", "kept", "notices", "places",
+        "tables",
     )  # fmt: skip
 
     def __init__(self, items: Iterable[Logged] = ()) -> None:
-        self.lock = Lock()
         self.items: list[Logged] = []
         self.places: dict[str, int] = {}
         self.followers: dict[str, int] = {}  # digest of the replaced agreement: the place of the one that replaces it
         self.notices: dict[str, list[int]] = {}
+        self.kept: dict[tuple[str, ...], Kept] = {}
+        self.tables: dict[str, Permitting] = {}
+        self._claims: dict[int, object] = {}
         self._policies: list[str] = [NO_POLICY]
         self._latest: list[datetime] = []  # the latest log time so far; equals the item's own, or the log went back
-        self._by_party: dict[str, dict[int, None]] = {}  # places, in order
-        self._reaching: dict[str, list[int]] = {}
-        self._pairs: dict[Pair, Slot[Shared]] = {}
-        self._binding: dict[str, Slot[Binding]] = {}
-        self.tables: dict[str, Permitting] = {}
+        self._of: dict[str, list[int]] = {}  # for each agency the places of its agreements
+        self._touched: dict[str, list[int]] = {}  # and those of everything that changed anything about them
         for item in items:
-            self.append(item)
+            self._append(item)
 
-    def append(self, item: Logged) -> None:
-        """Take in what was logged next."""
-        place = len(self.items)
-        if isinstance(item, Agreement):
-            self._index(item, place)
-        else:
-            self.notices.setdefault(item.terms.agr, []).append(place)
-            self._touch(item.terms.agr, place)
-        self.places[item.digest] = place
-        self._latest.append(max(item.at, self._latest[-1]) if self._latest else item.at)
-        self._policies.append(next_policy(self._policies[-1], item.digest))
-        self.items.append(item)
+    def claim(self, item: Logged, size: int) -> bool:
+        """Take in what was logged next, unless something else has that place already."""
+        mine = object()
+        if len(self.items) != size or self._claims.setdefault(size, mine) is not mine:
+            return False
+        self._append(item)
+        return True
 
     def policy(self, now: datetime, size: int) -> str:
         """The name of what was logged at or before ``now``, of the first ``size`` items (AGR-28)."""
-        latest = self._latest
-        if size == len(latest) and (not size or latest[-1] <= now):
+        if not size or self._latest[size - 1] <= now:
             return self._policies[size]
-        return self._policies[min(size, bisect_right(latest, now))]
+        return self._policies[bisect_right(self._latest, now, 0, size)]
 
     def agreement(self, place: int) -> Agreement:
         """The agreement that stands at this place."""
@@ -108,74 +82,70 @@ class History:
         found = (self.items[place] for place in self.notices.get(agreement, ()) if place < size)
         return [item for item in found if isinstance(item, Notice)]
 
-    def between(self, one: str, other: str) -> Slot[Shared]:
-        """The agreements to which both are parties."""
-        pair = (one, other) if one < other else (other, one)
-        slot = self._pairs.get(pair)
-        if slot is None:
-            with self.lock:
-                if len(self._pairs) >= _KEPT:
-                    self._pairs.clear()
-                mine, theirs = self._by_party.get(one, {}), self._by_party.get(other, {})
-                few, many = (mine, theirs) if len(mine) < len(theirs) else (theirs, mine)
-                slot = self._pairs[pair] = self._slot([place for place in few if place in many])
-        return slot
+    def agreements_of(self, agencies: Sequence[str], size: int) -> list[Agreement]:
+        """The agreements to which all these agencies are parties; it looks at those of the one that has fewest."""
+        fewest = min((self._of.get(agency, []) for agency in agencies), key=len)
+        found = (self.agreement(place) for place in fewest[: _before(fewest, size)])
+        return [agreement for agreement in found if all(map(agreement.has, agencies))]
 
-    def binding(self, agency: str) -> Slot[Binding]:
-        """The agreements of this agency that bind it whoever the recipient is."""
-        slot = self._binding.get(agency)
-        if slot is None:
-            with self.lock:
-                if len(self._binding) >= _KEPT:
-                    self._binding.clear()
-                slot = self._binding[agency] = self._slot(list(self._reaching.get(agency, ())))
-        return slot
+    def changes(self, agencies: Sequence[str], size: int) -> tuple[int, ...]:
+        """How often the log changed anything about each one's agreements: equal numbers, equal state."""
+        return tuple([_before(self._touched.get(agency, _NOTHING), size) for agency in agencies])
 
-    def keep(self, agreement: str, table: Permitting) -> None:
-        """Remember what was worked out for one agreement."""
-        if len(self.tables) >= _KEPT:
+    def changed(self, agencies: Sequence[str], was: Sequence[int], now: Sequence[int]) -> Iterator[Agreement]:
+        """The agreements that changed between two such counts, of the agency for which there are fewest."""
+        spans = zip(agencies, was, now, strict=True)
+        agency, first, last = min(spans, key=lambda span: span[2] - span[1])
+        for place in self._touched.get(agency, _NOTHING)[first:last]:
+            yield from self._about(self.items[place])
+
+    def remember(self, agencies: tuple[str, ...], kept: Kept) -> None:
+        """Keep what was worked out for these."""
+        if len(self.kept) >= KEPT:
+            self.kept.clear()
+        self.kept[agencies] = kept
+
+    def remember_table(self, agreement: str, table: Permitting) -> None:
+        """Keep what was worked out for one agreement."""
+        if len(self.tables) >= KEPT:
             self.tables.clear()
         self.tables[agreement] = table
 
-    def _slot(self, agreements: list[int]) -> Slot[Any]:
-        touched = set(agreements)
-        for place in agreements:
-            name = self.items[place].digest
-            touched.update(self.notices.get(name, ()))
-            touched.update([self.followers[name]] if name in self.followers else ())
-        return Slot(agreements, sorted(touched))
+    def _append(self, item: Logged) -> None:
+        """The item itself comes last: until it is there, nobody has a book that may read any of this."""
+        place = len(self.items)
+        self.places[item.digest] = place
+        if isinstance(item, Agreement):
+            for party in item.terms.parties:
+                self._of.setdefault(party, []).append(place)
+            if item.terms.replaces is not None:
+                self.followers[item.terms.replaces] = place
+        else:
+            self.notices.setdefault(item.terms.agr, []).append(place)
+        for party in {party for agreement in self._about(item) for party in agreement.terms.parties}:
+            self._touched.setdefault(party, []).append(place)
+        self._latest.append(max(item.at, self._latest[-1]) if self._latest else item.at)
+        self._policies.append(next_policy(self._policies[-1], item.digest))
+        self.items.append(item)
 
-    def _index(self, agreement: Agreement, place: int) -> None:
-        for party in agreement.terms.parties:
-            self._by_party.setdefault(party, {})[place] = None
-            if reaches_everyone(agreement):
-                self._reaching.setdefault(party, []).append(place)
-        if agreement.terms.replaces is not None:
-            self.followers[agreement.terms.replaces] = place
-            self._touch(agreement.terms.replaces, place)
-        for slot in self._slots(agreement):
-            slot.agreements.append(place)
-            _note(slot, place)
+    def _about(self, item: Logged) -> Iterator[Agreement]:
+        """The agreements about which this changes something: itself and the one it replaces, or the one it notes."""
+        if isinstance(item, Notice):
+            yield self.agreement(self.places[item.terms.agr])
+            return
+        yield item
+        if item.terms.replaces is not None:
+            yield self.agreement(self.places[item.terms.replaces])
 
-    def _touch(self, name: str, place: int) -> None:
-        """Note that something changed about the agreement of this digest."""
-        for slot in self._slots(self.agreement(self.places[name])):
-            _note(slot, place)
 
-    def _slots(self, agreement: Agreement) -> Iterator[Slot[Shared] | Slot[Binding]]:
-        """What was worked out for its parties, as far as it was asked for."""
-        parties = sorted(agreement.terms.parties)
-        if self._pairs:
-            yield from filter(None, map(self._pairs.get, combinations_with_replacement(parties, 2)))
-        if self._binding and reaches_everyone(agreement):
-            yield from filter(None, map(self._binding.get, parties))
+_NOTHING: Final[list[int]] = []
+
+
+def _before(places: Sequence[int], size: int) -> int:
+    """How many of these places a book of this size has."""
+    return len(places) if not places or places[-1] < size else bisect_left(places, size)
 
 
 def reaches_everyone(agreement: Agreement) -> bool:
     """Whether a forbid of it counts whoever the recipient is."""
     return any(isinstance(clause, Forbid) and clause.reach is Reach.EVERYONE for clause in agreement.terms.clauses)
-
-
-def _note(slot: Slot[Shared] | Slot[Binding], place: int) -> None:
-    if not slot.touched or slot.touched[-1] != place:  # a new version touches what the old one shares with it once
-        slot.touched.append(place)

@@ -2,19 +2,20 @@
 
 Nothing here looks at agreements that it does not need. What two agencies share is put into tables when somebody
 first asks for these two, and put anew when one of *their* agreements starts, ends, loses a group or is changed
-by the log: the other hundred thousand make no difference.
+by the log: the other hundred thousand make no difference. What is kept is never changed, only replaced, so it
+does not matter who else is asking.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from exchange.protocol.agreement import Agreement
 from exchange.protocol.floor import FLOOR
-from exchange.protocol.history import Slot
-from exchange.protocol.matching import ForbidTable, PermitTable
+from exchange.protocol.history import reaches_everyone
+from exchange.protocol.matching import ForbidTable, PermitTable, Rules
 from exchange.protocol.terms import Forbid, Permit, Reach
 
 if TYPE_CHECKING:
@@ -23,28 +24,22 @@ if TYPE_CHECKING:
 _ALWAYS: Final = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
-class Worked:
-    """Agreements in force for somebody, with how long that stays so, and up to which change of the log."""
+class Shared:
+    """The clauses of all agreements in force between two agencies, with the floor's forbids, which always count.
 
-    __slots__ = ("agreements", "now", "seen", "since", "until")
+    Of one agency alone: the forbids that bind it whoever the recipient is.
+    """
 
-    def __init__(self, agreements: Iterable[Agreement], now: datetime, turns: Iterable[datetime], seen: int) -> None:
+    __slots__ = ("_now", "_permits", "agreements", "forbids")
+
+    def __init__(self, agreements: Iterable[Agreement], now: datetime, *, alone: bool) -> None:
         self.agreements = sorted(agreements, key=lambda a: (a.terms.id, a.terms.version, a.digest))
-        self.now, self.seen = now, seen
-        self.since, self.until = _window(turns, now)
-
-    def _forbids(self) -> Iterator[tuple[Agreement, Forbid]]:
-        return ((a, c) for a in self.agreements for c in a.terms.clauses if isinstance(c, Forbid))
-
-
-class Shared(Worked):
-    """The clauses of all agreements in force between two agencies; with the floor's forbids, which always count."""
-
-    __slots__ = ("_permits", "forbids")
-
-    def __init__(self, agreements: Iterable[Agreement], now: datetime, turns: Iterable[datetime], seen: int) -> None:
-        super().__init__(agreements, now, turns, seen)
-        self.forbids = ForbidTable([*((FLOOR, clause) for clause in FLOOR.forbids), *self._forbids()], now)
+        rows: list[tuple[Rules, Forbid]] = [] if alone else [(FLOOR, clause) for clause in FLOOR.forbids]
+        for agreement in self.agreements:
+            forbids = (clause for clause in agreement.terms.clauses if isinstance(clause, Forbid))
+            rows += [(agreement, clause) for clause in forbids if not alone or clause.reach is Reach.EVERYONE]
+        self.forbids = ForbidTable(rows, now)
+        self._now = now
         self._permits: PermitTable | None = None
 
     @property
@@ -52,18 +47,17 @@ class Shared(Worked):
         """Their permits, needed only to explain a denial."""
         if self._permits is None:
             rows = [(a, c) for a in self.agreements for c in a.terms.clauses if isinstance(c, Permit)]
-            self._permits = PermitTable(rows, self.now)
+            self._permits = PermitTable(rows, self._now)
         return self._permits
 
 
-class Binding(Worked):
-    """The forbids that bind one agency whoever the recipient is, of all its agreements in force."""
+class Kept:
+    """What was worked out for some agencies: for how long it stands, and up to which changes of the log."""
 
-    __slots__ = ("forbids",)
+    __slots__ = ("changes", "shared", "since", "until")
 
-    def __init__(self, agreements: Iterable[Agreement], now: datetime, turns: Iterable[datetime], seen: int) -> None:
-        super().__init__(agreements, now, turns, seen)
-        self.forbids = ForbidTable([(a, c) for a, c in self._forbids() if c.reach is Reach.EVERYONE], now)
+    def __init__(self, shared: Shared, changes: tuple[int, ...], since: datetime, until: datetime) -> None:
+        self.shared, self.changes, self.since, self.until = shared, changes, since, until
 
 
 class Permitting:
@@ -72,11 +66,8 @@ class Permitting:
     __slots__ = ("permits", "since", "until")
 
     def __init__(self, agreement: Agreement, now: datetime) -> None:
-        self.since, self.until = _window(_ends(agreement), now)
+        self.since, self.until = _window([group.until for group in agreement.terms.groups], now)
         self.permits = PermitTable([(agreement, c) for c in agreement.terms.clauses if isinstance(c, Permit)], now)
-
-
-_W = TypeVar("_W", Shared, Binding)
 
 
 class InForce(Mapping[str, Agreement]):
@@ -105,7 +96,7 @@ class InForce(Mapping[str, Agreement]):
 
 
 class Period:
-    """What a policy book says at an instant, and between which others it says the same."""
+    """What a policy book says at an instant."""
 
     __slots__ = ("_book", "in_force", "now", "policy")
 
@@ -119,32 +110,43 @@ class Period:
         kept, now = self._book.history.tables.get(agreement.digest), self.now
         if kept is None or not kept.since <= now < kept.until:
             kept = Permitting(agreement, now)
-            self._book.history.keep(agreement.digest, kept)
+            self._book.history.remember_table(agreement.digest, kept)
         return kept.permits
 
     def shared(self, one: str, other: str) -> Shared:
         """What the agreements in force say to which both these agencies are parties."""
-        return self._current(self._book.history.between(one, other), Shared)
+        return self._current((one, other) if one < other else (other, one))
 
     def binding(self, agency: str) -> ForbidTable:
-        """The forbids that reach everyone, of all agreements in force to which this agency is a party (AGR-32)."""
-        return self._current(self._book.history.binding(agency), Binding).forbids
+        """The forbids that reach everyone, of all agreements in force to which this agency is a party (AGR-52)."""
+        return self._current((agency,)).forbids
 
-    def _current(
-        self, slot: Slot[_W], make: Callable[[Iterable[Agreement], datetime, Iterable[datetime], int], _W]
-    ) -> _W:
-        kept, seen, now = slot.kept, slot.seen(self._book.size), self.now
-        if kept is None or kept.seen != seen or not kept.since <= now < kept.until:
-            book = self._book
-            names = [book.history.items[place].digest for place in slot.agreements if place < book.size]
-            turns = [turn for name in names for turn in book.turns(name)]
-            counting = [agreement for name in names if (agreement := book.counting_one(name, now))]
-            slot.kept = kept = make(counting, now, turns, seen)
-        return kept
+    def _current(self, agencies: tuple[str, ...]) -> Shared:
+        """What was worked out for these, if nothing has changed for them since; else what is worked out now."""
+        history, size, now = self._book.history, self._book.size, self.now
+        kept, changes = history.kept.get(agencies), history.changes(agencies, size)
+        if kept is not None and kept.since <= now < kept.until:
+            if kept.changes == changes:
+                return kept.shared
+            if self._untouched(agencies, kept.changes, changes):
+                history.remember(agencies, Kept(kept.shared, changes, kept.since, kept.until))
+                return kept.shared
+        about = [agreement for agreement in history.agreements_of(agencies, size) if _concerns(agencies, agreement)]
+        turns = [turn for agreement in about for turn in self._book.turns(agreement)]
+        shared = Shared([a for a in about if self._book.counts(a, now)], now, alone=len(agencies) == 1)
+        history.remember(agencies, Kept(shared, changes, *_window(turns, now)))
+        return shared
+
+    def _untouched(self, agencies: tuple[str, ...], was: tuple[int, ...], now: tuple[int, ...]) -> bool:
+        """Whether all that changed about either one's agreements changed about others than those they share."""
+        if any(before > after for before, after in zip(was, now, strict=True)):
+            return False  # worked out for a newer book than this
+        return not any(_concerns(agencies, a) for a in self._book.history.changed(agencies, was, now))
 
 
-def _ends(agreement: Agreement) -> Sequence[datetime]:
-    return [group.until for group in agreement.terms.groups]
+def _concerns(agencies: tuple[str, ...], agreement: Agreement) -> bool:
+    """Whether this is an agreement between two agencies; or, of one alone, whether it binds that one always."""
+    return all(map(agreement.has, agencies)) and (len(agencies) > 1 or reaches_everyone(agreement))
 
 
 def _window(turns: Iterable[datetime], now: datetime) -> tuple[datetime, datetime]:

@@ -85,15 +85,10 @@ class PolicyBook:
         """A book that also holds this; ``self`` if it was there. Refuses what AGR-12, AGR-20 and AGR-23 refuse."""
         if self._has(item.digest):
             return self
-        history, size = self.history, self.size
-        with history.lock:
-            self._check(item)
-            if len(history.items) == size:
-                history.append(item)
-                return self._of(history, size + 1)
-        branch = History(history.items[:size])
-        branch.append(item)
-        return self._of(branch, size + 1)
+        self._check(item)
+        if self.history.claim(item, self.size):
+            return self._of(self.history, self.size + 1)
+        return self._of(History([*self.history.items[: self.size], item]), self.size + 1)
 
     def with_agreement(self, data: bytes, directory: Directory, at: datetime) -> PolicyBook:
         """Verify a signed agreement as of log time ``at`` and add it."""
@@ -127,12 +122,16 @@ class PolicyBook:
 
     def counting(self, now: datetime) -> Iterable[Agreement]:
         """The same, one after the other. It looks at every agreement; deciding does not."""
-        return (agreement for agreement in self.agreements if self._state(agreement, now) is State.IN_FORCE)
+        return (agreement for agreement in self.agreements if self.counts(agreement, now))
 
     def counting_one(self, digest_: str, now: datetime) -> Agreement | None:
         """The agreement of this digest, if it counts at ``now``."""
         agreement = self.get(digest_)
-        return agreement if agreement and self._state(agreement, now) is State.IN_FORCE else None
+        return agreement if agreement and self.counts(agreement, now) else None
+
+    def counts(self, agreement: Agreement, now: datetime) -> bool:
+        """Whether this agreement of the book counts at ``now``."""
+        return self._state(agreement, now) is State.IN_FORCE
 
     def policy(self, now: datetime) -> str:
         """Name what decides at ``now``: the chain over what was logged until then, in force or not (AGR-28)."""
@@ -164,13 +163,11 @@ class PolicyBook:
         notice = next(n for n in self._stopping(digest_, now) if n.terms.act is act)
         return Standing(state, f"`{notice.terms.by}` {state} {name} at {stamp(notice.at)}")
 
-    def turns(self, digest_: str) -> list[datetime]:
-        """The instants at which what this agreement says may change: its bounds, its notices, its groups."""
-        agreement, follower = self.get(digest_), self._follower(digest_)
-        if agreement is None:
-            return []
+    def turns(self, agreement: Agreement) -> list[datetime]:
+        """The instants at which what it says may change: its bounds, its follower's, its notices, its groups."""
+        follower = self._follower(agreement.digest)
         turns = [agreement.effective, agreement.terms.end, *([follower.effective] if follower else [])]
-        turns += [notice.at for notice in self.history.notices_on(digest_, self.size)]
+        turns += [notice.at for notice in self.history.notices_on(agreement.digest, self.size)]
         return turns + [group.until for group in agreement.terms.groups]
 
     def _has(self, digest_: str) -> bool:
