@@ -163,6 +163,7 @@ def _engine(path: Path, begin: str) -> Engine:
         connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA secure_delete=ON")  # what was recalled does not linger in freed pages
         connection.execute("PRAGMA cache_size=-65536")
 
     @event.listens_for(engine, "begin")

@@ -6,6 +6,7 @@ Every call goes through the app, proved and with its answer's proof verified; ev
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -459,6 +460,24 @@ def test_what_is_recalled_before_it_is_collected_is_gone_and_its_number_is_settl
     assert office.broker.purge() == 0
     batch = office.cast.receipts(SOUTH, office.clock.now, (sent["msg"], "rejected", "recalled"))
     assert office.statement(SOUTH, "/v1/receipts", batch).status == 200
+
+
+@pytest.mark.spec("ADM-57")
+def test_of_what_was_recalled_nothing_lingers_in_the_file(office: Office) -> None:
+    agreement = agree(office, NORTH, SOUTH)
+    envelopes = [office.derived(agreement, SOUTH, sender=NORTH) for _ in range(3)]
+    office.submit_batch(envelopes)
+
+    def kept() -> list[bool]:
+        plain = sqlite3.connect(office.path)
+        assert plain.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+        plain.close()
+        held = office.path.read_bytes()
+        return [parse(one).body[300:400] in held for one in envelopes]
+
+    assert kept() == [True] * 3
+    assert office.act("recall", NORTH, digest_of(envelopes[1]), ground="victim_safety").status == 200
+    assert kept() == [True, False, True]
 
 
 @pytest.mark.spec("ADM-56", "ADM-57", "ACT-7", "ACT-13")
