@@ -14,7 +14,7 @@ from exercises.bench_decisions import MISSING, NOW, SHARED, Cedar, World, measur
 def test_both_are_measured_at_every_size_and_the_growth_is_the_difference() -> None:
     document = measure((10, 40), rounds=1, cedar_seconds=0.01)
     few, many = document["decisions"]["10"], document["decisions"]["40"]
-    assert document["decision_growth_us"] == round(many["explained_us"] - few["explained_us"], 1)
+    assert document["decision_growth_us"] == pytest.approx(many["explained_us"] - few["explained_us"], abs=0.11)
     assert all(one["ours_per_s"] > 0 and one["change_elsewhere_us"] > 0 for one in (few, many))
     assert [one["cedar"]["policies"] for one in (few, many)] == [25, 85]
     assert all(one["cedar"]["asked"] >= 5 for one in (few, many))
