@@ -21,11 +21,12 @@ from exchange.broker.jobs_rules import NoticeGiven
 from exchange.commands_audit import app as audit
 from exchange.protocol.act import read_act, sign_act, write_act
 from exchange.protocol.audit import verify_export
+from exchange.protocol.content import parse_content, write_content
 from exchange.protocol.log import parse_entry, verify_tlog_proof
 from exchange.protocol.message import parse
 from keys.encoding import read_json, unb64u
 from keys.signing import Typ, parse_statement, sign
-from tests.exchange.broker.office import FIU, NGO, NORTH, SOUTH, Got, Office, open_office
+from tests.exchange.broker.office import CONTENT, FIU, NGO, NORTH, SOUTH, Got, Office, open_office
 
 
 @pytest.fixture
@@ -464,16 +465,20 @@ def test_what_is_recalled_before_it_is_collected_is_gone_and_its_number_is_settl
 
 @pytest.mark.spec("ADM-57")
 def test_of_what_was_recalled_nothing_lingers_in_the_file(office: Office) -> None:
-    agreement = agree(office, NORTH, SOUTH)
-    envelopes = [office.derived(agreement, SOUTH, sender=NORTH) for _ in range(3)]
-    office.submit_batch(envelopes)
+    agreement, content = agree(office, NORTH, SOUTH), json.loads(CONTENT)
+    long = {**content, "narrative": [{**content["narrative"][0], "text": "A grey van. " * 150}] * 20}
+    written = write_content(parse_content(json.dumps(long).encode()))  # longer than a page of the database
+    envelopes = [office.cast.compose(agreement, content=written) for _ in range(3)]
+    assert {line["code"] for line in office.submit_batch(envelopes).lines} == {"permitted"}
+
+    bodies = [parse(one).body for one in envelopes]
 
     def kept() -> list[bool]:
         plain = sqlite3.connect(office.path)
         assert plain.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
         plain.close()
         held = office.path.read_bytes()
-        return [parse(one).body[300:400] in held for one in envelopes]
+        return [any(body[at : at + 64] in held for at in range(0, len(body), 1024)) for body in bodies]
 
     assert kept() == [True] * 3
     assert office.act("recall", NORTH, digest_of(envelopes[1]), ground="victim_safety").status == 200
