@@ -65,7 +65,7 @@ def scene_of(
 def _alone(supposed: list[Agreement]) -> Iterable[Agreement]:
     """Versions without the ones before them: what a file says is taken by itself."""
     for one in supposed:
-        terms = one.terms.model_copy(update={"version": 1, "replaces": None})
+        terms = one.terms.model_copy(update={"replaces": None})
         yield Agreement(one.digest, one.statement, terms, one.signed_by, one.at)
 
 

@@ -136,11 +136,17 @@ def _say_difference(found: Difference) -> None:
             why = denial.nearest[0].sentence if denial.nearest else denial.sentence
             tell(f"    {'after' if kind == 'LOST' else 'before'}: {denial.code}: {why}")
     for shift in found.shifts:
-        turned = "; ".join(f"{name} {a} -> {b} ({way})" for name, a, b, way in shift.members)
+        turned = "; ".join(f"{said([name])} {_value(a)} -> {_value(b)} ({way})" for name, a, b, way in shift.members)
         tell(f"OBLIGATIONS of {shift.count:,} requests: {turned}")
         tell(f"  {_whom(shift.pairs)}; for example: {_sentence(shift.witness.request)}")
     if found.none:
         tell("Both decide every request alike, with the same obligations.")
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "without limit"
+    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else said([str(value)])
 
 
 _TOLD: Final = ("type", "purpose", "crime", "cats")

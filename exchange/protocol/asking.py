@@ -162,7 +162,9 @@ def ask(question: Question, scene: Scene) -> Answer:
             ways.append(way)
     if ways:
         return Answer(question, tuple(ways), None, (), bound=True)
-    remedies = sorted(_remedies(space, scene, question, asked), key=lambda one: (one.weight, one.sentence))
+    remedies = sorted(
+        _remedies(space, scene, question, asked), key=lambda one: (len(one.changes), one.weight, one.sentence)
+    )
     denial, bound = _denial(space, scene, question, asked), bool(scene.shared(discloser.id, recipient.id))
     return Answer(question, (), denial, tuple(_least(remedies))[:SHOWN], bound)
 

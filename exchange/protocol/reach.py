@@ -19,6 +19,7 @@ from exchange.protocol.floor import FLOOR
 from exchange.protocol.matching import Party, Request, Rules, Terms
 from exchange.protocol.policy import PolicyBook
 from exchange.protocol.terms import ANY, ANY_PARTY, Forbid, Permit, Reach, parse_terms
+from exchange.protocol.vocabulary import Urgency
 from keys.encoding import b64u, digest
 from keys.signing import Statement
 
@@ -31,7 +32,7 @@ def suppose(payload: bytes, at: datetime) -> Agreement:
 
 def always(agreement: Agreement, since: datetime, until: datetime) -> Agreement:
     """The same agreement as if it were in force from one time to another: an amendment replaces nothing."""
-    changes = {"start": since, "end": until, "version": 1, "replaces": None}
+    changes = {"start": since, "end": until, "replaces": None}
     return replace(agreement, terms=agreement.terms.model_copy(update=changes), at=since)
 
 
@@ -194,6 +195,8 @@ def example(
 ) -> Request:
     """One plain request out of a box: the first code of each list, and of each subset no more than it must have."""
     first = {name: space.codes(box, name)[0] for name in VALUES}
+    if Urgency.NORMAL in space.codes(box, "urgency"):  # what is urgent has a reason, and an example has none
+        first["urgency"] = Urgency.NORMAL.value
     copied = [parties[agency] for agency in space.required(box, "copied") if agency in parties]
     return Request(
         discloser=discloser,

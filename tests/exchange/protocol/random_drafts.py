@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -11,7 +12,7 @@ from exchange.protocol.agreement import Agreement
 from exchange.protocol.matching import Party, Request
 from exchange.protocol.policy import PolicyBook
 from exchange.protocol.reach import Scene, always, suppose
-from exchange.protocol.terms import write_terms
+from exchange.protocol.terms import Permit, write_terms
 from keys.encoding import digest, stamp
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -125,4 +126,27 @@ def random_request(rng: Random, agreement: str) -> Request:
         handling=frozenset(some(rng, MARKS, 3, 0)),
         urgency=rng.choice(URGENCIES),
         exempt=rng.choice([None, None, *EXEMPT]),
+    )
+
+
+def near_request(rng: Random, agreement: Agreement) -> Request:
+    """A request that is often what one clause of the agreement says."""
+    request = random_request(rng, agreement.digest)
+    permits = [clause for clause in agreement.terms.clauses if isinstance(clause, Permit)]
+    if not permits:
+        return request
+    clause = rng.choice(permits)
+
+    def pick(codes: Sequence[Any], otherwise: str) -> str:
+        return str(rng.choice(codes)) if codes and rng.random() < 0.95 else otherwise
+
+    return replace(
+        request,
+        type=pick(clause.types, request.type),
+        purpose=pick(clause.purposes, request.purpose),
+        crime=pick(clause.crimes, request.crime),
+        urgency=pick(clause.conditions.urgency, request.urgency),
+        classification=pick([LEVELS[0]], request.classification),
+        cats=frozenset(str(cat) for cat in clause.cats[: rng.randint(0, 2)]),
+        handling=frozenset(code.value for code in clause.conditions.handling_required) | request.handling,
     )
