@@ -38,7 +38,10 @@ def build_node(settings: Settings, *, clock: Clock = now, http: Http | None = No
     def connect(current: Callable[[], Directory]) -> BrokerClient:
         return BrokerClient(line, settings.broker, settings.identity.transport, current, clock)
 
-    return Node(settings.identity, Store(settings.database), directory, connect, clock)
+    return Node(
+        settings.identity, Store(settings.database), directory, connect, clock, role_key=settings.role_key,
+        persecutors=settings.persecutors,
+    )  # fmt: skip
 
 
 def create_app(settings: Settings, *, clock: Clock = now, http: Http | None = None) -> FastAPI:

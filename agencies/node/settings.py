@@ -13,11 +13,15 @@ from agencies.node.errors import SettingsRefused
 from agencies.node.profile import Profile
 from keys.encoding import read_json, write_json
 from keys.errors import Refusal
-from keys.keystore import Identity, replace_file
+from keys.keystore import Identity, read_private, replace_file
+from keys.rolekey import RoleKey
 
 FILE: Final = "node.json"
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _AGENCY: Final = re.compile(r"(?=.{1,40}\Z)[a-z0-9-]+(\.[a-z0-9-]+)*\.sim")
+_TERRITORY: Final = re.compile(r"AA|Q[M-Z]|X[A-JL-Z]|ZZ")
+ROLE_KEY: Final = "protection.json"
+"""Where the key of the protection role lies, if the agency has one."""
 _FED: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -41,6 +45,9 @@ class Settings:
     refresh: int = 60
     session: int = 8 * 3600
     unsafe_open_wire: bool = False
+    role_key: RoleKey | None = field(default=None, repr=False)
+    persecutors: frozenset[str] = frozenset()
+    """Territories that get nothing that shows a claim to protection, whoever named them (SAFE-12)."""
 
     def __post_init__(self) -> None:
         for wrong, sentence in self._wrongs():
@@ -61,6 +68,8 @@ class Settings:
             (not 0.05 <= self.every <= 60, "`every` is 0.05 to 60 seconds"),
             (not 1 <= self.refresh <= 86_400, "`refresh` is 1 second to a day"),
             (not 60 <= self.session <= 86_400, "`session` is a minute to a day"),
+            (self.role_key is not None and self.role_key.agency != me, "the role key is of another agency"),
+            (not all(map(_TERRITORY.fullmatch, self.persecutors)), "`persecutors` are territories such as XQ"),
         ]
 
     @property
@@ -89,6 +98,8 @@ class Settings:
             identity=identity,
             profile=Profile.from_bytes(_read(home / "profile.json")),
             broker=told["broker"].rstrip("/"),
+            role_key=RoleKey.from_bytes(read_private(home / ROLE_KEY)) if (home / ROLE_KEY).exists() else None,
+            persecutors=frozenset(told.pop("persecutors", ())),
             **{name: told[name] for name in _OPTIONAL if name in told},
         )
 
@@ -106,12 +117,15 @@ def read_node_file(home: Path) -> dict[str, Any]:
         told: dict[str, Any] = dict(read_json(_read(home / FILE), limit=64 * 1024))
     except (Refusal, TypeError, ValueError) as wrong:
         raise SettingsRefused(f"`{FILE}` cannot be read: {wrong}") from None
-    unknown = told.keys() - {"agency", "fed", "broker", *_OPTIONAL, *_FOR_OTHERS}
+    unknown = told.keys() - {"agency", "fed", "broker", "persecutors", *_OPTIONAL, *_FOR_OTHERS}
     if unknown:
         raise SettingsRefused(f"`{FILE}` has members nobody knows: {', '.join(sorted(unknown))}")
     for name in ("agency", "fed", "broker"):
         if type(told.get(name)) is not str:
             raise SettingsRefused(f"`{FILE}` needs `{name}`, a string")
+    feared = told.get("persecutors", [])
+    if type(feared) is not list or not all(type(one) is str for one in feared):
+        raise SettingsRefused(f"`persecutors` in `{FILE}` is a list of territories")
     for name, kind in _OPTIONAL.items():
         if name in told and type(told[name]) not in (kind, int if kind is float else kind):
             raise SettingsRefused(f"`{name}` in `{FILE}` is of the wrong kind")
