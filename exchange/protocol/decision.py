@@ -178,7 +178,7 @@ def _forbid(
 ) -> RecipientDecision | None:
     """Deny what a clause forbids: of the floor, of what the two share, or of what binds the discloser always."""
     shared, theirs = period.shared(request.discloser.id, recipient.id).forbids, recipient.names
-    by_floor = _FLOOR_FORBIDS.hits(request, names, theirs)
+    by_floor = _FLOOR_FORBIDS.hits(request, names[1:], theirs[1:])  # it names nobody by id, so few answers serve all
     by_both = shared.hits(request, names, theirs) if shared.rows else 0
     by_one = binding.hits(request, names, theirs) if binding.rows else 0
     if not by_floor | by_both | by_one:

@@ -33,7 +33,7 @@ class Party:
     ceiling: str
     territory: str
     names: tuple[str, ...] = field(init=False, repr=False, compare=False)
-    """Everything a clause may call this party, but for groups."""
+    """Everything a clause may call this party, but for groups: its id, and then what others are called too."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", _names(self.id, self.roles, self.territory))
@@ -144,8 +144,8 @@ MEMBERS: Final = (
 )  # fmt: skip
 """The twelve conditions of a permit, in the order ``PermitTable.met`` answers and explanations list them."""
 
-_KEPT: Final = 1024
-"""How many combinations of clauses a table remembers the obligations of."""
+_KEPT: Final = 16_384
+"""How many answers a table remembers before it begins anew."""
 
 Column = dict[str, int]
 """One member of many clauses: for each code, the mask of the clauses that list it."""
@@ -168,13 +168,6 @@ def _column(lists: Iterable[Iterable[str]]) -> Column:
     return column
 
 
-def _folded(lists: Iterable[Iterable[str]]) -> tuple[Column, int]:
-    """A column in which ``any`` counts under every code, and the clauses that say it."""
-    column = _column(lists)
-    everything = column.pop(ANY, 0)
-    return {code: mask | everything for code, mask in column.items()}, everything
-
-
 def _listing(column: Column, codes: Iterable[str]) -> int:
     """The clauses that list any of these codes."""
     found = 0
@@ -186,31 +179,39 @@ def _listing(column: Column, codes: Iterable[str]) -> int:
 class ForbidTable:
     """Forbid clauses of any number of agreements; ``any`` in a list stands for every code there is."""
 
-    __slots__ = ("_cats", "_crime", "_from", "_purpose", "_to", "_type", "rows")
+    __slots__ = ("_cats", "_crime", "_every_cat", "_from", "_met", "_purpose", "_to", "_type", "rows")
 
     def __init__(self, rows: Sequence[tuple[Rules, Forbid]], now: datetime | None = None) -> None:
         self.rows = rows
         clauses = [clause for _, clause in rows]
         self._from = _column(meant(c.from_, r.terms.groups, now) for r, c in rows)
         self._to = _column(meant(c.to, r.terms.groups, now) for r, c in rows)
-        self._type, self._purpose = _folded(c.types for c in clauses), _folded(c.purposes for c in clauses)
-        self._crime, self._cats = _folded(c.crimes for c in clauses), _folded(c.cats for c in clauses)
+        self._type, self._purpose = _column(c.types for c in clauses), _column(c.purposes for c in clauses)
+        self._crime, self._cats = _column(c.crimes for c in clauses), _column(c.cats for c in clauses)
+        self._every_cat = self._cats.pop(ANY, 0)
+        self._met: dict[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], int] = {}
 
-    def hits(self, request: Request, discloser: Sequence[str], recipient: Sequence[str]) -> int:
+    def hits(self, request: Request, discloser: tuple[str, ...], recipient: tuple[str, ...]) -> int:
         """The clauses that forbid this; parties are given by all their ``names``."""
-        (types, every_type), (purposes, every_purpose), (crimes, every_crime) = self._type, self._purpose, self._crime
-        found = (
-            types.get(request.type, every_type)
-            & purposes.get(request.purpose, every_purpose)
-            & crimes.get(request.crime, every_crime)
+        key = (request.type, request.purpose, request.crime, discloser, recipient)
+        met = self._met.get(key)
+        if met is None:
+            if len(self._met) >= _KEPT:
+                self._met.clear()
+            met = self._met[key] = self._meet(*key)
+        return met and met & (self._every_cat | _listing(self._cats, request.cats))
+
+    def _meet(
+        self, type_: str, purpose: str, crime: str, discloser: tuple[str, ...], recipient: tuple[str, ...]
+    ) -> int:
+        """The clauses that mean these parties, and such a message but for its categories."""
+        return (
+            _listing(self._from, discloser)
+            & _listing(self._to, recipient)
+            & _listing(self._type, (ANY, type_))
+            & _listing(self._purpose, (ANY, purpose))
+            & _listing(self._crime, (ANY, crime))
         )
-        if not found:
-            return 0
-        found &= _listing(self._to, recipient)
-        if not found:
-            return 0
-        cats, every_cat = self._cats
-        return found & _listing(self._from, discloser) & (every_cat | _listing(cats, request.cats))
 
 
 class PermitTable:

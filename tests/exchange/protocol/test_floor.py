@@ -64,6 +64,9 @@ def test_the_floor_is_published_and_never_another() -> None:
     assert f"`{FLOOR.digest}`" in (SPEC / "agreements.md").read_text(encoding="utf-8")
     assert FLOOR.terms.id == json.loads(published)["id"] == "floor"
     assert all(clause.id.startswith("floor-") for clause in FLOOR.terms.clauses)
+    assert {name.split(":")[0] for clause in FLOOR.terms.clauses for name in clause.from_ + clause.to} == {
+        "party", "role",
+    }  # fmt: skip
 
 
 QUERIES = ["info_request", "clarification_request"]
