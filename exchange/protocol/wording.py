@@ -1,4 +1,4 @@
-"""Wording: clauses and obligations said in a few sentences, for people who do not read JSON (DRF-40)."""
+"""Wording: clauses and obligations said in a few sentences, for people who do not read JSON."""
 
 from __future__ import annotations
 
