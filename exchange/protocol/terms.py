@@ -139,7 +139,6 @@ Text = Annotated[
 ]
 CodeName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 _Days = Annotated[int, Field(ge=1, le=3650)]
-_Territory = Annotated[str, StringConstraints(pattern=r"^X[A-JL-Z]$")]
 _Any = Literal["any"]
 
 
@@ -240,7 +239,7 @@ class AgreementTerms(_Part):
     ]
     groups: Annotated[tuple[Group, ...], Field(max_length=MAX_GROUPS)] = ()
     bases: _Each[LegalBasis]
-    territory: _Each[_Territory]
+    territory: _Each[Annotated[str, StringConstraints(pattern=r"^X[A-JL-Z]$")]]
     start: Instant
     end: Instant
     purge_days: Annotated[int, Field(ge=0, le=28)] | None = None
@@ -286,10 +285,9 @@ def parse_notice(payload: bytes) -> NoticeTerms:
 def faults(terms: Mapping[str, Any]) -> list[Fault]:
     """Everything that keeps such terms from being signed: each place, and a sentence that says what is allowed there.
 
-    ``terms`` are plain values as JSON holds them. Empty exactly if ``parse_terms`` reads what ``write_json`` makes
-    of them, but for their size.
+    ``terms`` are as for ``write_terms``. Empty exactly if that writes them, but for their size.
     """
-    found = dict[Place, str]()
+    terms, found = _as_signed(terms), dict[Place, str]()
     for place in _nulls(terms, ()):
         found.setdefault(place, "a member that says nothing is absent, not null")
     try:
@@ -335,18 +333,21 @@ def write_terms(terms: Mapping[str, Any]) -> bytes:
 
     ``terms`` is what a YAML or JSON file said; times may be aware datetimes, ``v`` and ``typ`` may be left out.
     """
-    members = {"v": "ix/1", "typ": "agreement", **terms}
-    ordered = _ordered(_stamped(members), _TERMS_ORDER)
-    if isinstance(ordered.get("groups"), list):
-        ordered["groups"] = [_ordered(_stamped(group), _GROUP_ORDER) for group in ordered["groups"]]
-    if isinstance(ordered.get("clauses"), list):
-        ordered["clauses"] = [_clause_in_order(clause) for clause in ordered["clauses"]]
     try:
-        payload = write_json(ordered)
+        payload = write_json(_as_signed(terms))
     except (TypeError, ValueError):
         raise AgreementMalformed("the terms hold a value that JSON cannot carry; quote it") from None
     parse_terms(payload)
     return payload
+
+
+def _as_signed(terms: Mapping[str, Any]) -> dict[str, Any]:
+    ordered: dict[str, Any] = _ordered(_stamped({"v": "ix/1", "typ": "agreement", **terms}), _TERMS_ORDER)
+    if isinstance(ordered.get("groups"), list):
+        ordered["groups"] = [_ordered(_stamped(group), _GROUP_ORDER) for group in ordered["groups"]]
+    if isinstance(ordered.get("clauses"), list):
+        ordered["clauses"] = [_clause_in_order(clause) for clause in ordered["clauses"]]
+    return ordered
 
 
 _TERMS_ORDER = tuple(AgreementTerms.model_fields)
