@@ -228,7 +228,7 @@ class ReceiptMalformed(Refusal):
 
 
 class AgreementMalformed(Refusal):
-    """An agreement with unknown, missing or wrongly typed members, or with terms that contradict (AGR-2)."""
+    """An agreement with unknown, missing or wrongly typed members, or with terms that contradict (AGR-2, AGR-50)."""
 
     code = "agreement_malformed"
 
