@@ -105,12 +105,19 @@ class Forecast:
 
     @property
     def waits(self) -> bool:
-        """Whether a permitted message has to wait for a release officer."""
-        return self.decision.permitted and self.approvals > 0
+        """Whether a message that may go, or whose sender wants a ruling, has to wait for release officers."""
+        return self.approvals > 0 and (self.decision.permitted or self.unsure)
+
+    @property
+    def unsure(self) -> bool:
+        """Whether a broker may know the agreement to be in force, with strings that this node cannot tell (NODE-91)."""
+        return self.decision.code.startswith("agreement_")
 
     @property
     def approvals(self) -> int:
         """How many release officers must agree: two where a clause or special categories of data ask for a second."""
+        if self.unsure:
+            return 2
         bound = [one.obligations for one in self.decision.per_recipient if one.obligations]
         if Category.DATA_SPECIAL_CATEGORY in self.categories or any(one.second_approver for one in bound):
             return 2
@@ -132,7 +139,7 @@ class Forecast:
             **self.decision.to_json(),
             "type": str(self.case.type),
             "cats": list(self.categories),
-            "waits_for_release": self.waits,
+            "waits_for_release": self.waits and self.decision.permitted,
             "approvals": self.approvals if self.decision.permitted else 0,
         }
 

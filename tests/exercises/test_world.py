@@ -57,13 +57,14 @@ def test_a_world_that_cannot_settle_says_so(tmp_path: Path) -> None:
     agencies = ("north.police.sim", "south.police.sim", "harbour.ngo.sim")
     with World(tmp_path, agencies, agreements=("victim-referral",)) as world:
         rule = world.wire.trouble(Fault.LOSE, path="/v1/messages", times=None)
-        sent = world.node("south.police.sim").send(
+        waiting = world.node("south.police.sim").send(
             sample("victim_referral"),
             "harbour.ngo.sim",
             purpose="victim_protection",
             crime="human_trafficking",
             handling=["H2", "H3"],
         )
+        sent = world.node("south.police.sim").release(waiting.ref)
         assert sent.state == "pending"
         with pytest.raises(RuntimeError, match="does not settle"):
             world.settle()

@@ -71,8 +71,10 @@ def test_victim_data_goes_to_the_ngo_and_not_to_the_fiu(world: World) -> None:
         sample("victim_referral"), FIU, agr=world.agreements["smuggling-task-force"], ruling=True, **facts
     )
     assert (forbidden.state, forbidden.code) == ("denied", "forbidden")
-    sent = south.send(sample("victim_referral"), NGO, agr=world.agreements[REFERRAL], **facts)
-    assert sent.state == "sent"
+    waiting = south.send(sample("victim_referral"), NGO, agr=world.agreements[REFERRAL], **facts)
+    assert waiting.state == "pending_release"  # what is told of health wants two release officers
+    sent = south.release(waiting.ref)
+    assert (sent.state, sent.released_by) == ("sent", "sp-release sp-deputy")
     world.settle()
     assert world.node(NGO).open(sent.msg)["referral"]["needs"]
     assert world.node(FIU).inbox() == []

@@ -122,12 +122,12 @@ def test_a_message_denied_here_ends_with_one_and_says_so(served: Served, draft: 
     assert json.loads(found.stdout)["state"] == "stopped"
 
 
-def test_a_ruling_waits_for_a_broker_that_is_not_there(served: Served, draft: str) -> None:
+def test_a_ruling_about_an_agreement_unknown_here_waits_for_two_release_officers(served: Served, draft: str) -> None:
     found = ask(served, "duty", "send", draft, "--why", WHY, "--ruling", "--key", "one", "--json")
-    assert (found.exit_code, json.loads(found.stdout)["state"]) == (0, "pending")
+    assert (found.exit_code, json.loads(found.stdout)["state"]) == (0, "pending_release")
     again = ask(served, "duty", "send", "-", "--why", WHY, "--ruling", "--key", "one")
     assert again.exit_code == 2  # nothing on standard input is no draft
-    msg = json.loads(found.stdout)["msg"]
+    msg = json.loads(found.stdout)["ref"]
     opened = ask(served, "duty", "inbox", "--open", msg, "--why", WHY)
     assert json.loads(opened.stdout) == REQUEST
 

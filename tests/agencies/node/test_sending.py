@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from agencies.node.broker_client import Answer, BrokerClient
 from agencies.node.errors import (
     AnswerMismatch,
     BrokerUnreachable,
+    DraftMalformed,
+    JustificationRefused,
     NotWaiting,
     ReleaseRefused,
     RequestKeyReused,
@@ -22,14 +25,17 @@ from agencies.node.outbox import Sent, Wanted
 from agencies.node.profile import Officer, OfficerRole
 from agencies.node.sending import prove
 from exchange.protocol.entry import disclosure_entry
+from exchange.protocol.errors import ContentMalformed
 from exchange.protocol.log import DenialEntry, DisclosureEntry, LogSigner, parse_entry, sign_checkpoint, tlog_proof
 from exchange.protocol.merkle import leaf_hash
 from exchange.protocol.message import parse
+from exchange.protocol.policy import PolicyBook
 from exercises.federation import ORIGIN
 from exercises.wire import Fault
 from exercises.world import World, WorldNode, sample
 from keys.errors import AgencyUnknown, Refusal
 from keys.signing import Signer
+from tests.agencies.node.bound import TIP, bound, terms
 from tests.agencies.node.conftest import EVIDENCE, HARBOUR, NORTH, REQUEST, SOUTH, WHY, acts
 
 
@@ -423,3 +429,136 @@ def test_an_entry_that_names_another_message_as_the_one_answered_settles_nothing
     assert prove(envelope, logged(None), office)[0] == 0
     with pytest.raises(AnswerMismatch, match="answered"):
         prove(envelope, logged("A" * 43), office)
+
+
+# -- two release officers, and what is exempt from a copy --
+
+
+def four_eyes(home: Path, **strings: Any) -> Any:
+    return bound(home, terms(**strings))
+
+
+def special() -> dict[str, Any]:
+    """A tip about a person with health data, which comes with the reason why it is strictly necessary."""
+    health = {"kinds": ["health"], "necessity": "The medics at the crossing need to know before they open the door."}
+    person = {
+        "kind": "person", "id": "p1", "assertion": "fact", "evaluation": "A1", "category": "witness", "special": health,
+    }  # fmt: skip
+    return {**TIP, "entities": [*TIP["entities"], person]}
+
+
+@pytest.mark.spec("NODE-91")
+@pytest.mark.parametrize(
+    ("strings", "content", "facts", "wanted"),
+    [
+        ({"second_approver": "restricted"}, TIP, {}, 2),
+        ({"second_approver": "confidential"}, TIP, {}, 0),
+        ({"second_approver": "confidential", "human_release": True}, TIP, {}, 1),
+        ({}, None, {}, 2),
+    ],
+)
+def test_as_many_release_officers_agree_as_the_clause_and_the_data_ask_for(
+    tmp_path: Path, strings: dict[str, Any], content: Any, facts: dict[str, Any], wanted: int
+) -> None:
+    with four_eyes(tmp_path, **strings) as world:
+        north = world.node("north.police.sim")
+        draft = north.draft(content or special(), SOUTH, **facts)
+        seen = north.service.check(draft, north.officer())
+        assert (seen.approvals, seen.to_json()["approvals"], seen.waits) == (wanted, wanted, wanted > 0)
+        sent = north.service.send(draft, north.officer(), WHY)
+        assert sent.state == ("pending_release" if wanted else "sent")
+        if wanted:
+            assert north.release(sent.ref).released_by == " ".join(["np-release", "np-deputy"][:wanted])
+
+
+@pytest.mark.spec("NODE-91", "NODE-26")
+def test_neither_the_author_nor_one_person_twice_makes_two(tmp_path: Path) -> None:
+    with four_eyes(tmp_path, second_approver="restricted") as world:
+        north = world.node("north.police.sim")
+        first, second = (o for o in north.officers if OfficerRole.RELEASE_OFFICER in o.roles)
+        waiting = north.service.send(north.draft(TIP, SOUTH), first, WHY)
+        with pytest.raises(ReleaseRefused):  # the author
+            north.service.release(waiting.ref, first, WHY, approve=True)
+        agreed = north.service.release(waiting.ref, second, WHY, approve=True)
+        assert (agreed.state, agreed.approved_by, agreed.msg) == ("pending_release", second.id, None)
+        for again in (second, first):
+            with pytest.raises(ReleaseRefused):
+                north.service.release(waiting.ref, again, WHY, approve=True)
+        with pytest.raises(RoleMissing):
+            north.service.release(waiting.ref, north.officers[0], WHY, approve=True)
+        assert [c for c in world.wire.calls if c.path == "/v1/messages"] == []
+        assert north.service.outbox()[0].state == "pending_release"
+        third = Officer("np-third", frozenset({OfficerRole.RELEASE_OFFICER}))
+        sent = north.service.release(waiting.ref, third, WHY, approve=True)
+        assert (sent.state, sent.released_by) == ("sent", f"{second.id} np-third")
+        done = acts(north)
+        assert [act["outcome"] for act in done if act["act"] == "attempt_denied"] == ["release_refused"] * 3
+        assert [act["outcome"] for act in done if act["act"] == "review"] == ["first_approval"]
+        assert done[-1]["released_by"] == f"{second.id} np-third"
+
+
+@pytest.mark.spec("NODE-91")
+def test_either_of_two_may_withhold(tmp_path: Path) -> None:
+    with four_eyes(tmp_path, second_approver="restricted") as world:
+        north = world.node("north.police.sim")
+        first, second = (o for o in north.officers if OfficerRole.RELEASE_OFFICER in o.roles)
+        for who in (first, second):
+            waiting = north.send(TIP, SOUTH)
+            north.service.release(waiting.ref, first, WHY, approve=True)
+            assert north.service.release(waiting.ref, who, WHY, approve=False).state == "withheld"
+
+
+@pytest.mark.spec("NODE-91", "NODE-24")
+def test_a_ruling_is_no_way_round_the_second_approver(tmp_path: Path) -> None:
+    with four_eyes(tmp_path, second_approver="restricted") as world:
+        north = world.node("north.police.sim")
+        (agreement,) = world.agreements.values()
+        north.service.office.trust.book = PolicyBook()  # a node that has not heard of the agreement yet
+        waiting = north.send(TIP, SOUTH, agr=agreement, ruling=True)
+        assert waiting.state == "pending_release"
+        assert [c for c in world.wire.calls if c.path == "/v1/messages"] == []
+        assert north.release(waiting.ref).released_by == "np-release np-deputy"
+
+
+def test_special_categories_come_with_the_reason_why(tmp_path: Path) -> None:
+    with four_eyes(tmp_path) as world:
+        content = special()
+        del content["entities"][-1]["special"]["necessity"]
+        with pytest.raises(ContentMalformed):
+            world.node("north.police.sim").send(content, SOUTH)
+
+
+@pytest.mark.spec("NODE-92")
+def test_an_exemption_from_a_copy_has_a_reason_and_is_counted(tmp_path: Path) -> None:
+    east = "east.border.sim"
+    with four_eyes(tmp_path, copy_to=east, copy_exempt=["sensitive_case"]) as world:
+        north = world.node("north.police.sim")
+        why = "the colleague at the crossing is a brother of the person named"
+        assert north.send(TIP, SOUTH).state == "stopped"
+        assert north.send(TIP, SOUTH, east).state == "sent"
+        for wrong in ({"exempt": "sensitive_case"}, {"exempt_why": why}):
+            with pytest.raises(DraftMalformed):
+                north.send(TIP, SOUTH, **wrong)
+        with pytest.raises(JustificationRefused):
+            north.send(TIP, SOUTH, exempt="sensitive_case", exempt_why="because")
+        assert north.send(TIP, SOUTH, exempt="imminent_danger", exempt_why=why).state == "stopped"
+        sent = north.send(TIP, SOUTH, exempt="sensitive_case", exempt_why=why)
+        assert (sent.state, sent.exempt) == ("sent", "sensitive_case")
+        act = acts(north)[-1]
+        assert act["why"].endswith(f"[copy exemption sensitive_case] {why}")
+        assert act["reasons"] == ["copy exemption: sensitive_case"]
+        assert north.service.state()["exemptions"] == 1
+        assert not any(why.encode() in path.read_bytes() for path in world.home.glob("*.db*"))
+
+
+@pytest.mark.spec("NODE-21", "NODE-92")
+def test_another_source_or_exemption_is_another_request(tmp_path: Path) -> None:
+    with four_eyes(tmp_path) as world:
+        north = world.node("north.police.sim")
+        mine = north.send(TIP, SOUTH, key="one").msg or ""
+        derived = {**TIP, "sources": [{"msg": mine, "fields": [""]}]}
+        why = "the colleague at the crossing is a brother of the person named"
+        for facts in ({"exempt": "sensitive_case", "exempt_why": why}, {"src": [mine], "content": derived}):
+            content = facts.pop("content", TIP)
+            with pytest.raises(RequestKeyReused):
+                north.send(content, SOUTH, key="one", **facts)
