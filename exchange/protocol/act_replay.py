@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from exchange.protocol.act import Act, Keep, read_act
 from exchange.protocol.entry import ActEntry, AgreementEntry, DenialEntry, DisclosureEntry, ReceiptEntry, SignatureEntry
+from exchange.protocol.errors import ActRefused
 from exchange.protocol.finding import Finding
 from exchange.protocol.lineage import Lineage
 from exchange.protocol.matching import Source
@@ -31,17 +32,26 @@ Found = Callable[[str, str, int, dict[str, str] | None], None]
 
 
 class ActReplay:
-    """What acts and signatures amount to, entry by entry; ``known`` says whether nothing of it is missing."""
+    """What acts and signatures amount to, entry by entry.
+
+    ``known`` says whether all sources are: nothing is missing, and no act was refused that may have bound somebody.
+    """
 
     def __init__(self, found: Found) -> None:
         self._found = found
         self.lineage = Lineage()
         self.known = True
+        self._whole = True  # nothing is missing, so whatever does not fit is wrong
+        self._refused: set[str] = set()
         self._owing: list[tuple[int, DisclosureEntry, AgreementTerms]] = []
         self._had: set[tuple[str, str]] = set()
         self._kept: dict[tuple[str, str], datetime] = {}
         self._signed: dict[str, dict[str, int]] = {}
         self._complete: set[str] = set()
+
+    def lose(self) -> None:
+        """Something is missing, or not to be believed, that may have been a disclosure or an act."""
+        self.known = self._whole = False
 
     # -- disclosures --
 
@@ -76,29 +86,33 @@ class ActReplay:
     def judge_act(self, index: int, entry: ActEntry, data: bytes | None, trusted: Directory, *, sure: bool) -> bool:
         """Take up an act that holds; whether it could be judged. ``sure`` says that nothing before it is missing."""
         if data is None:
-            self.known = False
+            self.lose()
             return False
         try:
             act = read_act(data, trusted, entry.at)
+            said = (act.digest, act.kind, act.terms.by, act.terms.msg, act.terms.refers_to)
+            if said != (entry.statement, entry.act, entry.by, entry.msg, entry.re):
+                raise ActRefused("the signed act does not say what the entry says")
+            if self.lineage.statement(act.digest) is not None:
+                raise ActRefused("the same act was logged before")
         except Refusal as refusal:
-            self._found("act_refused", refusal.sentence, index, {"statement": entry.statement})
+            self._refuse(index, "act_refused", refusal.sentence, entry.statement)
             return True
-        said = (act.digest, act.kind, act.terms.by, act.terms.msg, act.terms.refers_to)
-        if said != (entry.statement, entry.act, entry.by, entry.msg, entry.re):
-            self._found("act_refused", "the signed act does not say what the entry says", index, {"signed": act.digest})
-            return True
-        return self._take_act(index, act, sure=sure and self.known)
+        return self._take_act(index, act, sure=sure and self._whole and act.terms.refers_to not in self._refused)
+
+    def _refuse(self, index: int, code: str, sentence: str, statement: str) -> None:
+        self.known = False
+        self._refused.add(statement)
+        self._found(code, sentence, index, {"statement": statement})
 
     def _take_act(self, index: int, act: Act, *, sure: bool) -> bool:
         try:
-            if self.lineage.statement(act.digest) is not None:
-                self._found("act_refused", "the same act was logged before", index, {"statement": act.digest})
-                return True
             self.lineage.may(act.terms)
         except Refusal as refusal:
-            if sure:  # else what it rests on may be what is missing
-                self._found(refusal.code, refusal.sentence, index, {"statement": act.digest})
+            if sure:  # else what it rests on may be what is missing or was refused
+                self._refuse(index, refusal.code, refusal.sentence, act.digest)
                 return True
+            self.lose()
             self.lineage.with_act(index, act)
             return False
         self.lineage.with_act(index, act)

@@ -93,7 +93,7 @@ class Replay:
         self.counts["not_judged"] += 1
         self._gaps = True
         if not isinstance(entry, DenialEntry | ReceiptEntry):
-            self.acts.known = False
+            self.acts.lose()
         if not isinstance(entry, DisclosureEntry | DenialEntry | ReceiptEntry | ActEntry):
             self._rules_known = False
 
@@ -280,8 +280,11 @@ class Replay:
                 self._found("agreement_refused", "the signed agreement is not the one the entry names", index, evidence)
             if agreement.digest == entry.agr:
                 self._admit(index, "agreement_refused", agreement)
+            else:
+                self._rules_known = False
         except Refusal as refusal:
             self._found("agreement_refused", refusal.sentence, index, {"agr": entry.agr})
+            self._rules_known = False
 
     def _judge_notice(self, index: int, entry: NoticeEntry) -> None:
         data = self._statement("notices", entry.notice, index)
@@ -294,8 +297,11 @@ class Replay:
                 self._found("notice_refused", "the signed notice does not say what the entry says", index)
             if notice.digest == entry.notice:
                 self._admit(index, "notice_refused", notice)
+            else:
+                self._rules_known = False
         except Refusal as refusal:
             self._found("notice_refused", refusal.sentence, index, {"notice": entry.notice})
+            self._rules_known = False
 
     def _judge_act(self, index: int, entry: ActEntry) -> None:
         path = statement_path("acts", entry.statement)
@@ -311,6 +317,7 @@ class Replay:
         except Refusal as refusal:
             if self._rules_known:  # else what it does not fit with may be what is missing
                 self._found(code, refusal.sentence, index, {"statement": item.digest})
+            self._rules_known = False
 
     def _statement(self, kind: str, digest: str, index: int) -> bytes | None:
         path = statement_path(kind, digest)

@@ -62,7 +62,7 @@ def edits(book: Logbook) -> list[dict[str, Any]]:
             "file": consent,
             "find": "eyJ",
             "replace": "eyK",
-            "findings": [["act_refused", 26], ["not_permitted", 27], ["act_refused", 28]],
+            "findings": [["act_refused", 26]],
         },
         {"file": recall, "find": None, "replace": None, "findings": [["file_missing", 30]]},
         {

@@ -447,11 +447,26 @@ def test_an_agency_that_acts_before_its_record_is_logged_is_found() -> None:
     """LOG-42"""
     book = Logbook(enrolled=3)
     late = ON.directory.agencies()[3]
-    book.agree()
+    book.agree((NORTH, NGO))
     book.send()
+    book.agree(id="with-south")
     book.log(record_entry(late.agency, 1, late.digest, book.now))
     assert late.agency == SOUTH
-    assert codes(book.audit()) == [("agreement_refused", -1), ("party_unknown", 0)]
+    assert codes(book.audit()) == [("party_unknown", -1), ("agreement_refused", 3)]
+
+
+@pytest.mark.spec("LOG-52")
+def test_behind_a_refused_agreement_or_notice_no_decision_is_made_again() -> None:
+    book, files = told()
+    agreement = statement_path("agreements", book.agreement)
+    forged = {**files, agreement: files[agreement].replace(b"eyJ", b"eyK", 1)}
+    report = book.audit(forged)
+    assert codes(report) == [("agreement_refused", 0)]
+    assert "decided_again" not in report.counts
+    suspend, resume = (path for path in files if path.startswith("notices/"))
+    report = book.audit({**files, suspend: files[resume]})
+    assert [finding.code for finding in report.findings] == ["notice_refused"]
+    assert report.counts["decided_again"] == 5  # those in front of it
 
 
 def test_a_record_that_was_never_logged_is_found() -> None:
@@ -613,8 +628,7 @@ def test_an_act_forged_swapped_or_repeated_is_found_and_does_not_count() -> None
     place = place_of(book, "act", "consent")
     for wrong in (files[ask], sign(parse_statement(files[consent]).payload, ON[SOUTH].signer, Typ.ACT).to_bytes()):
         found = [(finding.code, finding.index) for finding in book.audit({**files, consent: wrong}).findings]
-        # Nobody consented then: the disclosure that rests on it has nothing to rest on, nor has the withdrawal.
-        assert found == [("act_refused", place), ("not_permitted", place + 1), ("act_refused", place + 2)]
+        assert found == [("act_refused", place)]  # nothing is said of what rests on it: a disclosure, a withdrawal
     again = agreed()
     msg = again.send(handling=["H2", "H3"])
     again.act("acknowledge", SOUTH, msg)
