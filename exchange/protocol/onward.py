@@ -21,6 +21,9 @@ CONSENT_MISSING: Final = "consent_missing"
 SOURCE_CODES: Final = (SOURCE_UNKNOWN, SOURCE_STOPPED, ONWARD_FORBIDDEN, CONSENT_MISSING)
 """In the order in which one source, and among several the recipient, gets the first that applies (AGR-61)."""
 
+SHOWN: Final = 8
+"""Sources that one denial names at most."""
+
 
 def judge_source(source: Source, request: Request, recipient: Party, now: datetime) -> str | None:
     """What stands against telling this recipient what came from this source; nothing, if nothing does."""
@@ -56,12 +59,15 @@ def allows(consent: Consent, holder: str, recipient: str, purpose: str, now: dat
 
 
 def judge_sources(request: Request, recipient: Party, now: datetime) -> tuple[str, tuple[Condition, ...]] | None:
-    """The recipient's code, and a condition for each source that stands against it; nothing, if none does."""
-    against = [(code, s) for s in request.sources if (code := judge_source(s, request, recipient, now))]
-    if not against:
+    """The recipient's code, and a condition for each of the first sources that stand against it; nothing, if none does.
+
+    A message may come from very many; an answer that names a few says what to do, and stays small (AGR-63).
+    """
+    found = [(code, s) for s in request.sources if (code := judge_source(s, request, recipient, now))]
+    if not found:
         return None
-    code = min((code for code, _ in against), key=SOURCE_CODES.index)
-    return code, tuple(_say(code_, source, request, recipient) for code_, source in against)
+    against = sorted(found, key=lambda item: SOURCE_CODES.index(item[0]))
+    return against[0][0], tuple(_say(code, source, request, recipient) for code, source in against[:SHOWN])
 
 
 def _say(code: str, source: Source, request: Request, recipient: Party) -> Condition:

@@ -609,12 +609,23 @@ def test_every_source_that_stands_against_it_is_named_and_the_first_code_counts(
     assert (decision.code, one.clauses, one.obligations, one.logged_nearest) == ("source_stopped", (), None, "c1")
     (near,) = one.nearest
     assert [(c.member, c.have, c.want) for c in near.missed] == [
-        ("source", (MSG,), (FIU.id,)), ("source", (other.msg,), ()),
+        ("source", (other.msg,), ()), ("source", (MSG,), (FIU.id,)),
     ]  # fmt: skip
     assert "`north.fiu.sim` consents that `north.police.sim` tells `south.police.sim`" in near.sentence
     assert "that was recalled, restricted or erased" in near.sentence
     assert "name that agreement" not in near.sentence
-    assert json.loads(json.dumps(decision.to_json()))["recipients"][0]["nearest"][0]["missed"][0]["have"] == [MSG]
+    assert json.loads(json.dumps(decision.to_json()))["recipients"][0]["nearest"][0]["missed"][1]["have"] == [MSG]
+
+
+@pytest.mark.spec("AGR-44", "AGR-63")
+def test_a_message_that_comes_from_very_many_is_denied_in_few_words() -> None:
+    many = [replace(SOURCE, msg=digest(b"%d" % n)) for n in range(256)]
+    last = replace(SOURCE, msg=digest(b"last"), holder_had=False)
+    decision = derived(*many, last, recipients=(SOUTH, replace(SOUTH, id=NGO.id), FIU))
+    (one, _, free) = derived(*many, last, recipients=(SOUTH, SOUTH, FIU)).per_recipient
+    assert (one.code, len(one.nearest[0].missed), free.code) == ("source_unknown", 8, "source_unknown")
+    assert one.nearest[0].missed[0].have == (last.msg,)
+    assert len(json.dumps(decision.to_json())) < 16 * 1024
 
 
 @pytest.mark.spec("AGR-33", "AGR-35")
