@@ -7,6 +7,7 @@ found out; 2 the command was misused.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -155,7 +156,7 @@ def duties(
 
 @app.command("status", epilog="Example: ix status --msg=DIGEST --node http://127.0.0.1:8405 --officer np-duty-1")
 def status(
-    msg: Message,
+    msg: Annotated[str, typer.Option("--msg", help="The message's digest; else everything that was recalled.")] = "",
     offline: Annotated[bool, typer.Option("--offline", help="By the node's own books, without the broker.")] = False,
     node: Node = HERE,
     officer: Who = "",
@@ -164,6 +165,9 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show who holds a message, what each was told and answered, or since when it is silent."""
+    if not msg:
+        _recalls(node, officer, passphrase_file, token_file, as_json)
+        return
     with signed_in(node, officer, passphrase_file, token_file) as call:
         found = call("GET", f"/v1/messages/{msg}/status{'?read=false' if offline else ''}", None)
     wrong = found["overdue"] or found["contradicted"]
@@ -178,6 +182,25 @@ def status(
         for wrongs in one["contradictions"]:
             show(f"{'  ' * deep}  FOUND OUT: {wrongs['did']} at {wrongs['at']}, though it said it was erased")
     raise typer.Exit(1 if wrong else 0)
+
+
+def _recalls(node: str, officer: str, passphrase_file: Path | None, token_file: Path | None, as_json: bool) -> None:
+    with signed_in(node, officer, passphrase_file, token_file) as call:
+        found = call("GET", "/v1/recalls", None)
+    if as_json:
+        tell(found, True, "")
+    for one in () if as_json else found["recalls"]:
+        kinds = ", ".join(told["kind"] for told in one["told"])
+        show(
+            f"{one['msg']}  {kinds}  {'settled' if one['settled'] else 'silent: ' + (', '.join(one['silent']) or '-')}"
+        )
+        for name in one["overdue"]:
+            show(f"  OVERDUE {name}")
+        for name in one["contradicted"]:
+            show(f"  FOUND OUT {name}")
+    if not as_json and not found["recalls"]:
+        show("nothing was recalled from here")
+    raise typer.Exit(1 if any(one["overdue"] or one["contradicted"] for one in found["recalls"]) else 0)
 
 
 def _stands(one: dict[str, Any]) -> str:

@@ -318,7 +318,9 @@ class Collecting:
             parcel, me=self._office.me, opening_keys=self._keys, directory=trust.directory, log=trust.log, now=now,
             seen=seen, standing=trust.book.standing,
         )  # fmt: skip
-        self._hearing.must_come_rightly(opened, haul.heard)
+        if haul.stopped is None:  # acts come first, so that all that came with this is heard by now
+            haul.stopped = self._hearing.stopped(haul.heard)
+        self._hearing.must_come_rightly(opened, haul.stopped, haul.heard)
         return opened
 
     def _learn(self) -> None:
@@ -421,7 +423,7 @@ class Collecting:
             books.add("inbox", [row for _, _, row in haul.opened])
             books.add("held", [self._hold(o.digest, p.entry, o.content.tlp, now) for p, o, _ in haul.opened])
             books.add("rejected", [{"msg": m, "seq": s, "code": c, "at": stamp(now)} for m, s, c in haul.rejected])
-            self._hearing.close_late(books, [o.digest for _, o, _ in haul.opened])
+            self._hearing.close_late(books, [o.digest for _, o, _ in haul.opened], haul.stopped or {})
             settled = [(m, s, c) for m, s, c in haul.rejected if m not in haul.astray]
             answered = [one for one in settled if one[0] not in haul.recalled]
             owed = [{"msg": o.digest, "status": "delivered", "code": None} for _, o, _ in haul.opened]

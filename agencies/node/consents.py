@@ -18,10 +18,13 @@ from agencies.node.ledger import Why
 from agencies.node.office import Office
 from agencies.node.profile import Officer, OfficerRole
 from agencies.node.store import Books
-from exchange.protocol.act import Ask, Consent, Decline, Withdraw, parse_act
+from exchange.protocol.act import Ask, Consent, Decline, Withdraw, parse_act, read_act
+from exchange.protocol.entry import ActEntry, parse_entry
+from exchange.protocol.log import verify_tlog_proof
 from exchange.protocol.neutral import NEVER_TOLD
 from exchange.protocol.vocabulary import ActKind, ConsentFor, RefusalGround
 from keys.encoding import instant, read_json, write_json
+from keys.errors import Refusal
 from keys.signing import parse_statement
 
 WHOLE: Final = ("",)
@@ -94,7 +97,26 @@ class Consents:
         now, me = self._office.clock(), self._office.me
         with self._office.store.reading() as books:
             rows = books.rows("consents", msg=message, kind="consent", way="in", state="live", holder=me)
-        return tuple(one for row in rows if (one := Agreed.of(row)).until > now and want in (None, one.want))
+            acts = {row.digest: books.get("acts", digest=row.digest) for row in rows}
+        found = [Agreed.of(row) for row in rows if self._signed(row, acts[row.digest])]
+        return tuple(one for one in found if one.until > now and want in (None, one.want))
+
+    def _signed(self, row: Any, act: Any) -> bool:
+        """Whether a consent in the books is the one its originator signed and the log has: books can be edited."""
+        trust = self._office.trust
+        try:
+            verify_tlog_proof(act.proof, bytes(act.entry), trust.log)
+            entry = parse_entry(bytes(act.entry))
+            given = read_act(bytes(act.jws), trust.directory, entry.at)
+        except (Refusal, AttributeError):
+            return False
+        terms, fields = given.terms, read_json(row.fields.encode(), limit=LIMIT)
+        if not isinstance(terms, Consent) or not isinstance(entry, ActEntry) or entry.statement != given.digest:
+            return False
+        said = _members(given.digest, terms, "in", terms.by, terms.holder, "live")
+        noted = [row.digest, row.msg, row.originator, row.want, row.recipients, row.purposes, fields, row.until]
+        names = ("digest", "msg", "originator", "want", "recipients", "purposes")
+        return noted == [*(said[name] for name in names), list(terms.fields), terms.until]
 
     # -- the originator --
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from agencies.node.errors import BrokerUnreachable, NotHere
 from agencies.node.office import Office
@@ -38,10 +38,16 @@ class Following:
         self._office, self._watch = office, watch
         self._guard = threading.Lock()
         self._tree: Tree | None = None
+        self._passages: tuple[Any, Passages] | None = None
 
-    def read_on(self) -> int:
-        """Read what the log has that the books have not; returns up to which size it is read now."""
+    def read_on(self, until: int | None = None) -> int:
+        """Read what the log has that the books have not; returns up to which size it is read now.
+
+        With ``until``, only if the books do not go up to that number yet.
+        """
         with self._guard:
+            if until is not None and (size := self.size()) >= until:
+                return size
             office = self._office
             with office.store.reading() as books:
                 place = books.meta(FOLLOWED, "0 ")
@@ -77,6 +83,10 @@ class Following:
     def disclosures(self) -> Passages:
         """Who told whom what, as far as the books have it: what was read of the log, and this agency's own mail."""
         with self._office.store.reading() as books:
+            sent, received = books.count("outbox", state="sent"), books.count("inbox")
+            state = (books.meta(FOLLOWED), sent, received)
+            if self._passages is not None and self._passages[0] == state:
+                return self._passages[1]
             pool: dict[str, tuple[int, bytes]] = {}
             for row in books.rows("outbox", state="sent"):
                 pool[row.msg] = (row.seq, bytes(row.entry))
@@ -84,7 +94,9 @@ class Following:
                 pool[row.msg] = (row.seq, bytes(row.entry))
             for row in books.rows("logged", typ="disclosure"):
                 pool[row.msg] = (row.seq, bytes(row.data))
-        return Passages(pool)
+        made = Passages(pool)
+        self._passages = (state, made)
+        return made
 
     def originator_of(self, msg: str) -> str:
         """Who sent a message, by these books or, if they do not say, by the log."""

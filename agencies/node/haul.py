@@ -40,6 +40,8 @@ class Haul:
     recalled: set[str] = field(default_factory=set)
     """Of those, what its originator took back before it was collected: nobody is owed a receipt for it."""
     heard: list[Heard] = field(default_factory=list)
+    stopped: dict[str, str] | None = None
+    """What originators have stopped, read once for a look."""
     receipts: list[tuple[Mapping[str, Any], dict[str, Any], bytes]] = field(default_factory=list)
     oddities: list[dict[str, Any]] = field(default_factory=list)
     batches: dict[tuple[str, str], Batch] = field(default_factory=dict)

@@ -83,7 +83,7 @@ class Hearing:
         said = (entry.statement, entry.act, entry.by, entry.msg, entry.re)
         if said != (act.digest, terms.kind, terms.by, terms.msg, terms.refers_to):
             raise ProofMismatch("the log entry does not say what the act says")
-        concerned = self._standing(act, heard)
+        concerned = self._standing(act, seq, heard)
         return Heard(act, seq, entry.to_bytes(), str(item["proof"]), concerned)
 
     def file(self, books: Books, heard: Heard, now: datetime) -> LedgerAct | None:
@@ -106,22 +106,22 @@ class Hearing:
             code, message=terms.msg, sender=terms.by, recipients=(self._office.me,), outcome=told, index=heard.seq
         )
 
-    def close_late(self, books: Books, received: Sequence[str]) -> None:
+    def close_late(self, books: Books, received: Sequence[str], stopped: Mapping[str, str]) -> None:
         """Close what has just been taken in and was restricted before."""
-        for message in received:
-            self._recalls.close_late(books, message)
+        if late := [message for message in received if message in stopped]:
+            self._recalls.close(books, late, ActKind.RESTRICT)
 
-    def _standing(self, act: Act, heard: Sequence[Heard]) -> tuple[str, ...]:
+    def _standing(self, act: Act, seq: int, heard: Sequence[Heard]) -> tuple[str, ...]:
         """Refuse an act that was not its author's to do; which messages here are concerned."""
         terms = act.terms
         with self._office.store.reading() as books:
             ours = books.get("outbox", msg=terms.msg)
         if ours is not None and ours.state == "sent":
-            self._must_hold(act, ours.recipients.split())
+            self._must_hold(act, seq, ours.recipients.split())
             return (terms.msg,)
         if terms.addressed_to == "originator":
             raise ActNotTheirs("this concerns a message that was not sent from here")
-        root, passages = self._root(terms.msg, look=act.kind in AFTER)
+        root, passages = self._root(terms.msg, seq, look=act.kind in AFTER)
         if root is None:
             raise ActRefused("no message of that digest was disclosed")
         if root.entry.from_ != terms.by:
@@ -133,13 +133,13 @@ class Hearing:
                     raise ActRefused("there is no consent of that digest here")
         return self.concerned(passages, terms.msg)
 
-    def _must_hold(self, act: Act, recipients: list[str]) -> None:
+    def _must_hold(self, act: Act, seq: int, recipients: list[str]) -> None:
         """Refuse an act about a message of ours by somebody who holds nothing of it."""
         terms = act.terms
         if terms.addressed_to != "originator":
             raise ActNotTheirs(f"only this agency may {terms.kind} its own message")
         if terms.by not in recipients:
-            below = {to.id for one in self._root(terms.msg, look=True)[1].tree(terms.msg) for to in one.entry.to}
+            below = {to.id for one in self._root(terms.msg, seq, look=True)[1].tree(terms.msg) for to in one.entry.to}
             if terms.by not in below or act.kind in (ActKind.ACKNOWLEDGE, ActKind.KEEP, ActKind.ERASED):
                 raise ActNotTheirs(f"`{terms.by}` holds nothing of this message")
         if isinstance(terms, Answer):
@@ -153,14 +153,14 @@ class Hearing:
         me, found = self._office.me, passages.tree(msg)
         return tuple(p.entry.msg for p in found if p.entry.from_ == me or any(to.id == me for to in p.entry.to))
 
-    def _root(self, msg: str, *, look: bool) -> tuple[Passage | None, Passages]:
+    def _root(self, msg: str, seq: int, *, look: bool) -> tuple[Passage | None, Passages]:
         """A message's disclosure and the tree it stands in, from the books; from the log too, where that is wanted."""
         passages = self._following.disclosures()
         found = passages.get(msg)
         if found is not None and not look:
             return found, passages
         try:
-            self._following.read_on()
+            self._following.read_on(until=seq)
         except BrokerUnreachable:
             if found is None:
                 raise
@@ -170,17 +170,26 @@ class Hearing:
 
     # -- messages that were derived --
 
-    def must_come_rightly(self, opened: Opened, heard: Sequence[Heard] = ()) -> None:
+    def stopped(self, heard: Sequence[Heard]) -> dict[str, str]:
+        """Which messages their originators have recalled or restricted, by what is filed or has just been heard."""
+        found = self._recalls.stopped()
+        for one in heard:
+            if one.act.kind in (ActKind.RESTRICT, ActKind.RECALL):
+                for name in one.concerned:
+                    found[name] = min(found.get(name, one.act.kind.value), one.act.kind.value)
+        return found
+
+    def must_come_rightly(self, opened: Opened, stopped: Mapping[str, str], heard: Sequence[Heard] = ()) -> None:
         """Refuse a message derived from what its sender may not pass on to us, by the log and by consents sent to us.
 
-        ``heard`` came in the same mail and is in no book yet.
+        ``heard`` came in the same mail and is in no book yet; ``stopped`` says what was recalled or restricted before.
         """
         manifest, index = opened.manifest, opened.index
-        if self._recalls.overtakes(opened.digest) == ActKind.RECALL:
+        if stopped.get(opened.digest) == ActKind.RECALL:
             raise MessageRecalled("the originator recalled what this is or came from before it was collected")
         if not manifest.src:
             return
-        self._following.read_on()
+        self._following.read_on(until=index)
         roots = [one for one in self._following.disclosures().roots(manifest.src) if one.seq < index]
         names = {one.entry.msg for one in roots}
         lineage = Lineage()
@@ -192,8 +201,8 @@ class Hearing:
                 lineage.with_act(seq, act)
         fields = {one.msg: tuple(one.fields) for one in opened.content.sources}
         for source in lineage.sources_for(manifest.src, manifest.from_):
-            stopped = source.stopped or self._was_stopped(source, index)
-            self._judge(source, stopped, opened, fields.get(source.msg))
+            late = source.stopped or self._was_stopped(source, index)
+            self._judge(source, late, opened, fields.get(source.msg))
 
     def _known_acts(self, names: set[str], heard: Sequence[Heard]) -> Iterator[tuple[int, Act]]:
         """The acts about these messages that were filed, given and proved, or have just come."""

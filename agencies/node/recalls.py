@@ -85,21 +85,19 @@ class Recalls:
             "due": stamp(act.at + ANSWER_WITHIN), "state": "open",
         }])  # fmt: skip
         if not isinstance(terms, Rectify):
-            self._close(books, concerned, str(terms.kind))
+            self.close(books, concerned, str(terms.kind))
 
-    def overtakes(self, message: str) -> str | None:
-        """What an originator has said before of a message that is only now coming in: recall, or restrict."""
+    def stopped(self) -> dict[str, str]:
+        """Every message that was recalled or restricted, if it is here or not; a recall outdoes a restriction."""
+        found: dict[str, str] = {}
         with self._office.store.reading() as books:
-            kinds = {row.kind for row in books.rows("duties") if message in _held(row)} - {ActKind.RECTIFY}
-        return min(kinds, default=None)
+            for row in books.rows("duties"):
+                for message in _held(row) if row.kind != ActKind.RECTIFY else ():
+                    found[message] = min(found.get(message, row.kind), row.kind)
+        return found
 
-    def close_late(self, books: Books, message: str) -> None:
-        """Close what has just been taken in, if its originator restricted it before."""
-        for row in books.rows("duties", kind=ActKind.RESTRICT.value):
-            if message in _held(row):
-                self._close(books, [message], row.kind)
-
-    def _close(self, books: Books, concerned: Sequence[str], ground: str) -> None:
+    def close(self, books: Books, concerned: Sequence[str], ground: str) -> None:
+        """Leave untouched from now on what is here of these messages."""
         for row in books.inbox_of(concerned):
             if row.content is not None:
                 self._retention.restrict(books, row.msg, ground)

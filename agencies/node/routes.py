@@ -64,6 +64,7 @@ def add_routes(app: FastAPI, node: Node, sessions: Sessions, rounds: Rounds) -> 
     _add_refusals(app)
     _add_probes(app, node, rounds)
     _add_signing_in(app, sessions)
+
     def protecting(router: APIRouter, node: Node) -> None:
         add_protection(router, node, sessions)
 
@@ -290,7 +291,7 @@ def _add_refusals(app: FastAPI) -> None:
 
 _COUNTED: Final = (
     "inbox", "rejected", "doubts", "receipts", "batches_unposted", "batches_refused", "evidence", "exemptions",
-    "ledger",
+    "asks", "duties", "ledger",
 )  # fmt: skip
 
 

@@ -79,6 +79,11 @@ def _add_recalls(router: APIRouter, node: Node) -> None:
         )
         return answer(given.to_json())
 
+    @router.get("/recalls")
+    def recalls() -> Response:
+        """Every message of this agency that was restricted, rectified or recalled, and who is silent."""
+        return answer({"recalls": node.whereabouts.listed()})
+
     @router.get("/messages/{msg}/status")
     def status(msg: str, read: bool = True) -> Response:
         """Where a message of this agency is: every holder, what it was told and answered, or since when it is silent.

@@ -71,6 +71,15 @@ class Whereabouts:
             "settled": bool(given) and not open_ and not any(one["contradictions"] for one in holders),
         }
 
+    def listed(self) -> list[dict[str, Any]]:
+        """Every message of ours that was restricted, rectified or recalled, and who has not answered; newest first."""
+        with self._office.store.reading() as books:
+            rows = [row for row in books.rows("acts", way="out") if row.kind in AFTER and row.state != "refused"]
+        names = dict.fromkeys(row.msg for row in reversed(rows))
+        wanted = ("msg", "told", "silent", "overdue", "contradicted", "settled")
+        found = [self.of(name) for name in names]
+        return [{name: one[name] for name in wanted} for one in found]
+
     def _told(self, one: Deed) -> dict[str, Any]:
         return {**_proved(one), "ground": str(one.terms.ground), "by_msg": getattr(one.terms, "by_msg", None)}
 

@@ -150,3 +150,25 @@ def test_a_code_that_nobody_knows_and_an_own_message_are_refused(world: World) -
     with pytest.raises(NotHere):
         ask(world, "A" * 43)
     assert world.clock() + timedelta(days=30) == until(world)
+
+
+@pytest.mark.spec("NODE-143")
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"recipients": f"{C} {D}"}, {"purposes": "investigate prosecute"}, {"fields": '["","/narrative"]'},
+        {"until": "2036-01-01T00:00:00.000Z"}, {"want": "evidence"}, {"originator": D},
+    ],
+    ids=lambda edit: next(iter(edit)),
+)  # fmt: skip
+def test_a_consent_that_somebody_wrote_into_the_books_allows_nothing(world: World, edit: dict[str, str]) -> None:
+    first, south = told(world, B), world.node(B)
+    consent = decide(world, ask(world, first)).digest
+    assert len(south.service.consents.live(first)) == 1
+    with south.store.writing() as books:
+        assert books.turn("consents", {"digest": consent}, edit)
+    assert south.service.consents.live(first) == ()
+    with south.store.writing() as books:
+        row = books.get("consents", digest=consent)
+        books.add("consents", [{**row._mapping, "digest": "A" * 43}])  # type: ignore[union-attr]
+    assert south.service.consents.live(first) == ()

@@ -1,4 +1,4 @@
-"""Restrict, rectify, recall at a holder: closed at once, answered by an officer, really erased (NODE-150 to NODE-154)."""
+"""Restrict, rectify, recall at a holder: closed at once, answered by an officer, really erased (NODE-150 to 154)."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ ROUTES = [
     ("POST", "/v1/messages/x/acknowledge"), ("POST", "/v1/messages/x/forward"), ("POST", "/v1/messages/x/keep"),
     ("POST", "/v1/messages/x/ask"), ("GET", "/v1/consents"), ("POST", "/v1/consents/x/decide"),
     ("POST", "/v1/consents/x/withdraw"), ("POST", "/v1/messages/x/recall"), ("GET", "/v1/messages/x/status"),
-    ("GET", "/v1/messages/x/acts"), ("GET", "/v1/duties"), ("POST", "/v1/duties/x/answer"),
+    ("GET", "/v1/messages/x/acts"), ("GET", "/v1/duties"), ("GET", "/v1/recalls"), ("POST", "/v1/duties/x/answer"),
 ]  # fmt: skip
 
 

@@ -119,6 +119,8 @@ def test_an_originator_recalls_and_sees_where_its_message_is(desks: dict[str, De
     chief("POST", "/v1/collect")
     status, found = desks["audit"]("GET", f"/v1/messages/{msg}/status")
     assert (status, found["settled"], found["holders"][0]["answers"][0]["answer"]["outcome"]) == (200, True, "erased")
+    (one,) = desks["audit"]("GET", "/v1/recalls")[1]["recalls"]
+    assert (one["msg"], one["silent"], one["settled"]) == (msg, [], True)
     world.stop_broker()
     assert desks["duty"]("GET", f"/v1/messages/{msg}/status")[0] == 503
     assert desks["duty"]("GET", f"/v1/messages/{msg}/status?read=false")[1] == found
