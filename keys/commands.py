@@ -19,10 +19,12 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from keys.ceremony import RootPlan, enrol, federation_id, new_root, revoke, rotate
+from keys.ceremony import RootPlan, enrol, federation_id, new_root, protect, revoke, rotate
 from keys.encoding import instant, stamp
 from keys.errors import KeyUnknown, RecordRefused, Refusal
-from keys.keystore import Authority, BrokerKeys, Identity, locked, replace_file
+from keys.keystore import Authority, BrokerKeys, Identity, locked, read_private, replace_file
+from keys.rolekey import RoleKey
+from keys.sealing import SealingKey
 from keys.signing import Signer
 from keys.trust import AgencyRecord, Directory, KeyEntry
 
@@ -222,6 +224,95 @@ def revoke_keys(
             _publish(folder, directory, renewed, keys, theirs)
         typer.echo(directory.agency(agency).digest)
         _say_next(folder)
+
+
+RoleKeyFile = Annotated[Path, typer.Option("--role-key", dir_okay=False, help="The role's key file, of its own.")]
+OfficerPassphraseFile = Annotated[
+    Path | None,
+    typer.Option(dir_okay=False, help="A file whose first line is the officer's own passphrase; else you are asked."),
+]
+
+
+@app.command(
+    "protect",
+    epilog="Example: ix keys protect federation harbour.ngo.sim --role-key harbour/protection.json --officer hn-keeper",
+)
+def protect_agency(
+    folder: Folder,
+    agency: Agency,
+    role_key: RoleKeyFile,
+    officer: Annotated[str, typer.Option(help="The officer's id at the agency's node; one who opens identities.")],
+    renew: Annotated[bool, typer.Option(help="Make another key; the old one stays to open what it opened.")] = False,
+    days: Annotated[int, typer.Option(min=1, max=3650, help="How long the key is valid.")] = 365,
+    passphrase_file: PassphraseFile = None,
+    officer_passphrase_file: OfficerPassphraseFile = None,
+) -> None:
+    """Give an agency a role key for protected identities, which opens to this officer's passphrase alone.
+
+    This writes the role's key file and the federation's trust.json and tells nobody: `ix broker trust` takes that file
+    to the broker, and a node reads its `protection.json` when it starts.
+    """
+    with _answering():
+        passphrase = read_passphrase(passphrase_file)
+        own = _officers(officer, officer_passphrase_file, not role_key.exists())
+        with locked(folder):
+            directory, now = _directory(folder), _now()
+            record = directory.agency(agency)
+            role, public = _role(role_key, record, officer, own, renew)
+            role_key.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(role_key, role.to_bytes())  # first: a key in the directory that nobody has would be of no use
+            following = protect(
+                directory.fed, record, public, _enrolment(folder, passphrase), now=now, exp=now + timedelta(days=days)
+            )
+            directory = directory.with_record(following, now)
+            replace_file(folder / TRUST, directory.to_bytes(), 0o644)
+        typer.echo(directory.agency(agency).digest)
+        _say_next(folder)
+
+
+@app.command("admit", epilog="Example: ix keys admit harbour/protection.json --officer hn-second --by hn-keeper")
+def admit_officer(
+    role_key: Annotated[Path, typer.Argument(dir_okay=False, exists=True, help="The role's key file, replaced.")],
+    officer: Annotated[str, typer.Option(help="Who is to open identities from now on.")],
+    by: Annotated[str, typer.Option(help="Who already does, and is here.")],
+    officer_passphrase_file: OfficerPassphraseFile = None,
+    by_passphrase_file: OfficerPassphraseFile = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Take the officer's lock away instead.")] = False,
+) -> None:
+    """Let another officer open what a role key opens, in the presence of one who does; or no longer."""
+    with _answering(), locked(role_key.parent):
+        role = RoleKey.from_bytes(read_private(role_key))
+        present = _officers(by, by_passphrase_file, False)
+        if remove:
+            role.unlock(by, present)
+            changed = role.without(officer)
+        else:
+            phrase = _officers(officer, officer_passphrase_file, True)
+            changed = role.admit(officer, phrase, by=by, by_passphrase=present)
+        replace_file(role_key, changed.to_bytes())
+        typer.echo("\n".join(changed.officers))
+
+
+def _role(path: Path, record: AgencyRecord, officer: str, phrase: str, renew: bool) -> tuple[RoleKey, SealingKey]:
+    """The role key to publish: a new one, or one whose publishing was cut off before."""
+    if not path.exists():
+        return RoleKey.generate(record.agency, {officer: phrase})
+    role = RoleKey.from_bytes(read_private(path))
+    if role.agency != record.agency:
+        raise RecordRefused(f"the role key is `{role.agency}`'s, not `{record.agency}`'s")
+    newest = role.unlock(officer, phrase)[0].public
+    if newest.kid not in {entry.kid for entry in record.keys}:
+        return role, newest
+    if not renew:
+        raise RecordRefused("this role key is in the agency's record already; say --renew to make another")
+    return role.renewed(officer, phrase)
+
+
+def _officers(officer: str, file: Path | None, new: bool) -> str:
+    """An officer's own passphrase: never the federation's, and never from the environment."""
+    if file is not None:
+        return read_passphrase(file)
+    return str(typer.prompt(f"Passphrase of {plain(officer)}", hide_input=True, confirmation_prompt=new, err=True))
 
 
 @app.command("show", epilog="Example: ix keys show federation --json")

@@ -13,7 +13,9 @@ from typer.testing import CliRunner, Result
 
 import keys.commands as commands
 from keys.commands import app
+from keys.errors import KeystoreRefused
 from keys.keystore import Authority, BrokerKeys, Identity
+from keys.rolekey import RoleKey
 
 PASSPHRASE = "a passphrase for tests"
 NORTH = "north.police.sim"
@@ -272,3 +274,72 @@ def test_no_command_takes_a_passphrase_as_an_argument_and_each_has_an_example() 
         text = ix(command, "--help").output
         assert f"Example: ix keys {command} " in text
         assert not re.search(r"--passphrase\b(?!-file)", text)
+
+
+# --- role keys ---
+
+
+@pytest.fixture
+def phrases(tmp_path: Path) -> dict[str, Path]:
+    made = {name: tmp_path / f"{name}.txt" for name in ("ada", "bea")}
+    for name, path in made.items():
+        path.write_text(f"{name} has her own passphrase\n", encoding="utf-8")
+    return made
+
+
+def protected(folder: Path, phrases: dict[str, Path], *more: str, who: str = "ada") -> list[str | Path]:
+    key = folder.parent / NORTH / "protection.json"
+    officer = ["--officer", who, "--officer-passphrase-file", phrases[who]]
+    return ["protect", folder, NORTH, "--role-key", key, *officer, *more]
+
+
+def uses(folder: Path) -> list[tuple[str, str]]:
+    return [(key["use"], key["kid"]) for key in shown(folder)["agencies"][0]["keys"] if key["use"] == "prot"]
+
+
+def test_an_agency_gets_a_role_key_that_only_its_officers_open(folder: Path, phrases: dict[str, Path]) -> None:
+    """KEY-27, KEY-38 to KEY-40."""
+    done(*protected(folder, phrases))
+    path = folder.parent / NORTH / "protection.json"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    role = RoleKey.from_bytes(path.read_bytes())
+    (key,) = role.unlock("ada", "ada has her own passphrase")
+    assert uses(folder) == [("prot", key.public.kid)]
+    for officer, phrase in (("ada", PASSPHRASE), ("bea", "bea has her own passphrase")):
+        with pytest.raises(KeystoreRefused):
+            role.unlock(officer, phrase)
+    again = ix(*protected(folder, phrases), IX_PASSPHRASE=PASSPHRASE)
+    assert (again.exit_code, "--renew" in again.stderr) == (1, True)
+    done(*protected(folder, phrases, "--renew"))
+    assert len(uses(folder)) == 2
+    assert len(RoleKey.from_bytes(path.read_bytes()).unlock("ada", "ada has her own passphrase")) == 2
+
+
+def test_a_role_key_whose_publishing_was_cut_off_is_published_when_asked_again(
+    folder: Path, phrases: dict[str, Path]
+) -> None:
+    """KEY-37."""
+    trust = (folder / "trust.json").read_bytes()
+    done(*protected(folder, phrases))
+    published = uses(folder)
+    (folder / "trust.json").write_bytes(trust)
+    done(*protected(folder, phrases))
+    assert uses(folder) == published
+
+
+def test_an_officer_is_admitted_and_removed_by_one_who_is_there(folder: Path, phrases: dict[str, Path]) -> None:
+    """KEY-39, KEY-40."""
+    done(*protected(folder, phrases))
+    path = folder.parent / NORTH / "protection.json"
+    by_ada = ["--by", "ada", "--by-passphrase-file", phrases["ada"]]
+    stranger = ix("admit", path, "--officer", "bea", "--officer-passphrase-file", phrases["bea"], "--by", "bea",
+                  "--by-passphrase-file", phrases["bea"])  # fmt: skip
+    assert (stranger.exit_code, stranger.stderr.startswith("keystore_refused")) == (1, True)
+    assert done("admit", path, "--officer", "bea", "--officer-passphrase-file", phrases["bea"], *by_ada) == "ada\nbea"
+    assert RoleKey.from_bytes(path.read_bytes()).unlock("bea", "bea has her own passphrase")
+    by_bea = ["--by", "bea", "--by-passphrase-file", phrases["bea"]]
+    assert done("admit", path, "--officer", "ada", "--remove", *by_bea) == "bea"
+    with pytest.raises(KeystoreRefused):
+        RoleKey.from_bytes(path.read_bytes()).unlock("ada", "ada has her own passphrase")
+    last = ix("admit", path, "--officer", "bea", "--remove", *by_bea)
+    assert last.exit_code == 1

@@ -14,7 +14,7 @@ import pytest
 
 from keys import rolekey
 from keys.ceremony import protect, rotate
-from keys.encoding import b64u, unb64u
+from keys.encoding import b64u
 from keys.errors import KeyNotValid, KeystoreRefused, RecordRefused
 from keys.keystore import read_private, replace_file
 from keys.rolekey import RoleKey
