@@ -119,11 +119,13 @@ class Acts:
         *,
         beside: Beside | None = None,
         recipients: tuple[str, ...] = (),
+        at_once: bool = True,
         **members: Any,
     ) -> Deed:
         """Sign an act about a message, commit it, send it; as far as it got. No officer: the node by itself, on a rule.
 
-        ``members`` are those of the kind (`spec/acts.md`). ``recipients`` is for the ledger: who is told.
+        ``members`` are those of the kind (`spec/acts.md`). ``recipients`` is for the ledger: who is told. Not
+        ``at_once``: it is sent by the next ``retry``, so that many that are due wait for no broker.
         """
         office, now = self._office, self._office.clock()
         payload = write_act(kind, fed=office.trust.directory.fed, by=office.me, ts=now, msg=msg, **members)
@@ -137,7 +139,7 @@ class Acts:
         row = {
             "digest": name, "way": "out", "kind": str(terms.kind), "by": office.me, "msg": msg, "re": terms.refers_to,
             "state": "pending", "jws": jws, "made": stamp(now), "ledger": self._lock(name, act), "attempts": 0,
-            "due": stamp(now + LEASE),
+            "due": stamp(now + LEASE if at_once else now),
         }  # fmt: skip
         with office.store.writing() as books:
             before = books.get("acts", digest=name)
@@ -147,7 +149,7 @@ class Acts:
                     beside(books, name)
         if before is not None and before.state != "pending":  # the very same, twice in one instant
             return Deed.of(before)
-        return self._submit(self._row(name))
+        return self._submit(self._row(name)) if at_once else Deed.of(self._row(name))
 
     def retry(self) -> int:
         """Send again, as the same bytes, what is due; says how many acts were settled."""

@@ -74,6 +74,7 @@ class Retention:
                 break
         if erased:
             self._office.store.scrub()
+            self._acts.retry()
         return Swept(tuple(warned), tuple(erased))
 
     def _tick(self, now: datetime | None) -> datetime:
@@ -169,7 +170,7 @@ class Retention:
             if not books.inbox_of([message]):
                 raise NotHere("there is no received message of that digest")
             held = self._holdings.of(books, message)
-        if not self._end(held, "review", officer, why):
+        if held.row.state == "erased" or not self._end(held, "review", officer, why):
             raise NoLongerHere("the content of this message is not here any more")
         self._office.store.scrub()
 
@@ -221,8 +222,9 @@ class Retention:
 
         try:
             self._acts.give(
-                ActKind.ERASED, held.msg, officer, why, beside=beside, recipients=(held.originator,), cause=cause
-            )
+                ActKind.ERASED, held.msg, officer, why, beside=beside, recipients=(held.originator,),
+                at_once=officer is not None, cause=cause,
+            )  # fmt: skip
         except NoLongerHere:
             return False
         return True

@@ -278,7 +278,7 @@ def test_a_node_killed_anywhere_still_tells_the_originator(world: World) -> None
 
 @pytest.mark.spec("NODE-98")
 @pytest.mark.parametrize(
-    ("where", "what"), [(Office, "record"), (Holdings, "change"), (Books, "erase"), (Acts, "_submit")]
+    ("where", "what"), [(Office, "record"), (Holdings, "change"), (Books, "erase"), (Acts, "retry")]
 )
 def test_a_node_killed_within_its_erasure_has_done_all_of_it_or_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch, where: Any, what: str
@@ -297,7 +297,7 @@ def test_a_node_killed_within_its_erasure_has_done_all_of_it_or_nothing(
     monkeypatch.undo()
     again = world.restart_node(SOUTH)
     done = again.service.holdings()[0]["state"] == "erased"
-    assert done == bool(again.service.acts.about(name)) == (what == "_submit")
+    assert done == bool(again.service.acts.about(name)) == (what == "retry")
     assert again.service.sweep().erased == (() if done else ((name, "review"),))
     world.settle()
     assert erased(world, name) == [(SOUTH, "review")]

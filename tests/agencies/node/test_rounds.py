@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agencies.node.rounds import Rounds
 from exercises.world import World, WorldNode
+from tests.agencies.node.bound import bound, terms, told
 from tests.agencies.node.conftest import NORTH, REQUEST, SOUTH
 
 
@@ -60,3 +62,16 @@ def test_a_fault_ends_no_loop_and_is_counted_by_its_kind_alone(
     soon(lambda: south.inbox() == [sent.msg])
     assert "RuntimeError" in caplog.text
     assert "Gull Cove" not in caplog.text
+
+
+@pytest.mark.spec("NODE-94")
+def test_what_has_ended_is_erased_without_anybody_asking(tmp_path: Path) -> None:
+    with bound(tmp_path, terms(retention_days=5)) as world:
+        name, south = told(world), world.node(SOUTH)
+        world.clock.advance(days=5)
+        made = Rounds(south.service, wait=0, every=0.05, refresh=1)
+        made.start()
+        soon(lambda: south.service.state()["held"] == {"held": 0, "restricted": 0, "erased": 1})
+        made.stop()
+        world.settle()
+        assert [deed.kind for deed in world.node(NORTH).service.acts.about(name)] == ["erased"]
