@@ -15,12 +15,12 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 from exchange.protocol.agreement import Agreement
-from exchange.protocol.boxes import MAX_PIECES, VALUES, Box, Space, TooManyPieces, subtract
+from exchange.protocol.boxes import MAX_PIECES, VALUES, Box, Space, TooManyPieces, apart, subtract
 from exchange.protocol.decision import RecipientDecision, decide
 from exchange.protocol.matching import Party, Request
 from exchange.protocol.obligations import Obligations
 from exchange.protocol.policy import PolicyBook
-from exchange.protocol.reach import Lane, Scene, always, example, lanes, merged, space_of
+from exchange.protocol.reach import Lane, Scene, always, example, lanes, space_of
 from exchange.protocol.terms import AgreementTerms
 from exchange.protocol.vocabulary import Category, Handling
 from keys.encoding import stamp
@@ -95,14 +95,18 @@ def compare(
     space = space_of([before, after, *others], [Category.DATA_SPECIAL_CATEGORY])
     walk = _Walk(space, *sides)
     gained, lost, shifts = list[_Piece](), list[_Piece](), list[_Shifted]()
-    for discloser in sorted(parties):
-        for recipient in sorted(parties):
-            if discloser != recipient:
-                pair = parties[discloser], parties[recipient]
-                old, new = walk.lanes(pair, sides[0]), walk.lanes(pair, sides[1])
-                gained += walk.only(pair, new, old)
-                lost += walk.only(pair, old, new)
-                shifts += walk.shifted(pair, old, new)
+    known = dict[Any, _Found]()
+    for pair in _both_ways(parties):
+        old, new = walk.lanes(pair, sides[0]), walk.lanes(pair, sides[1])
+        if _kinds(old) == _kinds(new):
+            continue
+        alike = tuple((id(lane.clause), lane.left) for lane in old), tuple((id(lane.clause), lane.left) for lane in new)
+        if alike not in known:  # what two agencies share with two others has been worked out for these
+            known[alike] = walk.only(new, old), walk.only(old, new), list(walk.shifted(pair, old, new))
+        more, less, other = known[alike]
+        gained += [(pair, lane, box) for lane, box in more]
+        lost += [(pair, lane, box) for lane, box in less]
+        shifts += [(pair, box, one, another) for box, one, another in other]
     return Difference(
         before, after, tuple(_frame(before.terms, after.terms)),
         tuple(walk.changes("gained", gained)), tuple(walk.changes("lost", lost)), tuple(walk.shifts(shifts)), space,
@@ -111,7 +115,9 @@ def compare(
 
 Pair = tuple[Party, Party]
 _Piece = tuple[Pair, Lane, Box]
+_Tied = tuple[Box, RecipientDecision, RecipientDecision]
 _Shifted = tuple[Pair, Box, RecipientDecision, RecipientDecision]
+_Found = tuple[list[tuple[Lane, Box]], list[tuple[Lane, Box]], list[_Tied]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,23 +141,21 @@ class _Walk:
     def lanes(self, pair: Pair, side: _Side) -> list[Lane]:
         return lanes(self.space, side.scene, side.agreement, *pair)
 
-    def only(self, pair: Pair, here: list[Lane], there: list[Lane]) -> Iterator[_Piece]:
+    def only(self, here: list[Lane], there: list[Lane]) -> list[tuple[Lane, Box]]:
         """What one side permits and the other does not, in pieces that do not overlap."""
         taken = [box for lane in there for box in lane.left]
-        for lane, box in merged(here):
-            for piece in subtract([box], taken):
-                yield pair, lane, piece
+        rows = [(lane, box) for lane in here for box in lane.left if not any(box.within(other) for other in taken)]
+        pieces = [(rows[place][0], box) for place, box in apart([box for _, box in rows])]
+        return [(lane, piece) for lane, box in pieces for piece in subtract([box], taken)]
 
-    def shifted(self, pair: Pair, old: list[Lane], new: list[Lane]) -> Iterator[_Shifted]:
+    def shifted(self, pair: Pair, old: list[Lane], new: list[Lane]) -> Iterator[_Tied]:
         """What both permit and tie otherwise: every piece meets the same clauses throughout, on either side."""
-        kinds = [{_kind(lane) for lane in side} for side in (old, new)]
-        turned = [lane for lane in old if _kind(lane) not in kinds[1]] + [
-            lane for lane in new if _kind(lane) not in kinds[0]
-        ]
-        if not turned:
-            return
-        common = [both for _, one in merged(old) for _, other in merged(new) if (both := one & other) is not None]
-        common = _within(common, [box for lane in turned for box in lane.left])
+        kinds = _kinds(old), _kinds(new)
+        turned = [lane for lane in old if _kind(lane) not in kinds[1]]
+        turned += [lane for lane in new if _kind(lane) not in kinds[0]]
+        common = [box for _, box in apart([box for lane in turned for box in lane.left])]
+        for side in (old, new):
+            common = _within(common, [box for lane in side for box in lane.left])
         for lane in [*old, *new]:
             for box in lane.left:
                 common = [piece for whole in common for piece in _parted(whole, box)]
@@ -164,7 +168,7 @@ class _Walk:
             if meets[0] != meets[1]:
                 yield from self._compared(pair, piece)
 
-    def _compared(self, pair: Pair, piece: Box) -> Iterator[_Shifted]:
+    def _compared(self, pair: Pair, piece: Box) -> Iterator[_Tied]:
         """Obligations also come of classification, H1, H2 and special categories: one part for each of them."""
         parts = [self.space.narrow(piece, "class", [code]) for code in self.space.codes(piece, "class")]
         for name, code in (
@@ -177,7 +181,7 @@ class _Walk:
         for part in parts:
             before, after = self._decided(pair, part)
             if before.obligations != after.obligations:
-                yield pair, part, before, after
+                yield part, before, after
 
     def _decided(self, pair: Pair, box: Box) -> tuple[RecipientDecision, RecipientDecision]:
         witness = self.witness(pair, box)
@@ -224,6 +228,15 @@ class _Walk:
 def _ties(found: Iterable[Lane]) -> set[tuple[str, int | None]]:
     """What the clauses of some lanes tie to a disclosure; equal sets come to equal obligations."""
     return {(repr(lane.clause.conditions), lane.rules.terms.purge_days) for lane in found}
+
+
+def _both_ways(parties: Mapping[str, Party]) -> Iterator[Pair]:
+    names = sorted(parties)
+    yield from ((parties[one], parties[other]) for one in names for other in names if one != other)
+
+
+def _kinds(several: Iterable[Lane]) -> set[tuple[str, int | None, tuple[Box, ...]]]:
+    return {_kind(lane) for lane in several}
 
 
 def _kind(lane: Lane) -> tuple[str, int | None, tuple[Box, ...]]:
