@@ -76,8 +76,8 @@ def test_cedar_agrees_on_every_generated_case() -> None:
 
 @pytest.mark.slow
 @pytest.mark.spec("AGR-30")
-def test_cedar_agrees_on_twenty_thousand_more() -> None:
-    assert agree(seed=31, worlds=400, per_world=50)["permitted"] > 1_000
+def test_cedar_agrees_on_ten_thousand_more() -> None:
+    assert agree(seed=31, worlds=200, per_world=50)["permitted"] > 500
 
 
 def test_a_rule_changed_in_one_of_the_two_is_noticed() -> None:
