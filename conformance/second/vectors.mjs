@@ -134,11 +134,16 @@ async function judgeMessages() {
   }
   for (const it of load("messages/bad_parcels.json").vectors) {
     const now = parseTime(it.now);
-    const judge = async () => (await message.openParcel(it.parcel, holder(it.me, it.seen), open(now), now)) && "taken";
+    const me = { ...holder(it.me, it.seen), standing: () => LAPSED[it.standing] };
+    const judge = async () => (await message.openParcel(it.parcel, me, open(now), now)) && "taken";
     found.bad_parcels[it.name] = await outcome(judge);
   }
   return found;
 }
+
+/** AGR-33's code for each state of AGR-18. */
+const LAPSED = { unknown: "agreement_unknown", not_yet: "agreement_not_in_force", left: "agreement_not_in_force",
+  expired: "agreement_expired", superseded: "agreement_superseded", suspended: "agreement_suspended" };
 
 async function judgeGood(it, open, holder) {
   const at = parseTime(it.at);
@@ -189,6 +194,8 @@ async function judgeLog() {
     found.consistency.push([await judge(was, is), await judge(is, was)]);
   }
   found.report = await auditExport((name) => fileOf(name), expected.fed, parseTime(expected.now));
+  const lies = await auditExport((name) => fileOf(name, "lies"), expected.fed, parseTime(expected.lies.now));
+  found.lies = lies.findings.map((one) => [one.code, one.index]);
   found.edits = [];
   for (const edit of expected.edits) {
     const report = await auditExport((name) => edited(name, edit), expected.fed, parseTime(expected.now));
@@ -197,9 +204,9 @@ async function judgeLog() {
   return found;
 }
 
-function fileOf(name) {
+function fileOf(name, folder = "export") {
   try {
-    return readFileSync(join(place, "log/export", name));
+    return readFileSync(join(place, "log", folder, name));
   } catch {
     return undefined;
   }

@@ -44,6 +44,7 @@ def second() -> Iterator[Path]:
         copy = Path(folder) / "conformance" / "second"
         shutil.copytree(SECOND, copy, ignore=shutil.ignore_patterns("node_modules"))
         shutil.copytree(REPO / "spec" / "schemas", Path(folder) / "spec" / "schemas")
+        shutil.copyfile(REPO / "spec" / "floor.json", Path(folder) / "spec" / "floor.json")
         yield copy
 
 
@@ -166,6 +167,7 @@ def test_it_judges_every_vector_of_the_log_alike(theirs: Run) -> None:
     assert found["report"]["counts"]["decided_again"] > 0
     assert found["report"] == {name: export["report"][name] for name in found["report"]}
     assert found["edits"] == [it["findings"] for it in export["edits"]]
+    assert found["lies"] == [[it["code"], it["index"]] for it in export["lies"]["report"]["findings"]]
 
 
 @pytest.mark.spec("ENC-12", "KEY-1", "KEY-4", "KEY-6", "KEY-16", "KEY-21", "CNT-16", "CNT-26", "MSG-18", "LOG-19")

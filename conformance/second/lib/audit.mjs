@@ -3,13 +3,17 @@
 // What is found is a list of findings. Where the specification does not say what is still judged after a finding, this
 // stops at the first stage that found something: trust and checkpoint, then tiles and entries; and once a record,
 // agreement or notice is refused or missing, no decision behind it is made again and no notice held against the book,
-// since what they rest on is not known.
+// since what they rest on is not known. The same is done for acts, and for decisions about what comes from others.
 
-import { Refusal, b64u, check, formatTime, parseJson } from "./encoding.mjs";
+import { Refusal, b64u, check, formatTime, parseJson, parseTime } from "./encoding.mjs";
 import { Directory } from "./directory.mjs";
 import { leafHash, openCheckpoint, readBundle, readEntry, tilePath, tilesOf, treeRoot } from "./log.mjs";
-import { Book, openAgreement, openNotice } from "./policy.mjs";
+import { Lineage, openAct } from "./acts.mjs";
+import { Book, dueAt, openAgreement, openNotice } from "./policy.mjs";
 import { openReceipts } from "./receipts.mjs";
+
+const NOTES = ["recall_unanswered", "act_unanswered", "erasure_overdue"];
+const WITHIN = 72 * 3600 * 1000;
 
 /** `file(name)` gives the bytes of a file of the export, or undefined. */
 export function auditExport(file, fed, now) {
@@ -50,18 +54,20 @@ class Audit {
     if (!this.head) return this.report();
     const entries = this.tiles() && this.findings.length === 0 ? this.bundles() : [];
     if (this.findings.length === 0) this.read(entries);
+    this.findings.sort((a, b) => (a.index ?? -1) - (b.index ?? -1));
     return this.report();
   }
 
   report() {
     const root = this.directory?.root;
     return {
-      clean: this.findings.length === 0,
+      clean: this.findings.every((one) => NOTES.includes(one.code)),
       federation: root && { id: this.fed, name: root.name },
       log: this.head && { origin: root.log.origin, size: this.head.size, root: b64u(this.head.root),
         signed: formatTime(this.head.time) },
       counts: this.counts,
       findings: this.findings,
+      ...(this.tree && { followed: this.tree.followed.map(answersTo) }),
     };
   }
 
@@ -130,6 +136,12 @@ class Audit {
     this.decided = new Set();
     this.disclosed = new Map(); // message -> recipients
     this.receipts = new Set();
+    this.tree = new Lineage();
+    this.whole = true; // no act is missing or refused
+    this.refused = new Set(); // acts
+    this.signed = new Map(); // agreement -> party -> index
+    this.complete = new Set(); // agreements
+    this.had = new Set(); // message and agency, by its own receipt
     let before = -Infinity;
     for (const { index, bytes } of entries) {
       const entry = this.try("entry_refused", index, () => readEntry(bytes));
@@ -147,6 +159,29 @@ class Audit {
         this.find("record_not_logged", null, `${agency} version ${it.version}`);
       }
     }
+    this.silence();
+    this.overdue();
+  }
+
+  /** LOG-47. */
+  silence() {
+    for (const { act, holders, answers } of this.tree.followed) {
+      if (this.head.time - act.logged <= WITHIN) continue;
+      const code = act.act === "recall" ? "recall_unanswered" : "act_unanswered";
+      for (const id of holders.keys()) if (!answers.has(id)) this.find(code, act.index, id);
+    }
+  }
+
+  /** LOG-49. */
+  overdue() {
+    for (const { index, entry, terms } of this.tree.passed.values()) {
+      for (const { id } of terms ? entry.to : []) {
+        if (!this.had.has(`${entry.msg} ${id}`) || this.tree.erased(id, entry.msg)) continue;
+        const kept = this.tree.about(entry.msg, "keep").filter((one) => one.by === id).at(-1);
+        const due = dueAt(entry, id, terms, kept?.ends);
+        if (due !== undefined && this.head.time - due > WITHIN) this.find("erasure_overdue", index, id);
+      }
+    }
   }
 
   record(entry, index) {
@@ -160,7 +195,58 @@ class Audit {
     return undefined;
   }
 
+  signature(entry, index) {
+    if (this.complete.has(entry.agr)) return this.find("signature_unfounded", index, "complete before");
+    const signed = this.signed.get(entry.agr) ?? new Map();
+    this.signed.set(entry.agr, signed);
+    if (!signed.has(entry.by)) signed.set(entry.by, index);
+    return undefined;
+  }
+
+  /** LOG-46. */
+  signatures(entry, index) {
+    const signed = this.signed.get(entry.agr) ?? new Map();
+    const again = this.complete.has(entry.agr);
+    const missing = again ? [] : entry.parties.filter((party) => !signed.has(party));
+    if (missing.length > 0 && this.known) this.find("signature_missing", index, missing.join());
+    for (const [by, place] of again ? [] : signed) {
+      if (!entry.parties.includes(by)) this.find("signature_unfounded", place, `${by} is no party`);
+    }
+    this.complete.add(entry.agr);
+  }
+
+  act(entry, index) {
+    const name = `acts/${entry.statement}.json`;
+    const bytes = this.file(name);
+    const refused = (error) => {
+      if (!(error instanceof Refusal)) throw error;
+      this.refused.add(entry.statement);
+      this.unsourced = true;
+      this.find(error.code === "act_not_theirs" ? error.code : "act_refused", index, error.message);
+    };
+    if (!bytes) {
+      [this.unsourced, this.whole] = [true, false];
+      return this.find("file_missing", index, name);
+    }
+    let it;
+    try {
+      it = openAct(parseJson(bytes, 262144), this.view, entry.at);
+      const says = it.digest === entry.statement && ["act", "by", "msg", "re"].every((member) => it[member] === entry[member]);
+      check(says && !this.tree.find(it.digest), "act_refused", "LOG-51: does not say what its entry says, or again");
+    } catch (error) {
+      return refused(error);
+    }
+    try {
+      this.tree.may(it);
+    } catch (error) {
+      if (this.known && this.whole && !this.refused.has(it.re)) return refused(error);
+      [this.unsourced, this.whole] = [true, false]; // what it rests on is not known
+    }
+    return this.tree.enter(index, it);
+  }
+
   agreement(entry, index) {
+    this.signatures(entry, index);
     const terms = this.statement(`agreements/${entry.agr}.json`, "agreement_refused", index, (value) => {
       const it = openAgreement(value, this.view, entry.at);
       const says = it.digest === entry.agr && it.parties.join() === entry.parties.join() && it.replaces === entry.replaces;
@@ -194,13 +280,14 @@ class Audit {
   }
 
   disclosure(entry, index) {
-    this.disclosed.set(entry.msg, entry.to.map((one) => one.id));
+    if (!this.disclosed.has(entry.msg)) this.disclosed.set(entry.msg, entry.to.map((one) => one.id));
     this.again(entry, index, (decision) => {
       if (decision.code !== "permitted") return this.find("not_permitted", index, decision.code);
       const clauses = decision.to.map((one) => one.clauses.join(" ")).join();
       const same = clauses === entry.to.map((one) => one.clauses.join(" ")).join() && decision.policy === entry.policy;
       return same || this.find("decision_differs", index, "other clauses or another policy");
     });
+    this.tree.disclose(index, entry, this.book.agreements.get(entry.agr));
   }
 
   denial(entry, index) {
@@ -219,10 +306,13 @@ class Audit {
       if (this.decided.has(name)) this.find("decided_twice", index, name);
       this.decided.add(name);
     }
-    if (!this.known) return;
+    const src = entry.src ?? [];
+    if (this.tree.contradicted(src, entry.from)) this.find("erasure_contradicted", index, "from what it said it erased");
+    if (!this.known || (src.length > 0 && this.unsourced)) return;
     this.count("decided_again");
     const recordOf = (id) => this.logged.get(id);
-    compare(this.book.decide({ ...entry, to: entry.to.map((one) => one.id) }, recordOf, entry.at));
+    const asked = { ...entry, to: entry.to.map((one) => one.id), sources: this.tree.sources(src, entry.from) };
+    compare(this.book.decide(asked, recordOf, entry.at));
   }
 
   receipt(entry, index) {
@@ -232,17 +322,30 @@ class Audit {
     const founded = this.disclosed.get(entry.msg)?.includes(entry.by);
     if (!founded) this.find("receipt_unfounded", index, "not disclosed to its giver");
     const bytes = this.file(`receipts/${entry.batch}.json`);
-    if (!bytes) return;
-    const good = this.try("receipt_refused", index, () => this.batch(parseJson(bytes, 262144), entry));
-    if (good) this.count("signed_receipts");
+    const batch = bytes && this.try("receipt_refused", index, () => this.batch(parseJson(bytes, 262144), entry));
+    if (batch) this.count("signed_receipts");
+    if (!founded || (bytes && !batch)) return;
+    if (entry.status !== "rejected") this.had.add(`${entry.msg} ${entry.by}`);
+    const erased = entry.status === "opened" && this.tree.erased(entry.by, entry.msg);
+    const later = !batch || parseTime(batch.ts) > erased?.given;
+    if (erased && later) this.find("erasure_contradicted", index, "opened what it said it erased");
   }
 
   batch(value, entry) {
     const it = openReceipts(value, this.view, entry.at);
     const says = it.items.some((one) => one.msg === entry.msg && one.status === entry.status && one.code === entry.code);
     check(it.digest === entry.batch && it.by === entry.by && says, "receipt_refused", "says something else");
-    return true;
+    return it;
   }
+}
+
+/** LOG-47, as a report shows it. */
+function answersTo({ act, holders, answers }) {
+  const said = (it) => ({ index: it.index, ts: formatTime(it.logged), outcome: it.outcome, ...("ground" in it && { ground: it.ground }) });
+  return {
+    index: act.index, ts: formatTime(act.logged), act: act.act, msg: act.msg, by: act.by, statement: act.digest,
+    holders: [...holders].map(([id, through]) => ({ id, through, ...(answers.has(id) && { answer: said(answers.get(id)) }) })),
+  };
 }
 
 /** The root of complete subtrees `hashes`, all of one height, with a narrower tree of root `carry` behind them. */

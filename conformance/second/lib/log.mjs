@@ -223,15 +223,20 @@ const SUBJECT = { type: oneOf(codes.TYPE), purpose: oneOf(codes.PURPOSE), crime:
   class: oneOf(codes.CLASS), handling: (value) => isList(value, 1, 4) && sorted(codes.HANDLING)(value),
   cats: sorted(codes.CATEGORY), urgency: oneOf(codes.URGENCY) };
 
+const DERIVED = { "src?": (value) => isList(value, 1, 4) && value.every(digestForm) && ascending(value),
+  "exempt?": oneOf(codes.EXEMPT) };
+
 const KINDS = {
   disclosure: { msg: digestForm, id: uuid, from: agency, to: recipients({ id: agency, clauses }), agr: digestForm,
-    ...SUBJECT, "re?": digestForm, policy: digestForm },
+    ...SUBJECT, "re?": digestForm, ...DERIVED, policy: digestForm },
   denial: { msg: digestForm, id: uuid, from: agency, to: recipients({ id: agency, code, "nearest?": clause }),
-    agr: digestForm, code, ...SUBJECT, policy: digestForm },
+    agr: digestForm, code, ...SUBJECT, ...DERIVED, policy: digestForm },
   receipt: { msg: digestForm, by: agency, status: oneOf(codes.RECEIPT), "code?": code, batch: digestForm },
   agreement: { agr: digestForm, parties, "replaces?": digestForm },
   suspension: { agr: digestForm, by: agency, act: oneOf(["suspend", "resume", "leave"]), notice: digestForm },
   record: { agency, version: (value) => isCount(value, 1, 1000000), record: digestForm },
+  signature: { agr: digestForm, by: agency },
+  act: { act: oneOf(codes.ACT), by: agency, msg: digestForm, "re?": digestForm, statement: digestForm },
 };
 
 /** Whether a value has these members in this order, each of its form. */
@@ -251,7 +256,7 @@ export function readEntry(bytes) {
   check(bytes.length <= 4096, "entry_malformed", "LOG-30: too long");
   const entry = recoded("entry_malformed", () => parseJson(bytes, 4096));
   check(typeof entry === "object" && entry !== null && Object.hasOwn(KINDS, entry.typ ?? ""), "entry_malformed",
-    "LOG-30: none of the six kinds");
+    "LOG-30: none of the eight kinds");
   const time = (value) => isText(value, TIME) && value.length === 24;
   object(entry, { v: (value) => value === "ix/1", typ: () => true, ts: time, ...KINDS[entry.typ] });
   check(entry.typ !== "receipt" || (entry.status === "rejected") === "code" in entry, "entry_malformed",

@@ -22,7 +22,7 @@ const form = (condition, sentence) => check(condition, "envelope_malformed", sen
 // --- the manifest ----------------------------------------------------------------------------------------------------
 
 const ORDER = ["v", "typ", "fed", "id", "ts", "exp", "from", "to", "agr", "type", "purpose", "crime", "class",
-  "handling", "cats", "urgency", "re?", "by", "body", "att", "sig"];
+  "handling", "cats", "urgency", "re?", "src?", "exempt?", "by", "body", "att", "sig"];
 const LISTS = { type: codes.TYPE, purpose: codes.PURPOSE, crime: codes.CRIME, class: codes.CLASS,
   urgency: codes.URGENCY };
 
@@ -32,6 +32,8 @@ export function parseManifest(bytes) {
   form(it.v === "ix/1" && it.typ === "msg", "MSG-3: v or typ");
   for (const name of ["fed", "agr", "by"]) form(isDigest(it[name]), `MSG-3: ${name}`);
   form(!("re" in it) || isDigest(it.re), "MSG-3: re");
+  form(!("src" in it) || (isList(it.src, 1, 4) && it.src.every(isDigest) && ascending(it.src)), "MSG-3: src");
+  form(!("exempt" in it) || codes.EXEMPT.includes(it.exempt), "MSG-3: exempt");
   form(isText(it.id, codes.UUID7), "MSG-3: id");
   form(isText(it.ts, TIME) && isText(it.exp, TIME), "MSG-3: ts or exp");
   const [sent, expires] = [it.ts, it.exp].map((time) => parseTime(time, "envelope_malformed"));
@@ -136,7 +138,8 @@ function checkWraps({ wraps, body, manifest }) {
   checkBody(body, manifest.body);
 }
 
-const COMPARED = ["id", "from", "agr", "type", "purpose", "crime", "class", "handling", "cats", "urgency", "re"];
+const COMPARED = ["id", "from", "agr", "type", "purpose", "crime", "class", "handling", "cats", "urgency", "re",
+  "src", "exempt"];
 
 /** MSG-19. */
 function checkLogged(it, directory) {
@@ -152,7 +155,7 @@ function checkLogged(it, directory) {
   return entry;
 }
 
-/** MSG-27, in its order. `me`: id, openings (seed and kid), seen (digests). Gives manifest, entry, content. */
+/** MSG-27, in its order. `me`: id, openings (seed and kid), seen (digests), standing (of an agreement). Gives manifest, entry, content. */
 export async function openParcel(value, me, directory, now) {
   const it = readParcel(value);
   const entry = checkLogged(it, directory);
@@ -186,6 +189,9 @@ async function unseal(it, wrapOf, me, now, logged = now) {
   checkTime(manifest, now);
   check(logged <= now + SKEW, "message_time", "MSG-8: logged in the future");
   check(!me.seen?.includes(manifest.digest), "already_received", "MSG-26: received before");
+  const lapsed = me.standing?.(manifest.agr, now); // the code of AGR-33 for its state; none in force
+  const free = manifest.type === "exculpatory_notice" && lapsed !== "agreement_unknown";
+  check(!lapsed || free, lapsed, "MSG-33: the agreement lapsed on the way");
   checkDeclared(manifest, parseContent(content));
   return { manifest, content };
 }

@@ -1,5 +1,6 @@
 // Agreements, notices, and how a decision is made: spec/agreements.md.
 
+import { readFileSync } from "node:fs";
 import {
   AGENCY, ascii, check, digest, isCount, isList, isText, members, parseJson, parseTime,
 } from "./encoding.mjs";
@@ -17,10 +18,15 @@ function text(value) {
 
 // --- agreements ------------------------------------------------------------------------------------------------------
 
-const TERMS = ["v", "typ", "fed", "id", "version", "replaces?", "title", "kind", "parties", "bases", "territory",
-  "start", "end", "clauses"];
+const TERMS = ["v", "typ", "fed", "id", "version", "replaces?", "title", "kind", "parties", "groups?", "bases",
+  "territory", "start", "end", "purge_days?", "clauses"];
 const CLAUSE = ["id", "effect", "title", "from", "to", "types", "purposes", "crimes", "cats"];
-const CONDITIONS = ["handling_required", "urgency", "onward", "retention_days?", "evidence", "human_release"];
+const CONDITIONS = ["handling_required", "urgency", "copy_to?", "copy_exempt?", "transfer?", "onward", "retention_days?",
+  "review_days?", "evidence", "human_release", "second_approver?", "readers?"];
+const DAY = 86400000;
+const PLACE = /^X[A-JL-Z]$/;
+const CODE = /^[a-z][a-z0-9_]{0,31}$/;
+const CLAUSE_ID = /^[a-z][a-z0-9_-]{0,11}$/;
 
 const good = (condition, sentence) => check(condition, "agreement_malformed", sentence);
 const set = (value, low, high, test, what) => {
@@ -29,7 +35,9 @@ const set = (value, low, high, test, what) => {
 };
 const among = (list, ...more) => (value) => typeof value === "string" && [...list, ...more].includes(value);
 const agency = (value) => isText(value, AGENCY);
-const who = (value) => agency(value) || value === "party:any" || codes.ROLE.some((role) => value === `role:${role}`);
+const named = (value, kind, test) => typeof value === "string" && value.startsWith(`${kind}:`) && test(value.slice(kind.length + 1));
+const who = (groups) => (value) => agency(value) || value === "party:any" || named(value, "role", among(codes.ROLE))
+  || named(value, "territory", (code) => isText(code, PLACE)) || named(value, "group", (id) => groups.has(id));
 
 /** AGR-2 to AGR-10. */
 export function readTerms(payload) {
@@ -39,28 +47,51 @@ export function readTerms(payload) {
   good(it.version === 1 ? !("replaces" in it) : isDigest(it.replaces), "AGR-3: replaces");
   good(text(it.title) && among(codes.KIND)(it.kind), "AGR-3: title or kind");
   set(it.parties, 2, 32, agency, "parties");
+  good(it.id !== "floor", "AGR-50: the floor's name");
+  const groups = new Map();
+  if ("groups" in it) {
+    good(isList(it.groups, 0, 16), "AGR-3: groups");
+    for (const one of it.groups) groups.set(one?.id, readGroup(one, it.parties));
+    good(groups.size === it.groups.length, "AGR-50: a group id twice");
+  }
+  good(!("purge_days" in it) || isCount(it.purge_days, 0, 28), "AGR-3: purge_days");
   set(it.bases, 0, 64, among(codes.BASIS), "bases");
-  set(it.territory, 0, 64, (code) => isText(code, /^X[A-JL-Z]$/), "territory");
+  set(it.territory, 0, 64, (code) => isText(code, PLACE), "territory");
   const [start, end] = [it.start, it.end].map((time) => parseTime(time, "agreement_malformed"));
   good(start < end, "AGR-3: starts after its end");
   good(isList(it.clauses, 1, 64), "AGR-3: clauses");
-  it.clauses.forEach(readClause);
+  it.clauses.forEach((clause) => readClause(clause, groups, it.parties));
   good(new Set(it.clauses.map((clause) => clause.id)).size === it.clauses.length, "AGR-4: a clause id twice");
-  return { ...it, start, end, digest: digest(payload) };
+  return { ...it, groups, start, end, digest: digest(payload) };
 }
 
-function readClause(it) {
+/** AGR-51. */
+function readGroup(it, parties) {
+  members(it, ["id", "members", "until", "purposes"], "agreement_malformed", "AGR-51: a group");
+  good(isText(it.id, CLAUSE_ID), "AGR-51: the id of a group");
+  set(it.members, 0, 32, (id) => agency(id) && parties.includes(id), "members of a group");
+  set(it.purposes, 0, 64, among(codes.PURPOSE), "purposes of a group");
+  return { ...it, until: parseTime(it.until, "agreement_malformed") };
+}
+
+function readClause(it, groups, parties) {
   const permits = it?.effect === "permit";
-  members(it, permits ? [...CLAUSE, "class_max", "conditions"] : CLAUSE, "agreement_malformed", "AGR-6: a clause");
+  members(it, [...CLAUSE, ...(permits ? ["class_max", "conditions"] : ["reach?"])], "agreement_malformed", "AGR-6: a clause");
   good(permits || it.effect === "forbid", "AGR-6: effect");
-  good(isText(it.id, /^[a-z][a-z0-9_-]{0,11}$/) && text(it.title), "AGR-4: id or title of a clause");
+  good(isText(it.id, CLAUSE_ID) && text(it.title), "AGR-4: id or title of a clause");
+  good(!it.id.startsWith("floor-"), "AGR-50: the floor's names");
+  good(!("reach" in it) || among(["parties", "everyone"])(it.reach), "AGR-52: reach");
   const any = permits ? [] : ["any"];
-  set(it.from, 0, 64, who, "from");
-  set(it.to, 0, 64, who, "to");
+  set(it.from, 0, 64, who(groups), "from");
+  set(it.to, 0, 64, who(groups), "to");
   set(it.types, 0, 64, among(codes.TYPE, ...any), "types");
   set(it.purposes, 0, 64, among(codes.PURPOSE, ...any), "purposes");
   set(it.crimes, 0, 64, among(codes.CRIME, ...any), "crimes");
   set(it.cats, 0, 64, among(codes.CATEGORY, ...any), "cats");
+  for (const name of [...it.from, ...it.to].filter((one) => one.startsWith("group:"))) {
+    const { purposes } = groups.get(name.slice(6));
+    good(it.purposes.every((purpose) => purpose === "any" || purposes.includes(purpose)), "AGR-50: a group's purposes");
+  }
   if (!permits) return;
   good(among(codes.CLASS)(it.class_max), "AGR-8: class_max");
   const conditions = members(it.conditions, CONDITIONS, "agreement_malformed", "AGR-10: conditions");
@@ -68,7 +99,24 @@ function readClause(it) {
   set(conditions.urgency, 0, 64, among(codes.URGENCY), "urgency");
   good(among(codes.ONWARD)(conditions.onward), "AGR-10: onward");
   good(typeof conditions.evidence === "boolean" && typeof conditions.human_release === "boolean", "AGR-10: booleans");
-  good(!("retention_days" in conditions) || isCount(conditions.retention_days, 1, 3650), "AGR-10: retention_days");
+  for (const name of ["retention_days", "review_days"]) {
+    good(!(name in conditions) || isCount(conditions[name], 1, 3650), `AGR-10: ${name}`);
+  }
+  good(!(conditions.review_days > conditions.retention_days), "AGR-50: reviewed after it is gone");
+  good(!("copy_to" in conditions) || parties.includes(conditions.copy_to), "AGR-50: a copy to somebody who is no party");
+  good(!("copy_exempt" in conditions) || "copy_to" in conditions, "AGR-50: copy_exempt without copy_to");
+  if ("copy_exempt" in conditions) set(conditions.copy_exempt, 0, 64, among(codes.EXEMPT), "copy_exempt");
+  good(!("transfer" in conditions) || among(codes.TRANSFER)(conditions.transfer), "AGR-10: transfer");
+  good(!("second_approver" in conditions) || among(codes.CLASS)(conditions.second_approver), "AGR-10: second_approver");
+  if ("readers" in conditions) readReaders(conditions.readers);
+}
+
+/** AGR-55. */
+function readReaders(value) {
+  const it = members(value, ["clearance?", "training?", "roles?"], "agreement_malformed", "AGR-55: readers");
+  good(Object.keys(it).length > 0, "AGR-55: nobody is asked for anything");
+  good(!("clearance" in it) || among(codes.CLASS)(it.clearance), "AGR-55: clearance");
+  for (const name of ["training", "roles"]) if (name in it) set(it[name], 0, 64, (code) => isText(code, CODE), name);
 }
 
 /** AGR-5, AGR-12 to AGR-15: a complete agreement, its signatures judged at an instant. */
@@ -181,7 +229,10 @@ export class Book {
     return name;
   }
 
-  /** AGR-30 to AGR-42. `asked`: from, to (ids), agr and the message's codes; `recordOf(id)` at the instant. */
+  /**
+   * AGR-30 to AGR-67. `asked`: from, to (ids), agr, the message's codes, exempt?, sources?; `recordOf(id)` at the
+   * instant. Every permitted recipient comes with its obligations.
+   */
   decide(asked, recordOf, now) {
     const to = asked.to.map((id) => ({ id, ...this.decideOne(asked, id, recordOf, now) }));
     const denied = codes.DENIALS.find((code) => to.some((one) => one.code === code));
@@ -189,23 +240,55 @@ export class Book {
   }
 
   decideOne(asked, recipient, recordOf, now) {
-    const both = (one) => one.parties.includes(asked.from) && one.parties.includes(recipient);
-    const rules = this.inForce(now).filter(both).sort(byName).flatMap((one) =>
-      one.clauses.map((clause) => ({ agreement: one, clause })));
-    const misses = (clause) => missed(clause, asked, recipient, recordOf);
-    const forbids = rules.filter(({ clause }) => clause.effect === "forbid" && misses(clause).length === 0);
+    const misses = ({ agreement, clause }) => missed(clause, agreement, asked, recipient, recordOf, now);
+    const fits = (rule) => misses(rule).length === 0;
+    const both = (one) => one?.parties.includes(asked.from) && one.parties.includes(recipient);
+    const terms = this.agreements.get(asked.agr);
+    const allowed = (rules) => ({ code: "permitted", clauses: rules.map((one) => one.clause.id),
+      obligations: obligations(rules, asked) });
+    const always = FLOOR.filter(({ clause }) => clause.effect === "permit").filter(fits); // AGR-67
+    if (both(terms) && always.length > 0) return allowed(always);
+    const force = this.inForce(now).sort(byName);
+    const rules = force.filter(both).flatMap(rulesOf);
+    const reaching = force.filter((one) => !both(one) && one.parties.includes(asked.from)).flatMap(rulesOf)
+      .filter(({ clause }) => clause.reach === "everyone");
+    const forbids = [...rules, ...reaching, ...FLOOR].filter(({ clause }) => clause.effect === "forbid").filter(fits)
+      .map((rule, i) => [rule, i]).sort(([a, i], [b, j]) => (a.agreement === b.agreement ? i - j : byName(a.agreement, b.agreement)))
+      .map(([rule]) => rule);
     if (forbids.length > 0) return { code: "forbidden", clauses: [], nearest: ownFirst(forbids, asked.agr) };
     const permits = rules.filter(({ clause }) => clause.effect === "permit");
     const denied = (code) => ({ code, clauses: [], nearest: nearest(permits, asked.agr, misses) });
     const state = this.state(asked.agr, now);
     if (state) return denied(state);
-    if (!both(this.agreements.get(asked.agr))) return denied("not_a_party");
+    if (!both(terms)) return denied("not_a_party");
     if (!underCeiling(asked.class, recordOf(recipient))) return denied("above_ceiling");
-    const matching = permits.filter((one) => one.agreement.digest === asked.agr && misses(one.clause).length === 0);
+    const matching = permits.filter((one) => one.agreement.digest === asked.agr).filter(fits);
     if (matching.length === 0) return denied("no_clause");
-    return { code: "permitted", clauses: matching.map((one) => one.clause.id) };
+    const against = (asked.sources ?? []).map((one) => judgeSource(one, asked, recipient, now)).filter(Boolean);
+    const code = codes.DENIALS.find((one) => against.includes(one));
+    return code ? { code, clauses: [], nearest: matching[0].clause.id } : allowed(matching);
   }
 }
+
+/** AGR-61, AGR-62: the code of what stands against telling a recipient what comes from a source. */
+function judgeSource(source, asked, recipient, now) {
+  if (!source.holder_had) return "source_unknown";
+  if (source.originator === asked.from) return undefined;
+  if (source.stopped) return "source_stopped";
+  if (source.originator === recipient) return undefined;
+  if (source.onward === "within_parties" && source.parties.includes(recipient)) return undefined;
+  if (!["within_parties", "by_consent", "by_field"].includes(source.onward)) return "onward_forbidden";
+  const covers = (one) => one.holder === asked.from && one.to?.includes(recipient) && one.purposes.includes(asked.purpose)
+    && now < one.until && !one.withdrawn && one.fields.length > 0;
+  return source.consents.some(covers) ? undefined : "consent_missing";
+}
+
+const rulesOf = (agreement) => agreement.clauses.map((clause) => ({ agreement, clause }));
+
+/** AGR-64. */
+const FLOOR_FILE = readFileSync(new URL("../../../spec/floor.json", import.meta.url));
+check(digest(FLOOR_FILE) === "UbaNsQ7KP_XGgUeAj0T757CkHrEm0VlYC-kJrqBrR4U", "refused", "AGR-64: another floor");
+const FLOOR = rulesOf({ ...JSON.parse(FLOOR_FILE), digest: digest(FLOOR_FILE), parties: [], territory: [], groups: new Map() });
 
 function byName(a, b) {
   if (a.id !== b.id) return a.id < b.id ? -1 : 1;
@@ -218,10 +301,17 @@ function underCeiling(level, record) {
   return codes.CLASS.includes(level) && codes.CLASS.indexOf(level) <= codes.CLASS.indexOf(record?.ceiling);
 }
 
-/** AGR-8, AGR-9, AGR-11: the names of the conditions that a clause misses. Both are parties already. */
-function missed(clause, asked, recipient, recordOf) {
-  const names = (list, id) =>
-    list.some((one) => one === id || one === "party:any" || (recordOf(id)?.roles ?? []).some((role) => one === `role:${role}`));
+/** AGR-8, AGR-9, AGR-11: the names of the conditions that a clause misses. Who must be a party is one already. */
+function missed(clause, agreement, asked, recipient, recordOf, now) {
+  const names = (list, id) => {
+    const record = recordOf(id);
+    const group = (name) => {
+      const it = agreement.groups.get(name.slice(6));
+      return now < it.until && it.members.includes(id);
+    };
+    return list.some((one) => one === id || one === "party:any" || one === `territory:${record?.territory}`
+      || (record?.roles ?? []).some((role) => one === `role:${role}`) || (one.startsWith("group:") && group(one)));
+  };
   const forbids = clause.effect === "forbid";
   const holds = (list, code) => list.includes(code) || (forbids && list.includes("any"));
   const { conditions } = clause;
@@ -238,8 +328,56 @@ function missed(clause, asked, recipient, recordOf) {
       ? clause.cats.includes("any") || asked.cats.some((cat) => clause.cats.includes(cat))
       : asked.cats.every((cat) => clause.cats.includes(cat)),
     handling: forbids || conditions.handling_required.every((code) => asked.handling.includes(code)),
+    territory: forbids || "transfer" in conditions || agreement.territory.includes(recordOf(recipient)?.territory),
+    copy: forbids || !("copy_to" in conditions) || [asked.from, ...asked.to].includes(conditions.copy_to)
+      || (conditions.copy_exempt ?? []).includes(asked.exempt),
   };
   return Object.keys(held).filter((name) => !held[name]);
+}
+
+/** AGR-36, AGR-53 to AGR-56: what permitting rules tie to a message. */
+function obligations(rules, { class: level, cats, handling }) {
+  const each = rules.map(({ clause }) => clause.conditions);
+  const least = (name) => each.map((one) => one[name]).filter((days) => days !== undefined).sort((a, b) => a - b)[0];
+  const rank = (one) => codes.ONWARD.indexOf(one);
+  const strictest = (a, b) => (rank(a) >= rank(b) ? a : b);
+  const onward = each.map((one) => one.onward).reduce(strictest, handling.includes("H2") ? "by_consent" : "within_parties");
+  const above = (one) => "second_approver" in one && codes.CLASS.indexOf(level) >= codes.CLASS.indexOf(one.second_approver);
+  const second = each.some(above) || cats.includes("data_special_category");
+  const days = { retention_days: least("retention_days"), review_days: least("review_days"),
+    purge_days: rules[0].agreement.purge_days, readers: readersOf(each) };
+  for (const name of Object.keys(days)) if (days[name] === undefined) delete days[name];
+  return { onward, evidence: each.every((one) => one.evidence) && !handling.includes("H1"),
+    human_release: second || each.some((one) => one.human_release), second_approver: second, ...days };
+}
+
+/** AGR-55, of several. */
+function readersOf(each) {
+  const all = each.map((one) => one.readers).filter((one) => one !== undefined);
+  if (all.length === 0) return undefined;
+  const clearances = all.map((one) => one.clearance).filter((one) => one !== undefined);
+  const clearance = clearances.sort((a, b) => codes.CLASS.indexOf(b) - codes.CLASS.indexOf(a))[0];
+  const roles = all.map((one) => one.roles).filter((one) => one !== undefined);
+  const common = roles.length > 0 && roles[0].filter((role) => roles.every((some) => some.includes(role))).sort();
+  const training = [...new Set(all.flatMap((one) => one.training ?? []))].sort();
+  return { ...(clearance && { clearance }), training, ...(common && { roles: common }) };
+}
+
+/** AGR-59: what a recipient is bound to by an entry; nothing if it names a clause that the agreement has not. */
+export function owed(entry, recipient, terms) {
+  const ids = entry.to.find((one) => one.id === recipient)?.clauses ?? [];
+  const rules = ids.map((id) => [...rulesOf(terms), ...FLOOR].find(({ clause }) => clause.id === id && clause.effect === "permit"));
+  return rules.length > 0 && rules.every(Boolean) ? obligations(rules, entry) : undefined;
+}
+
+/** LOG-49: when it has to be gone, if ever; `kept` is when the last decision to keep it ends. */
+export function dueAt(entry, recipient, terms, kept) {
+  const it = owed(entry, recipient, terms);
+  const ends = [];
+  if (it?.retention_days !== undefined) ends.push(entry.at + it.retention_days * DAY);
+  if (it?.purge_days !== undefined) ends.push(Math.max(terms.end, entry.at) + it.purge_days * DAY);
+  if (it?.review_days !== undefined) ends.push(Math.max(entry.at + it.review_days * DAY, kept ?? 0));
+  return ends.sort((a, b) => a - b)[0];
 }
 
 /** LOG-34: an entry names a clause of the agreement named, or none. */
@@ -247,7 +385,7 @@ const ownFirst = (rules, agr) => rules.find((one) => one.agreement.digest === ag
 
 /** AGR-40, as far as an entry shows it. `permits` stand in the order of AGR-40 already. */
 function nearest(permits, agr, misses) {
-  const counted = permits.map((one) => ({ ...one, count: misses(one.clause).length }));
+  const counted = permits.map((one) => ({ ...one, count: misses(one).length }));
   counted.sort((a, b) => a.count - b.count); // stable: equal ones keep their order
   return ownFirst(counted, agr);
 }
