@@ -92,6 +92,10 @@ def inbox(
     token_file: TokenFile = None,
     collect: Annotated[bool, typer.Option("--collect", help="Look into the mailbox first.")] = False,
     open_: Annotated[str | None, typer.Option("--open", help="Open this message; needs --why.")] = None,
+    condition: Annotated[bool, typer.Option("--condition", help="Of --open: show the handling text alone.")] = False,
+    acknowledge: Annotated[
+        bool, typer.Option("--acknowledge", help="Of --open: acknowledge the handling text, and open it.")
+    ] = False,
     why: Reason = "",
     code: Code = "case_assigned",
     as_json: AsJson = False,
@@ -100,6 +104,12 @@ def inbox(
     with signed_in(node, officer, passphrase_file, token_file) as call:
         if open_:
             reason = {"justification": {"code": code, "text": why}}
+            if condition or acknowledge:
+                text = call("POST", f"/v1/messages/{open_}/condition", reason)["handling_text"]
+                show(f"handling text: {text}" if text else "it has no handling text", err=not condition)
+                if condition:
+                    return
+                call("POST", f"/v1/messages/{open_}/acknowledge", reason)
             found = call("POST", f"/v1/messages/{open_}/open", reason)
             typer.echo(_json(found["content"]))
             return

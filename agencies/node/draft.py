@@ -15,13 +15,17 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
 from agencies.node.errors import DraftMalformed
+from agencies.node.holding import STRICTEST
 from agencies.node.office import Office
+from exchange.protocol.agreement import Agreement
 from exchange.protocol.content import CaseMessage, Content, read_content, undeclared
 from exchange.protocol.decision import Decision
 from exchange.protocol.errors import Misdeclared
 from exchange.protocol.manifest import MAX_SOURCES
 from exchange.protocol.matching import Request, Source
+from exchange.protocol.obligations import Obligations
 from exchange.protocol.synthetic import where
+from exchange.protocol.terms import Permit
 from exchange.protocol.vocabulary import Category, Classification, CopyExemption, CrimeArea, Handling, Purpose, Urgency
 from keys.encoding import write_json
 
@@ -92,6 +96,7 @@ class Forecast:
     draft: OfficerDraft
     content: Content
     decision: Decision
+    agreement: Agreement | None = None
 
     @property
     def case(self) -> CaseMessage:
@@ -110,18 +115,26 @@ class Forecast:
 
     @property
     def unsure(self) -> bool:
-        """Whether a broker may know the agreement to be in force, with strings that this node cannot tell (NODE-91)."""
+        """Whether the broker may know the agreement to be in force, and so permit on a ruling what is denied here."""
         return self.decision.code.startswith("agreement_")
 
     @property
     def approvals(self) -> int:
         """How many release officers must agree: two where a clause or special categories of data ask for a second."""
-        if self.unsure:
+        bound = self._strings() if self.unsure else [one.obligations for one in self.decision.per_recipient]
+        if Category.DATA_SPECIAL_CATEGORY in self.categories or any(one.second_approver for one in bound if one):
             return 2
-        bound = [one.obligations for one in self.decision.per_recipient if one.obligations]
-        if Category.DATA_SPECIAL_CATEGORY in self.categories or any(one.second_approver for one in bound):
-            return 2
-        return 1 if any(one.human_release for one in bound) else 0
+        return 1 if any(one.human_release for one in bound if one) else 0
+
+    def _strings(self) -> list[Obligations]:
+        """What clauses for such a message ask for in an agreement that does not count here; all, if it is unknown."""
+        if self.agreement is None:
+            return [STRICTEST]
+        return [
+            Obligations.of(clause.conditions, str(self.draft.class_), None)
+            for clause in self.agreement.terms.clauses
+            if isinstance(clause, Permit) and self.case.type in clause.types and self.draft.purpose in clause.purposes
+        ]
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -156,7 +169,8 @@ def forecast(office: Office, draft: OfficerDraft, now: datetime, sources: tuple[
     content = read_content(draft.content_bytes)
     _must_declare(office, draft, content.case)
     if draft.agr is not None:
-        return Forecast(draft, content, _ask(office, draft, content.case, draft.agr, now, sources))
+        made = _ask(office, draft, content.case, draft.agr, now, sources)
+        return Forecast(draft, content, made, office.trust.book.get(draft.agr))
     return _choose(office, draft, content, now, sources)
 
 
@@ -205,4 +219,5 @@ def _choose(
     if not made:
         raise DraftMalformed("no agreement has all these parties; name one to learn what it says")
     chosen = (permitted or made)[0]
-    return Forecast(draft.model_copy(update={"agr": chosen.agreement}), content, chosen)
+    named = draft.model_copy(update={"agr": chosen.agreement})
+    return Forecast(named, content, chosen, book.get(chosen.agreement))

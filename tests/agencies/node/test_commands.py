@@ -132,6 +132,12 @@ def test_a_ruling_about_an_agreement_unknown_here_waits_for_two_release_officers
     assert json.loads(opened.stdout) == REQUEST
 
 
+def test_a_handling_text_is_asked_for_by_itself(served: Served) -> None:
+    for more in (["--condition"], ["--acknowledge"]):
+        found = ask(served, "duty", "inbox", "--open", "A" * 43, "--why", WHY, *more)
+        assert (found.exit_code, found.stderr.startswith("not_here")) == (1, True)
+
+
 def test_the_inbox_is_listed(served: Served) -> None:
     found = ask(served, "duty", "inbox", "--json")
     assert (found.exit_code, json.loads(found.stdout)) == (0, {"messages": [], "rejected": []})

@@ -520,6 +520,21 @@ def test_a_ruling_is_no_way_round_the_second_approver(tmp_path: Path) -> None:
         assert north.release(waiting.ref).released_by == "np-release np-deputy"
 
 
+@pytest.mark.spec("NODE-91", "NODE-24")
+@pytest.mark.parametrize(("strings", "state"), [({}, "denied"), ({"human_release": True}, "pending_release")])
+def test_a_ruling_under_a_lapsed_agreement_waits_as_its_clauses_ask(
+    tmp_path: Path, strings: dict[str, Any], state: str
+) -> None:
+    with four_eyes(tmp_path, **strings) as world:
+        north = world.node("north.police.sim")
+        (agreement,) = world.agreements.values()
+        north.service.give_notice("suspend", agreement, north.officer("release_officer"), "an exercise in stopping")
+        sent = north.send(TIP, SOUTH, agr=agreement, ruling=True)
+        assert sent.state == state
+        if state == "pending_release":
+            assert north.release(sent.ref).code == "agreement_suspended"
+
+
 def test_special_categories_come_with_the_reason_why(tmp_path: Path) -> None:
     with four_eyes(tmp_path) as world:
         content = special()
