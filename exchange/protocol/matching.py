@@ -151,20 +151,22 @@ Column = dict[str, int]
 """One member of many clauses: for each code, the mask of the clauses that list it."""
 
 
-def meant(names: Iterable[str], groups: Sequence[Group], now: datetime | None) -> Iterator[str]:
+def meant(names: Sequence[str], groups: Sequence[Group], now: datetime | None) -> Sequence[str]:
     """The same names with each group replaced by its members; one that is empty, expired or unknown is nobody."""
-    for name in names:
-        if not name.startswith(GROUP):
-            yield name
-        elif now is not None:
-            yield from (m for g in groups if f"{GROUP}{g.id}" == name and g.live(now) for m in g.members)
+    if not groups:
+        return names
+    live = {f"{GROUP}{group.id}": group.members for group in groups if now is not None and group.live(now)}
+    return [one for name in names for one in (live.get(name, ()) if name.startswith(GROUP) else (name,))]
 
 
 def _column(lists: Iterable[Iterable[str]]) -> Column:
     column: Column = {}
-    for place, codes in enumerate(lists):
+    bit = 1
+    for codes in lists:
         for code in codes:
-            column[str(code)] = column.get(str(code), 0) | 1 << place
+            text = str(code)
+            column[text] = column.get(text, 0) | bit
+        bit <<= 1
     return column
 
 
