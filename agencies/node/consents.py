@@ -1,4 +1,4 @@
-"""Consents: a holder asks, the originator's release officer decides, what was agreed is kept (NODE-140 to NODE-144).
+"""Consents: a holder asks, the originator's release officer decides, what was agreed is kept (NODE-140 to NODE-143).
 
 Whoever received a message asks its originator before passing it on, using it for another purpose or as evidence. An
 ask waits in the originator's queue until a person who did not send that message decides; nothing is ever agreed by

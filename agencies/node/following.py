@@ -1,4 +1,4 @@
-"""Following the log: who told whom, derived from what, and who did what about it (NODE-130 to NODE-132).
+"""Following the log: who told whom, derived from what, and who did what about it (NODE-130, NODE-131).
 
 Most of a node's work needs nothing but its own mail. The tree of a message does: to whom it was passed on, and
 whose message one's own was derived from, stand in the log alone. So a node that needs it reads the log on from where

@@ -1,4 +1,4 @@
-"""Restrict, rectify, recall: down the whole tree, answered by each holder, and listed with proofs (NODE-150 to 159).
+"""Restrict, rectify, recall: down the whole tree, answered by each holder, and listed with proofs (NODE-150 to 154).
 
 What an originator says about its message afterwards reaches everybody who holds something of it. At a holder's node a
 recall or restriction closes the content in the transaction that files the act; what is done about it is for an officer

@@ -1,4 +1,4 @@
-"""The officers' calls about acts: asking, consenting, taking back, obeying, where a message is (NODE-120 to 159)."""
+"""The officers' calls about acts: asking, consenting, recalling, obeying, whereabouts (NODE-120 to NODE-157)."""
 
 from __future__ import annotations
 

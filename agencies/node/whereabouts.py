@@ -1,4 +1,4 @@
-"""Whereabouts: the whole tree of a message, what each holder was told and answered, with proofs (NODE-155 to NODE-159).
+"""Whereabouts: the whole tree of a message, what each holder was told and answered, with proofs (NODE-155 to NODE-157).
 
 Made from these books alone: the log as far as it was read here, acts given and acts heard. So it can be shown to a
 court with no broker running; ``read_on`` brings it up to date first where there is one. It also finds the holder that

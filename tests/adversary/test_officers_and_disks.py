@@ -129,10 +129,10 @@ def test_a_thief_of_the_disk_cannot_check_a_guess_at_a_content(desks: dict[str, 
 def test_nothing_a_broker_explains_steers_the_officers_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     found: dict[str, Any] = {"state": "denied", "msg": "A" * 43}
     near = {"clause": "c1", "sentence": "no\x1b]0;owned\x07\x9b2J\u202e"}
-    commands._tell(found, False, "denied", [{"id": SOUTH, "code": "no_clause", "nearest": [near]}])
+    commands.tell(found, False, "denied", [{"id": SOUTH, "code": "no_clause", "nearest": [near]}])
     said = capsys.readouterr()
     assert not any(sign in said.err + said.out for sign in ("\x1b", "\x9b", "\x07", "\u202e"))
-    commands._tell(found | {"why": near["sentence"]}, True, "denied", [])
+    commands.tell(found | {"why": near["sentence"]}, True, "denied", [])
     said = capsys.readouterr()
     assert not any(sign in said.out for sign in ("\x9b", "\u202e"))
     assert json.loads(said.out)["why"] == near["sentence"]

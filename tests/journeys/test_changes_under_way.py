@@ -34,12 +34,24 @@ def test_a_message_that_arrives_after_a_suspension_is_denied(world: World) -> No
     assert [d.entry.code for d in audit.report.denials] == ["agreement_suspended"]
 
 
-def test_a_message_admitted_before_a_suspension_is_still_opened(world: World) -> None:
+def test_a_message_admitted_before_a_suspension_is_refused_by_whoever_collects_it_after(world: World) -> None:
     sent = world.node(NORTH).send(sample("smuggling_route_request"), SOUTH)
     world.clock.advance(minutes=1)
     suspend(world, SOUTH)
+    world.clock.advance(minutes=1)
     world.settle()
-    assert world.node(SOUTH).open(sent.msg)
+    assert world.node(SOUTH).inbox() == []
+    assert [one["code"] for one in world.node(NORTH).service.receipts(sent.msg or "")] == ["agreement_suspended"]
+    assert world.audit().clean
+
+
+def test_what_was_collected_before_a_suspension_stays_with_its_recipient(world: World) -> None:
+    sent = world.node(NORTH).send(sample("smuggling_route_request"), SOUTH)
+    world.node(SOUTH).collect()
+    suspend(world, SOUTH)
+    world.clock.advance(minutes=1)
+    world.settle()
+    assert world.node(SOUTH).open(sent.msg or "")
     assert world.audit().clean
 
 
