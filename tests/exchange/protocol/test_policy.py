@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from exchange.protocol import history
 from exchange.protocol.agreement import Agreement, Notice
@@ -191,7 +190,7 @@ def test_what_a_book_refuses_leaves_no_trace_in_it() -> None:
     assert book.admit(agreed(POLICE, SOUTH)).history is book.history
 
 
-@given(st.randoms(use_true_random=False))
+@given(ref.CHANCE)
 def test_every_book_of_a_history_decides_as_one_made_for_it_alone(rng: Random) -> None:
     """Whatever was asked of newer and older books in between, and at whatever instants."""
     logged = ref.random_log(rng)
@@ -384,7 +383,7 @@ def _pairs() -> Iterator[tuple[Party, Party]]:
     return ((one, other) for one in ref.AGENCIES for other in ref.AGENCIES if one is not other)
 
 
-@given(st.randoms(use_true_random=False))
+@given(ref.CHANCE)
 def test_a_kept_table_is_what_a_fresh_one_would_be(rng: Random) -> None:
     logged = ref.random_log(rng)
     book = logged.book()

@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from exchange.protocol.agreement import Agreement
 from exchange.protocol.decision import CODES, Decision, decide
@@ -84,11 +83,11 @@ def sweep(seed: int, requests: int, per_log: int = 20, every: int = 1) -> tuple[
 
 
 @pytest.mark.spec("AGR-30", "AGR-31", "AGR-33", "AGR-40")
-def test_five_thousand_random_requests_are_decided_as_the_slow_reference_decides() -> None:
+def test_three_thousand_random_requests_are_decided_as_the_slow_reference_decides() -> None:
     """And not one is permitted without a clause that matches it in every member."""
-    codes, missed = sweep(seed=4200, requests=5_000)
+    codes, missed = sweep(seed=4200, requests=3_000)
     assert set(codes) == {"permitted", *CODES}
-    assert min(codes["permitted"], codes["forbidden"], codes["no_clause"]) > 250
+    assert min(codes["permitted"], codes["forbidden"], codes["no_clause"]) > 150
     assert set(missed) == set(ref.MEMBERS)
 
 
@@ -100,7 +99,7 @@ def test_of_a_hundred_thousand_random_requests_none_is_permitted_without_a_claus
     assert codes["permitted"] > 5_000
 
 
-@given(st.randoms(use_true_random=False))
+@given(ref.CHANCE)
 def test_any_world_hypothesis_can_think_of_is_decided_as_the_reference_decides(rng: Random) -> None:
     logged, now = ref.random_log(rng), ref.random_now(rng)
     compare(ref.random_request(rng, logged, now), logged, logged.book(), now)
@@ -122,7 +121,7 @@ def shuffled(rng: Random, payload: bytes) -> bytes:
 
 
 @pytest.mark.spec("AGR-34")
-@given(st.randoms(use_true_random=False))
+@given(ref.CHANCE)
 def test_the_order_of_clauses_agreements_and_listed_values_never_changes_an_outcome(rng: Random) -> None:
     logged = Logged([(write_terms(ref.random_terms(rng, n)), T0) for n in range(3)])
     request = ref.random_request(rng, logged)
@@ -148,7 +147,7 @@ def test_the_order_of_clauses_agreements_and_listed_values_never_changes_an_outc
 
 
 @pytest.mark.spec("AGR-32")
-@given(st.randoms(use_true_random=False))
+@given(ref.CHANCE)
 def test_adding_a_forbid_never_permits(rng: Random) -> None:
     terms = ref.random_terms(rng, 1, forbid=0)
     before = Logged([(write_terms(terms), T0)])
@@ -167,7 +166,7 @@ def test_adding_a_forbid_never_permits(rng: Random) -> None:
 
 
 @pytest.mark.spec("AGR-36")
-@given(st.randoms(use_true_random=False))
+@given(ref.CHANCE)
 def test_adding_a_permit_loosens_no_obligation(rng: Random) -> None:
     """Stricter wins among all clauses that permit, so a new one can only tighten (AGR-36)."""
     terms = ref.random_terms(rng, 1, forbid=0)
@@ -203,7 +202,7 @@ def must_be_no_looser(was: dict[str, Any], then: dict[str, Any]) -> None:
 
 
 @pytest.mark.spec("AGR-34", "AGR-38")
-@given(st.randoms(use_true_random=False))
+@given(ref.CHANCE)
 def test_a_decision_replayed_from_its_inputs_is_identical(rng: Random) -> None:
     """As one was asked: in a busy book, in a fresh one, in one grown step by step, and from what was stored as JSON."""
     logged, now = ref.random_log(rng), ref.random_now(rng)
@@ -237,7 +236,7 @@ def decide_stored(stored: str) -> Decision:
     return decide(read_request(read["request"]), Logged(**kept).book(), datetime.fromisoformat(read["now"]))
 
 
-@given(st.randoms(use_true_random=False))
+@given(ref.CHANCE)
 def test_the_two_ways_to_ask_a_table_agree(rng: Random) -> None:
     """Counting all clauses at once finds what counting them one by one finds."""
     agreement: Agreement = admitted(write_terms(ref.random_terms(rng, 1, forbid=0)), T0)
