@@ -1,5 +1,5 @@
 """The asylum firewall: nothing that shows a claim to protection, or lets one be inferred, goes to a state named as
-persecutor (`spec/safeguards.md`, SAFE-10 to SAFE-19).
+persecutor (`spec/safeguards.md`, SAFE-10 to SAFE-17).
 
 What is known here of claimants is kept as a *blind index*: keyed hashes of (what leads to the person,
 territory), and of (case, territory). Whoever has the books but not the keystore learns how many, not who

@@ -1,4 +1,4 @@
-"""The way that nothing closes: word that something speaks for a suspect (`spec/safeguards.md`, SAFE-40 to SAFE-44).
+"""The way that nothing closes: word that something speaks for a suspect (`spec/safeguards.md`, SAFE-40, SAFE-41).
 
 Whoever holds a message and finds material that speaks for the person it suspects tells the originator so. No
 handling code, onward rule, restriction, recall, erasure or suspension stands in the way, for the notice

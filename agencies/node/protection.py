@@ -1,4 +1,4 @@
-"""Protected identities, and the safeguards that every draft passes (`spec/safeguards.md`, SAFE-1 to SAFE-22).
+"""Protected identities, and the safeguards that every draft passes (`spec/safeguards.md`, SAFE-1 to SAFE-21).
 
 A victim's identity is sealed to a role whose key this process cannot open: an officer of the role gives the
 passphrase that unlocks it, the ledger says so first, and the identity is shown once and kept nowhere. What

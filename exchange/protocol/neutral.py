@@ -1,4 +1,4 @@
-"""Refusals in two layers: what a requester is told, and what only the auditor learns (SAFE-30 to SAFE-36).
+"""Refusals in two layers: what a requester is told, and what only the auditor learns (SAFE-30 to SAFE-35).
 
 A ground that speaks of the request may be told. A ground that speaks of the data would say that there is
 data; and once "may not tell" has to be hidden, "no data" has to look the same. So for a request about

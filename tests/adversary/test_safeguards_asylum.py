@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -507,3 +508,39 @@ def test_a_protection_officer_adds_claimants_whom_no_message_describes(tmp_path:
             content("info_request", case={"reference": "XN-77"}),
         ):
             assert isinstance(checked(node, value, SOUTH, agr=agr), SafeguardRefused)
+
+
+@pytest.mark.spec("SAFE-16")
+def test_no_consent_lets_a_message_go_where_it_could_not_be_sent(tmp_path: Any) -> None:
+    """East asks North to let it tell South what North told it about the claimant, and about a stranger."""
+    with World(tmp_path, [NORTH, SOUTH, EAST], agreements=()) as made:
+        near = made.agree(terms("near", [NORTH, EAST]))
+        made.agree(terms("beyond", [EAST, SOUTH]))
+        north, east = made.node(NORTH), made.node(EAST)
+        who = north.officer("release_officer")
+        assert north.send(claim(CLAIMANT), EAST, agr=near, handling=["H2"]).msg
+        for value, stopped in ((SOMETHING(CLAIMANT), True), (SOMETHING(STRANGER), False)):
+            sent = north.send(value, EAST, agr=near, handling=["H2"])
+            made.settle()
+            east.service.consents.ask(
+                str(sent.msg), east.officer(), WHY, want="onward", purposes=["investigate"], to=[SOUTH],
+                until=made.clock() + timedelta(days=2),
+            )  # fmt: skip
+            made.settle()
+            (asked,) = north.service.consents.waiting()
+            decide = north.service.consents.decide
+            if stopped:
+                with pytest.raises(SafeguardRefused):
+                    decide(asked["act"], who, WHY, approve=True)
+                last = last_act(north)
+                assert (last["outcome"], last["to"]) == ("asylum_confidentiality", [SOUTH])
+                decide(asked["act"], who, WHY, approve=False, ground="asylum_confidentiality")
+            else:
+                decide(asked["act"], who, WHY, approve=True)
+            made.settle()
+        assert "asylum_confidentiality" not in json.dumps(east.service.consents.listed())
+        from tests.adversary.test_safeguards_identity import holds, spellings
+
+        wanted = {code: spellings(code) for code in ("asylum_confidentiality", "cannot_respond")}
+        crossed = {code for one in made.wire.calls for code in holds(one.body + one.answer, wanted)}
+        assert crossed == {"cannot_respond"}  # the ground of the decline, as everybody may read it

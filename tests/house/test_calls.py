@@ -45,7 +45,7 @@ def node_calls() -> list[tuple[str, str]]:
     return list(calls(app.routes))
 
 
-@pytest.mark.parametrize(("listed", "documents"), [(broker_calls, ("http.md", "log.md")), (node_calls, ("nodes.md",))])
+@pytest.mark.parametrize(("listed", "documents"), [(broker_calls, ("http.md", "log.md")), (node_calls, ("nodes.md", "safeguards.md"))])
 def test_every_call_is_documented(listed: Any, documents: tuple[str, ...]) -> None:
     text = "".join((REPOSITORY / "spec" / name).read_text(encoding="utf-8") for name in documents)
     found = listed()
