@@ -12,6 +12,7 @@ from random import Random
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -103,6 +104,56 @@ def test_times_in_yaml_are_times_and_need_no_quotes() -> None:
         {**changed("groups.0.until", "2026-06-01T00:00:00.000Z"), "start": "2026-01-01T00:00:00.000Z",
          "end": "2027-01-01T00:00:00.000Z"}
     )  # fmt: skip
+
+
+AS_YAML = f"""
+id: task-force
+version: 1
+fed: {TERMS["fed"]}
+kind: task_force
+title: A task force
+parties: [north.police.sim, south.police.sim, coast.hub.sim]
+groups:
+  - {{id: core, purposes: [investigate, prosecute], members: [north.police.sim, south.police.sim], until: 2026-06-01T00:00:00Z}}
+bases: [untoc_27]
+territory: [XN]
+start: 2026-01-01T00:00:00Z
+end: 2027-01-01T00:00:00Z
+purge_days: 28
+clauses:
+  - id: c1
+    effect: permit
+    title: The core may ask
+    from: ["group:core"]
+    to: ["territory:XS", coast.hub.sim]
+    types: [info_request]
+    purposes: [investigate]
+    crimes: [immigrant_smuggling]
+    cats: [smug_a_routes]
+    class_max: restricted
+    conditions:
+      onward: by_field
+      retention_days: 90
+      review_days: 30
+      evidence: no
+      human_release: false
+      second_approver: restricted
+      copy_to: coast.hub.sim
+      copy_exempt: [sensitive_case]
+      transfer: adequacy
+      handling_required: []
+      urgency: [normal]
+      readers: {{roles: [officer], training: [smuggling], clearance: restricted}}
+  - {{id: f1, effect: forbid, reach: everyone, title: Never, from: ["group:core"], to: ["party:any"], types: [any],
+     purposes: [any], crimes: [any], cats: [person_victim]}}
+"""  # noqa: E501
+
+
+@pytest.mark.spec("AGR-2", "AGR-3")
+def test_what_is_written_in_yaml_is_signed_as_the_one_json() -> None:
+    times = {"start": "2026-01-01T00:00:00.000Z", "end": "2027-01-01T00:00:00.000Z"}
+    expected = {**changed("groups.0.until", "2026-06-01T00:00:00.000Z"), **times}
+    assert write_terms(yaml.safe_load(AS_YAML)) == write_json(expected)
 
 
 def test_a_draft_with_times_and_without_what_every_agreement_says_has_no_faults() -> None:
