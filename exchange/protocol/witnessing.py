@@ -1,4 +1,4 @@
-"""Witnessing: what a witness checks before it cosigns, and the one call by which it is asked (WIT-10 to WIT-15).
+"""Witnessing: what a witness checks before it cosigns, and the one call by which it is asked (WIT-10 to WIT-14).
 
 C2SP tlog-witness, ``add-checkpoint``: a log shows its new checkpoint and a consistency proof from the size the witness
 last saw. The witness keeps one checkpoint for each log and never goes back, so two witnesses that talk to nobody else
