@@ -1,6 +1,6 @@
 // Judges every test vector, and prints what this implementation made of it: one JSON object, by vector.
 //
-//   node vectors.mjs tests/vectors keys|messages|log|edges
+//   node vectors.mjs tests/vectors keys|messages|log|edges|acts|decisions
 //
 // It does not look at the answers the vectors give; the caller compares. Refused: the code. Taken: the value.
 
@@ -18,7 +18,8 @@ import {
   checkConsistency, checkInclusion, inclusionPath, leafHash, openCheckpoint, readEntry, tilePath, tilesOf, treeRoot,
   verifyProof, vkeys,
 } from "./lib/log.mjs";
-import { readTerms } from "./lib/policy.mjs";
+import { openAct, readAct } from "./lib/acts.mjs";
+import { Book, readNotice, readTerms } from "./lib/policy.mjs";
 import { openReceipts } from "./lib/receipts.mjs";
 import { auditExport } from "./lib/audit.mjs";
 
@@ -268,6 +269,47 @@ async function judgeEdges() {
   return found;
 }
 
+// --- acts.json, decisions.json ---------------------------------------------------------------------------------------
+
+async function judgeActs() {
+  const it = load("acts.json");
+  const parties = load("messages/parties.json");
+  const found = { accepted: {}, malformed: {}, refused: {} };
+  const open = ({ at, statement }) => {
+    const now = parseTime(at);
+    return openAct(parseJson(Buffer.from(statement), 262144), new Directory(parties.directory, it.fed, now), now);
+  };
+  for (const one of it.accepted) found.accepted[one.name] = await outcome(() => open(one).digest);
+  for (const one of it.malformed) found.malformed[one.name] = await outcome(() => readAct(Buffer.from(one.payload)) && "taken");
+  for (const one of it.refused) found.refused[one.name] = await outcome(() => open(one) && "taken");
+  return found;
+}
+
+/** The cases of AGR-68: outcome, code, policy; of each recipient its code, clauses and obligations. */
+function judgeDecisions() {
+  const it = load("decisions.json");
+  const byId = new Map(it.agencies.map((one) => [one.id, one]));
+  const statements = new Map();
+  for (const { terms } of it.agreements) for (const one of [readTerms(again(terms))]) statements.set(one.digest, one);
+  for (const { terms } of it.notices) for (const one of [readNotice(again(terms))]) statements.set(one.digest, one);
+  const found = {};
+  for (const { name, log, now, request } of it.cases) {
+    const book = new Book();
+    for (const { statement, at } of log) {
+      const one = statements.get(statement);
+      if (one.typ === "agreement") book.enter(one, parseTime(at));
+      else book.note(one, parseTime(at));
+    }
+    const sources = request.sources.map((one) => ({ ...one,
+      consents: one.consents.map((consent) => ({ ...consent, until: parseTime(consent.until) })) }));
+    const decision = book.decide({ ...request, sources }, (id) => byId.get(id), parseTime(now));
+    const recipients = decision.to.map(({ id, code, clauses, obligations }) => ({ id, code, clauses, ...(obligations && { obligations }) }));
+    const outcome_ = decision.code === "permitted" ? "permit" : "deny";
+    found[name] = { outcome: outcome_, code: decision.code, policy: decision.policy, recipients };
+  }
+  return found;
+}
+
 const filled = ({ pad = 0 }, text) => text.replace("{pad}", "A".repeat(pad));
 
 /** A copy of a value with other values at some places. */
@@ -280,5 +322,6 @@ function changed(base, edits) {
   return value;
 }
 
-const parts = { edges: judgeEdges, keys: judgeKeys, messages: judgeMessages, log: judgeLog };
+const parts = { edges: judgeEdges, keys: judgeKeys, messages: judgeMessages, log: judgeLog, acts: judgeActs,
+  decisions: judgeDecisions };
 process.stdout.write(JSON.stringify(await parts[process.argv[3]]()));

@@ -186,6 +186,25 @@ def test_it_judges_every_vector_of_the_edges_alike(theirs: Run) -> None:
         assert found[place] == {it["name"]: it["code"] for it in vectors}, place
 
 
+@pytest.mark.spec("ACT-2", "ACT-3", "ACT-4", "ACT-5")
+def test_it_judges_every_vector_of_acts_alike(theirs: Run) -> None:
+    found, told = json.loads(good(theirs("vectors.mjs", VECTORS, "acts"))), load("acts.json")
+    assert found["accepted"] == {it["name"]: it["act"] for it in told["accepted"]}
+    for place in ("malformed", "refused"):
+        assert found[place] == {it["name"]: it["code"] for it in told[place]}
+
+
+@pytest.mark.spec("AGR-34", "AGR-68")
+def test_it_decides_every_mandated_case_alike(theirs: Run) -> None:
+    """Outcome, code, policy, and for each recipient its code, clauses and obligations."""
+    found, told = json.loads(good(theirs("vectors.mjs", VECTORS, "decisions"))), load("decisions.json")
+    assert len(found) == len(told["cases"]) > 60
+    for case in told["cases"]:
+        expected = case["expected"]
+        shown = [{name: it[name] for name in it if name != "nearest"} for it in expected["recipients"]]
+        assert found[case["name"]] == {**expected, "recipients": shown}, case["name"]
+
+
 # --- each opens what the other sealed ---------------------------------------------------------------------------------
 
 

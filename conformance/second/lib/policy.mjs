@@ -140,18 +140,24 @@ export function openAgreement(value, directory, instant) {
 
 const NOTICE = ["v", "typ", "act", "fed", "agr", "by", "ts", "reason"];
 
-/** AGR-22: its form and signature; whether it may be given is the book's to say. */
-export function openNotice(value, directory, instant) {
-  const statement = readStatement(value, 4096);
-  const it = members(parseJson(statement.payload, 4096), NOTICE, "notice_malformed", "AGR-22: a notice");
+/** AGR-22: its form. */
+export function readNotice(payload) {
+  const it = members(parseJson(payload, 4096), NOTICE, "notice_malformed", "AGR-22: a notice");
   const form = (condition) => check(condition, "notice_malformed", "AGR-22: a member of a notice");
   form(it.v === "ix/1" && it.typ === "notice" && among(["suspend", "resume", "leave"])(it.act) && isDigest(it.fed));
   form(isDigest(it.agr) && agency(it.by) && text(it.reason));
-  const given = parseTime(it.ts, "notice_malformed");
+  return { ...it, given: parseTime(it.ts, "notice_malformed"), digest: digest(payload) };
+}
+
+/** The same, signed; whether it may be given is the book's to say. */
+export function openNotice(value, directory, instant) {
+  const statement = readStatement(value, 4096);
+  const it = readNotice(statement.payload);
   check(it.fed === directory.fed, "federation_mismatch", "AGR-22: another federation");
   check(statement.pairs.length === 1, "notice_refused", "AGR-22: not exactly one pair");
+  check(it.given <= instant + SKEW, "notice_refused", "AGR-24: from the future");
   directory.verify(statement.pairs[0], statement.encoded, "ix-ntc+jws", it.by, instant);
-  return { ...it, given, digest: statement.digest };
+  return it;
 }
 
 // --- the policy book -------------------------------------------------------------------------------------------------
@@ -183,7 +189,6 @@ export class Book {
     const refused = (condition, sentence) => check(condition, "notice_refused", sentence);
     refused(this.agreements.get(notice.agr)?.parties.includes(notice.by), "AGR-23: not a party of an agreement");
     const own = this.about(notice.agr).filter((one) => one.by === notice.by);
-    refused(notice.given <= logged + SKEW, "AGR-24: from the future");
     refused(own.every((one) => one.given < notice.given), "AGR-24: not later than an earlier notice");
     refused(!own.some((one) => one.act === "leave"), "AGR-26: has left");
     const suspended = own.at(-1)?.act === "suspend";
@@ -255,7 +260,8 @@ export class Book {
     const forbids = [...rules, ...reaching, ...FLOOR].filter(({ clause }) => clause.effect === "forbid").filter(fits)
       .map((rule, i) => [rule, i]).sort(([a, i], [b, j]) => (a.agreement === b.agreement ? i - j : byName(a.agreement, b.agreement)))
       .map(([rule]) => rule);
-    if (forbids.length > 0) return { code: "forbidden", clauses: [], nearest: ownFirst(forbids, asked.agr) };
+    const caught = forbids.map(({ clause }) => clause.id);
+    if (forbids.length > 0) return { code: "forbidden", clauses: caught, nearest: ownFirst(forbids, asked.agr) };
     const permits = rules.filter(({ clause }) => clause.effect === "permit");
     const denied = (code) => ({ code, clauses: [], nearest: nearest(permits, asked.agr, misses) });
     const state = this.state(asked.agr, now);
