@@ -30,8 +30,8 @@ Export = Annotated[
 ]
 SUPPOSED: Final = "agreements in files are taken as if all parties had signed them"
 LABELS: Final = {
-    "type": "as", "purpose": "for", "crime": "about", "urgency": "urgency", "class": "classified",
-    "cats": "carrying only",
+    "type": "as", "purpose": "for", "crime": "about", "urgency": "deadline", "class": "classified",
+    "cats": "telling of nothing but",
 }  # fmt: skip
 
 

@@ -5,7 +5,8 @@ Exit codes: 0 done; 1 refused, or too different to be counted exactly; 2 the com
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -26,10 +27,12 @@ from exchange.agreement_files import (
 )
 from exchange.agreement_scene import LABELS, SUPPOSED, recording_of, say, tell, tell_json
 from exchange.protocol.boxes import TooManyPieces
+from exchange.protocol.case_recording import record_cases
+from exchange.protocol.decision_cases import read_cases
 from exchange.protocol.difference import Change, Difference, Shift, compare
 from exchange.protocol.matching import Request
 from exchange.protocol.reach import suppose
-from exchange.protocol.rehearsal import Rehearsal, rehearse
+from exchange.protocol.rehearsal import Recorded, Rehearsal, rehearse
 from exchange.protocol.wording import said
 from keys.encoding import stamp
 
@@ -163,7 +166,7 @@ def _sentence(request: Request) -> str:
     told = " and ".join(party.id for party in request.recipients)
     return (
         f"{request.discloser.id} tells {told}, as {said([request.type])}, for {said([request.purpose])}, about "
-        f"{said([request.crime])}, {carried}, {request.classification}{marked}, urgency {said([request.urgency])}"
+        f"{said([request.crime])}, {carried}, {request.classification}{marked}, deadline {said([request.urgency])}"
     )
 
 
@@ -173,8 +176,11 @@ def _sentence(request: Request) -> str:
 def replay(
     draft: TermsFile,
     export: Annotated[
-        Path, typer.Option("--export", exists=True, file_okay=False, help="A log's export, as recorded.")
-    ],
+        Path | None, typer.Option("--export", exists=True, file_okay=False, help="A log's export, as recorded.")
+    ] = None,
+    cases: Annotated[
+        Path | None, typer.Option("--cases", exists=True, dir_okay=False, help="Or a file of decision cases (JSON).")
+    ] = None,
     fed: Fed = "",
     as_json: AsJson = False,
 ) -> None:
@@ -183,14 +189,26 @@ def replay(
     There is no --at and no clock: the same export under the same draft gives the same bytes at any time.
     """
     with answering():
-        recording = recording_of(export, fed)
+        if (export is None) == (cases is None):
+            raise typer.BadParameter("name one recording: --export, or --cases")
+        recorded = recording_of(export, fed).recorded if export is not None else _cases(cases)
         _, _, payload = read_terms(draft.read_bytes(), fed)
         say(SUPPOSED)
-        result = rehearse(recording.recorded, suppose(payload, recording.last))
+        result = rehearse(recorded, suppose(payload, _EPOCH))
     if as_json:
         tell_json(result.to_json())
     else:
         _say_rehearsal(result)
+
+
+_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+def _cases(path: Path | None) -> Sequence[Recorded]:
+    try:
+        return record_cases(read_cases(path.read_bytes() if path else b""))
+    except (ValueError, KeyError):
+        raise typer.BadParameter(f"`{path}` is no file of decision cases (spec/schemas/decision-cases.json)") from None
 
 
 _KINDS: Final = {

@@ -16,6 +16,41 @@ ONWARD: Final = {
     Onward.BY_FIELD: "passes on only those fields that a consent names",
     Onward.WITHIN_PARTIES: "may pass it on among the parties",
 }
+_WORDS: Final = {
+    "smug_a_routes": "routes and means of transport",
+    "smug_b_groups": "groups and how they work",
+    "smug_c_documents": "travel documents",
+    "smug_d_concealment": "ways of concealment",
+    "smug_e_legislative": "laws and practice",
+    "smug_f_technical": "technique",
+    "traf_a_status": "who is victim and who perpetrator",
+    "traf_b_documents": "documents that traffickers use",
+    "traf_c_methods": "methods of traffickers",
+    "person_suspect": "suspects",
+    "person_potential_offender": "potential offenders",
+    "person_witness": "witnesses",
+    "person_victim": "victims",
+    "person_contact": "contacts of suspects",
+    "person_associate": "associates of suspects",
+    "person_informant": "informants",
+    "person_missing": "missing persons",
+    "person_unknown": "persons of unknown standing",
+    "data_minor": "minors",
+    "data_financial": "accounts and payments",
+    "data_communications": "telephones and devices",
+    "data_transport": "vehicles and vessels",
+    "data_identification": "identity documents",
+    "data_criminal_conduct": "criminal conduct",
+    "data_special_category": "special categories of data",
+    "data_victimisation": "what was done to victims",
+    "data_sealed_identity": "sealed identities",
+    "data_protection_claim": "claims to protection",
+    "data_attachment": "files",
+    "u_direct": "eight hours",
+    "u_indirect": "three days",
+    "normal": "a week",
+}
+"""Codes that say little by themselves, as people would say them; the others are words already."""
 _TRANSFER: Final = {
     TransferBasis.ADEQUACY: "the level of protection there was found adequate",
     TransferBasis.SAFEGUARDS: "there are appropriate safeguards for it",
@@ -27,14 +62,14 @@ def in_words(clause: Clause) -> str:
     """One clause in a few sentences."""
     scope = f"As {said(clause.types)}; for {said(clause.purposes)}; about {said(clause.crimes)}."
     if isinstance(clause, Forbid):
-        what = "anything at all" if ANY in clause.cats else f"anything that carries {said(clause.cats, 'or')}"
+        what = "anything at all" if ANY in clause.cats else f"anything that tells of {said(clause.cats, 'or')}"
         outside = " Not even under another agreement, nor to anybody who is no party to this one."
         whom = f"{names(clause.from_)} may not tell {names(clause.to)} {what}. {scope}"
         return whom + (outside if clause.reach is Reach.EVERYONE else "")
-    what = f"what carries nothing but {said(clause.cats)}" if clause.cats else "what carries no listed category"
+    what = f"what tells of nothing but {said(clause.cats)}" if clause.cats else "what carries no listed category"
     ties = clause.conditions
     marked = f"; only if marked {' and '.join(ties.handling_required)}" if ties.handling_required else ""
-    limits = f"Urgency {said(ties.urgency, 'or')}; classified {clause.class_max} at most{marked}."
+    limits = f"Deadline {said(ties.urgency, 'or')}; classified {clause.class_max} at most{marked}."
     return f"{names(clause.from_)} may tell {names(clause.to)} {what}. {scope} {limits}{_asked(ties)} {_tied(ties)}"
 
 
@@ -128,7 +163,7 @@ def _name(party: str) -> str:
 
 def said(codes: Iterable[str], joint: str = "and") -> str:
     """Codes as words in a list."""
-    words = ["anything" if code == ANY else code.replace("_", " ") for code in codes]
+    words = ["anything" if code == ANY else _WORDS.get(code, str(code).replace("_", " ")) for code in codes]
     return f" {joint} ".join(filter(None, [", ".join(words[:-1]), *words[-1:]])) or "nothing"
 
 

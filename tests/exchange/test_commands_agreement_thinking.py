@@ -107,8 +107,7 @@ def test_diff_tells_what_is_gained_lost_and_tied_otherwise(tmp_path: Path) -> No
 
 
 @pytest.mark.spec("CLI-53", "DRF-35")
-def test_replay_counts_what_would_change_and_asks_no_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    draft = tmp_path / "draft.json"
+def test_replay_counts_what_would_change_and_asks_no_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     path = next((LOG / "export" / "agreements").glob("*.json"))
     first = run("replay", str(path), *EXPORT, "--json").stdout
     counts = json.loads(first)["counts"]
@@ -124,7 +123,11 @@ def test_replay_counts_what_would_change_and_asks_no_clock(tmp_path: Path, monke
     run("replay", str(path), "--export", str(LOG / "export"), code=2)
     said = run("replay", str(FOLDER / "north-south-police.yaml"), *EXPORT).stdout
     assert "beside what was in force" in said
-    assert not draft.exists()
+    cases = ["--cases", str(LOG.parent / "decisions.json")]
+    counts = json.loads(run("replay", str(FOLDER / "north-south-police.yaml"), *cases, "--json").stdout)["counts"]
+    assert counts["total"] >= 60
+    run("replay", str(path), *EXPORT, *cases, code=2)
+    run("replay", str(path), "--cases", str(path), code=2)
 
 
 @pytest.mark.spec("DRF-1")

@@ -231,7 +231,7 @@ def test_errors_come_first() -> None:
 def test_clauses_are_said_in_words() -> None:
     terms = parse_terms(write_terms({**load_terms()["victim-referral"], "fed": digest(b"x")}))
     said = {clause.id: in_words(clause) for clause in terms.clauses}
-    assert said["refer"].startswith("any police may tell any NGO what carries nothing but person victim, data minor,")
+    assert said["refer"].startswith("any police may tell any NGO what tells of nothing but victims, minors,")
     assert "only if marked H2" in said["refer"]
     assert "keeps it 180 days at most, never passes it on, and may not use it as evidence." in said["refer"]
     assert said["no-query"] == (

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from exchange.protocol.agreement import Agreement
+from exchange.protocol.case_recording import record_cases
+from exchange.protocol.decision_cases import read_cases
 from exchange.protocol.errors import AuditImpossible
 from exchange.protocol.reach import suppose
 from exchange.protocol.rehearsal import KINDS, Recording, Rehearsal, record, rehearse
 from exchange.protocol.terms import write_terms
 from keys.encoding import read_json
 
+T0 = datetime(2000, 1, 1, tzinfo=UTC)
 LOG = Path(__file__).parents[2] / "vectors" / "log"
 FED = json.loads((LOG / "expected.json").read_text(encoding="utf-8"))["fed"]
 
@@ -119,3 +122,16 @@ def test_what_is_no_export_is_refused() -> None:
         record(lambda name: None, fed=FED)
     with pytest.raises(AuditImpossible):
         record(lambda name: b"\xff" if name == "checkpoint" else read(name), fed=FED)
+
+
+def test_decision_cases_are_a_recording_too() -> None:
+    """Each case is decided as it is mandated, and under its own terms nothing changes."""
+    file = read_cases((LOG.parent / "decisions.json").read_bytes())
+    recorded = record_cases(file)
+    assert [one.decision.code for one in recorded] == [case.expected.code for case in file.cases]
+    named = [one.terms for one in file.agreements if one.terms.version == 1]
+    for terms in named[:3]:
+        same = [one for one in recorded if (found := one.book.get(one.request.agreement)) and found.terms == terms]
+        payload = write_terms(terms.model_dump(mode="json", by_alias=True, exclude_none=True))
+        counts = rehearse(same, suppose(payload, T0)).counts
+        assert counts["gained"] == counts["lost"] == counts["obligations"] == 0
