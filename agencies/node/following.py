@@ -88,7 +88,7 @@ class Following:
             if self._passages is not None and self._passages[0] == state:
                 return self._passages[1]
             pool: dict[str, tuple[int, bytes]] = {}
-            for row in books.rows("outbox", state="sent"):
+            for row in books.sent_entries():
                 pool[row.msg] = (row.seq, bytes(row.entry))
             for row in books.received_entries():
                 pool[row.msg] = (row.seq, bytes(row.entry))
@@ -100,6 +100,9 @@ class Following:
 
     def originator_of(self, msg: str) -> str:
         """Who sent a message, by these books or, if they do not say, by the log."""
+        with self._office.store.reading() as books:
+            for row in books.inbox_of([msg]):
+                return str(row.sender)
         passage = self.disclosures().get(msg)
         if passage is None:
             self.read_on()

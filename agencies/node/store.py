@@ -46,7 +46,7 @@ from agencies.node.tables import Base
 
 Values = Mapping[str, Any]
 SCHEMA: Final = 3
-_SINCE_3: Final = ("acts", "answer", "claim", "consents", "duties", "held", "logged", "task")
+_SINCE_3: Final = ("acts", "answer", "claim", "consents", "duties", "held", "logged", "quoted", "task")
 """Tables that books of schema 2 have not."""
 
 
@@ -252,6 +252,9 @@ _ACTS_DUE: Final = _text(
     )
 )
 _HELD: Final = _BY_NAME["held"]
+_QUOTED: Final = _BY_NAME["quoted"]
+_QUOTES: Final = _text(select(_QUOTED).where(_among(_QUOTED.c.quote, "among")).order_by(_QUOTED.c.msg))
+_UNQUOTE: Final = _text(delete(_QUOTED).where(*_same(_QUOTED, ["msg"])))
 _HELD_DUE: Final = _text(
     _first(select(_HELD).where(_HELD.c.due <= bindparam("now")).order_by(_HELD.c.due, _HELD.c.msg), ":limit")
 )
@@ -283,9 +286,17 @@ _RECEIVED_ENTRIES: Final = _text(
 _CLAIM, _ANSWER = _BY_NAME["claim"], _BY_NAME["answer"]
 _MARKED: Final = _text(select(_CLAIM.c.mark).where(_among(_CLAIM.c.mark, "among")))
 _BEYOND: Final = {
-    table.name: _text(_first(select(table).where(table.c.n > bindparam("after")).order_by(table.c.n), ":limit"))
+    table.name: _text(
+        _first(
+            select(table)
+            .where(table.c.n > bindparam("after"), table.c.summary.contains(bindparam("code")))
+            .order_by(table.c.n),
+            ":limit",
+        )
+    )
     for table in (_INBOX, _OUTBOX)
 }
+_LAST: Final = {table.name: _text(select(func.max(table.c.n))) for table in (_INBOX, _OUTBOX)}
 _ANSWERS_DUE: Final = _text(
     _first(
         select(_ANSWER)
@@ -293,6 +304,11 @@ _ANSWERS_DUE: Final = _text(
         .order_by(_ANSWER.c.due, _ANSWER.c.request),
         ":limit",
     )
+)
+_SENT_ENTRIES: Final = _text(
+    select(_OUTBOX.c.msg, _OUTBOX.c.seq, _OUTBOX.c.entry)
+    .where(_OUTBOX.c.state == bindparam("state"))
+    .order_by(_OUTBOX.c.n)
 )
 _UNPOSTED: Final = _text(
     select(_BATCH).where(_BATCH.c.state == bindparam("state"), _BATCH.c.due <= bindparam("now")).order_by(_BATCH.c.n)
@@ -428,13 +444,25 @@ class Books:
         """Make everything held under an agreement due: what ends it may have changed."""
         self._run(_RUSH, agr=agr, now=now)
 
+    def quoted(self, quotes: Sequence[str]) -> Sequence[Row[Any]]:
+        """From which messages these words are known."""
+        return self._run(_QUOTES, among=json.dumps(quotes)).all() if quotes else []
+
+    def unquote(self, msg: str) -> None:
+        """Forget the words of a message."""
+        self._run(_UNQUOTE, msg_=msg)
+
     def derived(self, msg: str) -> Sequence[Row[Any]]:
         """Number and state of the outbox rows that were derived from a message."""
         return self._run(_DERIVED, msg=msg).all()
 
-    def beyond(self, table: str, after: int, limit: int) -> Sequence[Row[Any]]:
-        """Rows of inbox or outbox behind a number, in the order written."""
-        return self._run(_BEYOND[table], after=after, limit=limit).all()
+    def beyond(self, table: str, after: int, code: str, limit: int) -> Sequence[Row[Any]]:
+        """Rows of inbox or outbox behind a number whose facts have a code, in the order written."""
+        return self._run(_BEYOND[table], after=after, code=code, limit=limit).all()
+
+    def last(self, table: str) -> int:
+        """The number of the newest row of inbox or outbox; 0 if there is none."""
+        return int(self._run(_LAST[table]).scalar_one() or 0)
 
     def marked(self, marks: Sequence[str]) -> set[str]:
         """Which of these marks the blind index of claims has."""
@@ -472,6 +500,10 @@ class Books:
     def received_entries(self) -> Sequence[Row[Any]]:
         """Digest, number and log entry of every received message."""
         return self._run(_RECEIVED_ENTRIES).all()
+
+    def sent_entries(self) -> Sequence[Row[Any]]:
+        """Digest, number and log entry of every message of ours that was disclosed."""
+        return self._run(_SENT_ENTRIES, state="sent").all()
 
     def logged_after(self, seq: int) -> Sequence[Row[Any]]:
         """What was read of the log behind a number."""

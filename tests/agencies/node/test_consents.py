@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from agencies.node.consents import _decided
 from agencies.node.errors import DraftMalformed, NotHere, NotWaiting, OnwardRefused, ReleaseRefused, RoleMissing
 from agencies.node.profile import Officer, OfficerRole
 from exercises.world import World
@@ -172,3 +173,18 @@ def test_a_consent_that_somebody_wrote_into_the_books_allows_nothing(world: Worl
         row = books.get("consents", digest=consent)
         books.add("consents", [{**row._mapping, "digest": "A" * 43}])  # type: ignore[union-attr]
     assert south.service.consents.live(first) == ()
+
+
+@pytest.mark.spec("NODE-120", "NODE-142")
+def test_of_two_officers_who_decide_at_once_one_decides_and_the_other_signs_nothing(world: World) -> None:
+    first, north = told(world, B), world.node(A)
+    act = ask(world, first)
+    with north.store.reading() as books:
+        row = books.get("consents", digest=act)
+    decide(world, act)
+    with pytest.raises(NotWaiting):
+        north.service.acts.give(
+            "decline", first, north.officer("release_officer"), WHY, beside=_decided(row, "declined", "minor_offence"),
+            re=act, ground="minor_offence",
+        )  # fmt: skip
+    assert [one.kind for one in north.service.acts.about(first)] == ["ask", "consent"]

@@ -310,3 +310,16 @@ def test_a_chain_that_was_agreed_to_is_taken_in_at_every_step(world: World) -> N
     second = forwarded(world, B, C, first)
     assert world.node(C).open(second)["sources"] == [{"msg": first, "fields": [""]}]
     assert world.audit().clean
+
+
+@pytest.mark.spec("NODE-125", "NODE-37")
+def test_an_act_under_keys_that_are_newer_than_the_directory_here_is_taken_after_it_is_fetched(world: World) -> None:
+    first = told(world, B)
+    world.rotate(A)
+    world.clock.advance(days=1)
+    deed = world.node(A).service.recalls.give(
+        "recall", first, world.node(A).officer("release_officer"), WHY, ground="unlawful"
+    )
+    assert deed.state == "sent"
+    world.node(B).service.collect()
+    assert [one["act"] for one in world.node(B).service.recalls.duties()] == [deed.digest]

@@ -155,3 +155,45 @@ def test_agreements_proved_in_a_branch_of_the_log_are_not_taken(world: World, no
     with pytest.raises(LogForked):
         north.service.refresh()
     assert north.service.state()["evidence"] == 1
+
+
+@pytest.mark.spec("NODE-129", "NODE-38")
+def test_a_notice_counts_from_the_mail_that_brings_it_though_the_listing_hides_it(
+    world: World, north: WorldNode, crook: Any
+) -> None:
+    agreement = world.agreements["shore"]
+    world.node(SOUTH).service.give_notice(
+        "suspend", agreement, world.node(SOUTH).officer("release_officer"), "an exercise"
+    )
+    world.clock.advance(seconds=1)
+    crook(north, agreements=lambda honest: {**honest.agreements(), "notices": []})
+    north.service.collect()
+    assert north.service.office.trust.book.standing(agreement, world.clock()).state == "suspended"
+    world.stop_broker()
+    again = world.restart_node(NORTH).service.office.trust.book
+    assert again.standing(agreement, world.clock()).state == "suspended"
+
+
+@pytest.mark.spec("NODE-129", "NODE-38")
+def test_news_that_nobody_signed_or_no_log_has_counts_for_nothing(world: World, north: WorldNode) -> None:
+    agreement = world.agreements["shore"]
+    world.node(SOUTH).service.give_notice(
+        "suspend", agreement, world.node(SOUTH).officer("release_officer"), "an exercise"
+    )
+    world.clock.advance(seconds=1)
+    found, _ = north.service.office.broker.mailbox(-1)
+    (notice,) = (one for one in found if one["kind"] == "notice")
+    trust = north.service.office.trust
+    first, second = notice["statement"]["signatures"]
+    other = {**second, "signature": second["signature"][:-8] + "AAAAAAAA"}
+    for spoiled in (
+        {**notice, "statement": {**notice["statement"], "signatures": [first, other]}},
+        {name: value for name, value in notice.items() if name not in ("entry", "proof")},
+        {**notice, "statement": None},
+        {**notice, "proof": found[0]["proof"]},
+    ):
+        assert len(trust.take_up([spoiled])) == 1
+        assert trust.book.standing(agreement, world.clock()).state == "in_force"
+    assert trust.take_up([{"kind": "record"}]) == []
+    assert trust.take_up([notice, notice]) == []
+    assert trust.book.standing(agreement, world.clock()).state == "suspended"
