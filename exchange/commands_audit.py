@@ -218,7 +218,10 @@ def verify(
     at: Annotated[str, typer.Option(help="Judge the root's expiry as of 2026-11-21T16:20:00Z; else now.")] = "",
     rows: Annotated[int, typer.Option(min=0, help="Rows shown of each table; 0 shows all.")] = 50,
     answer_within: Annotated[
-        int, typer.Option(min=0, help="Hours of silence about a recall, or an erasure that is due, until it is noted.")
+        int,
+        typer.Option(
+            min=0, help="Hours of silence about a recall, an erasure or an acknowledgement, until it is noted."
+        ),
     ] = 72,
 ) -> None:
     """Verify every entry of an export, and say who disclosed what to whom under which clause."""

@@ -1,4 +1,4 @@
-"""Replaying acts and signatures: was each its author's to give, and does it bear out what followed? (LOG-46 to LOG-49)
+"""Replaying acts and signatures: was each its author's to give, and does it bear out what followed? (LOG-46 to LOG-54)
 
 The part of ``replay`` that keeps the tree of onward disclosures while the entries go by. It reads the exported acts,
 judges them as the broker had to, tells which sources bind a message, and holds an agency's word that it erased
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from exchange.protocol.act import Act, Keep, read_act
+from exchange.protocol.act import Acknowledge, Act, Keep, read_act
 from exchange.protocol.entry import ActEntry, AgreementEntry, DenialEntry, DisclosureEntry, ReceiptEntry, SignatureEntry
 from exchange.protocol.errors import ActRefused
 from exchange.protocol.finding import Finding
@@ -19,7 +19,7 @@ from exchange.protocol.lineage import Lineage
 from exchange.protocol.matching import Source
 from exchange.protocol.obligations import owed
 from exchange.protocol.receipt import ReceiptBatch
-from exchange.protocol.vocabulary import ActKind, ReceiptStatus
+from exchange.protocol.vocabulary import ActKind, Handling, ReceiptStatus
 from keys.encoding import instant, stamp
 from keys.errors import Refusal
 from keys.trust import Directory
@@ -45,7 +45,9 @@ class ActReplay:
         self._refused: set[str] = set()
         self._owing: list[tuple[int, DisclosureEntry, AgreementTerms]] = []
         self._had: set[tuple[str, str]] = set()
+        self._opened: dict[tuple[str, str], datetime] = {}
         self._kept: dict[tuple[str, str], datetime] = {}
+        self._acknowledged: set[tuple[str, str]] = set()
         self._signed: dict[str, dict[str, int]] = {}
         self._complete: set[str] = set()
 
@@ -76,6 +78,8 @@ class ActReplay:
         """Hold what a recipient said it had erased against its receipt that it opened it."""
         if entry.status is not ReceiptStatus.REJECTED:
             self._had.add((entry.by, entry.msg))
+        if entry.status is ReceiptStatus.OPENED:
+            self._opened[entry.by, entry.msg] = entry.at
         act = self.lineage.erased(entry.by, entry.msg) if entry.status is ReceiptStatus.OPENED else None
         if act is not None and not (batch is not None and batch.ts <= act.terms.signed_at):
             sentence = f"`{entry.by}` opened a message that it had said it erased"
@@ -118,6 +122,8 @@ class ActReplay:
         self.lineage.with_act(index, act)
         if isinstance(act.terms, Keep):
             self._kept[act.terms.by, act.terms.msg] = instant(act.terms.until)
+        if isinstance(act.terms, Acknowledge):
+            self._acknowledged.add((act.terms.by, act.terms.msg))
         return True
 
     def silent(self, at: datetime, within: timedelta) -> list[Finding]:
@@ -143,6 +149,19 @@ class ActReplay:
                     sentence = f"`{to.id}` has not said that it erased this message, which was due at {stamp(due)}"
                     evidence = {"msg": entry.msg, "holder": to.id, "since": stamp(due)}
                     found.append(Finding("erasure_overdue", sentence, index, evidence))
+        return found
+
+    def unacknowledged(self, at: datetime, within: timedelta) -> list[Finding]:
+        """Every recipient that opened a message with a handling text and has not acknowledged it in time (LOG-54)."""
+        found = []
+        for index, entry, _ in self._owing:
+            for to in entry.to if Handling.H3 in entry.handling else ():
+                opened = self._opened.get((to.id, entry.msg))
+                if opened is None or (to.id, entry.msg) in self._acknowledged or at - opened <= within:
+                    continue
+                sentence = f"`{to.id}` has opened this message and not acknowledged its handling text"
+                evidence = {"msg": entry.msg, "holder": to.id, "since": stamp(opened)}
+                found.append(Finding("not_acknowledged", sentence, index, evidence))
         return found
 
     def _due(self, entry: DisclosureEntry, recipient: str, terms: AgreementTerms) -> datetime | None:

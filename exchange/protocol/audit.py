@@ -47,7 +47,7 @@ def verify_export(read: Read, *, fed: str, now: datetime, answer_within: timedel
     """Verify an export from the pinned federation id up. ``now`` judges whether the root has expired.
 
     ``answer_within`` is how long a holder may be silent about a recall, or about what it had to erase, by the log's
-    own time (LOG-47, LOG-49).
+    own time (LOG-47, LOG-49, LOG-54).
 
     Raises ``AuditImpossible`` if there is nothing to begin with; whatever is wrong with what is there is
     a finding.
@@ -67,6 +67,7 @@ def verify_export(read: Read, *, fed: str, now: datetime, answer_within: timedel
     if last is not None:
         replay.findings += replay.acts.silent(last, answer_within)
         replay.findings += replay.acts.overdue(last, answer_within)
+        replay.findings += replay.acts.unacknowledged(last, answer_within)
     ordered = tuple(sorted(replay.findings, key=lambda f: -1 if f.index is None else f.index))
     disclosures, denials = tuple(replay.disclosures.values()), tuple(replay.denials)
     followed, counts = replay.acts.lineage.followed(), dict(replay.counts)

@@ -39,6 +39,7 @@ SEVERITIES: Final[Mapping[str, str]] = {
     "act_unanswered": "note",
     "erasure_contradicted": "error",
     "erasure_overdue": "note",
+    "not_acknowledged": "note",
     "record_refused": "error",
     "record_not_logged": "error",
     "not_in_ledger": "error",

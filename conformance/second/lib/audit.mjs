@@ -12,7 +12,7 @@ import { Lineage, openAct } from "./acts.mjs";
 import { Book, dueAt, openAgreement, openNotice } from "./policy.mjs";
 import { openReceipts } from "./receipts.mjs";
 
-const NOTES = ["recall_unanswered", "act_unanswered", "erasure_overdue"];
+const NOTES = ["recall_unanswered", "act_unanswered", "erasure_overdue", "not_acknowledged"];
 const WITHIN = 72 * 3600 * 1000;
 
 /** `file(name)` gives the bytes of a file of the export, or undefined. */
@@ -142,6 +142,7 @@ class Audit {
     this.signed = new Map(); // agreement -> party -> index
     this.complete = new Set(); // agreements
     this.had = new Set(); // message and agency, by its own receipt
+    this.opened = new Map(); // the same -> when it said that it opened it
     let before = -Infinity;
     for (const { index, bytes } of entries) {
       const entry = this.try("entry_refused", index, () => readEntry(bytes));
@@ -172,10 +173,13 @@ class Audit {
     }
   }
 
-  /** LOG-49. */
+  /** LOG-49, LOG-54. */
   overdue() {
     for (const { index, entry, terms } of this.tree.passed.values()) {
       for (const { id } of terms ? entry.to : []) {
+        const opened = entry.handling.includes("H3") && this.opened.get(`${entry.msg} ${id}`);
+        const said = this.tree.about(entry.msg, "acknowledge").some((one) => one.by === id);
+        if (opened && !said && this.head.time - opened > WITHIN) this.find("not_acknowledged", index, id);
         if (!this.had.has(`${entry.msg} ${id}`) || this.tree.erased(id, entry.msg)) continue;
         const kept = this.tree.about(entry.msg, "keep").filter((one) => one.by === id).at(-1);
         const due = dueAt(entry, id, terms, kept?.ends);
@@ -326,6 +330,7 @@ class Audit {
     if (batch) this.count("signed_receipts");
     if (!founded || (bytes && !batch)) return;
     if (entry.status !== "rejected") this.had.add(`${entry.msg} ${entry.by}`);
+    if (entry.status === "opened") this.opened.set(`${entry.msg} ${entry.by}`, entry.at);
     const erased = entry.status === "opened" && this.tree.erased(entry.by, entry.msg);
     const later = !batch || parseTime(batch.ts) > erased?.given;
     if (erased && later) this.find("erasure_contradicted", index, "opened what it said it erased");

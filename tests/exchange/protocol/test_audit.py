@@ -506,6 +506,7 @@ def test_a_broker_that_lies_about_acts_sources_and_signatures_is_found_lie_by_li
     assert codes(report) == [
         ("signature_unfounded", -1),
         ("signature_missing", 0),
+        ("not_acknowledged", 1),
         ("not_permitted", 2),
         ("not_permitted", 3),
         ("act_not_theirs", 4),
@@ -619,6 +620,24 @@ def test_who_had_to_erase_and_does_not_say_so_is_listed() -> None:
         assert [f.code for f in report.findings] == ["erasure_overdue"] * expected, (days, how)
         assert report.clean
         assert all(f.evidence["holder"] == SOUTH for f in report.findings)
+
+
+@pytest.mark.spec("LOG-54", "ACT-16")
+def test_who_opens_and_does_not_acknowledge_is_listed() -> None:
+    for handling, receipt, acknowledged, days, expected in (
+        (["H2", "H3"], "opened", False, 4, True),
+        (["H2", "H3"], "opened", False, 2, False),
+        (["H2", "H3"], "opened", True, 4, False),
+        (["H2", "H3"], "delivered", False, 4, False),
+        (["H2"], "opened", False, 4, False),
+    ):
+        book = agreed()
+        msg = book.send(handling=handling)
+        book.receipt(msg, status=receipt)
+        if acknowledged:
+            book.act("acknowledge", SOUTH, msg)
+        book.now += timedelta(days=days)
+        assert [f.code for f in book.audit().findings] == ["not_acknowledged"] * expected
 
 
 @pytest.mark.spec("LOG-51", "LOG-52")
