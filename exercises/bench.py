@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import sqlite3
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,12 +26,13 @@ from typing import Any, Final
 
 from agencies.node.broker_client import BrokerClient, new_client
 from exchange.protocol.message import MEDIA_TYPE, NDJSON
+from exercises.bench_decisions import measure_apart
 from exercises.bench_load import Pair, compose, content, floor_us, found, pairs, write_post
 from exercises.bench_worker import pack
 from exercises.federation import Federation, settle_broker
 from exercises.load import Volley, fire, write_request
 from exercises.machine import machine
-from exercises.processes import Child, Processes, free_ports, here
+from exercises.processes import Child, Processes, free_ports
 from keys.encoding import read_json, write_json
 from keys.keystore import replace_file
 
@@ -76,7 +76,7 @@ class Bench:
         brokers = self._brokers()
         opened = self._opened()
         day = self._day()
-        decisions = self._decisions()
+        decisions = measure_apart(quick=self.size is QUICK)
         measured = ("floor_us", "broker_single_us", "broker_batch_us", "naive_us")
         floor, single, batch, naive = (self._median(name) for name in measured)
         return {
@@ -230,15 +230,6 @@ class Bench:
                 "log_entries": logged,
             },
         }
-
-    # -- deciding --
-
-    def _decisions(self) -> dict[str, Any]:
-        """In a process of its own: a hundred thousand agreements are no company for a clock."""
-        command = [sys.executable, "-m", "exercises.bench_decisions", *(["--quick"] if self.size is QUICK else [])]
-        ran = subprocess.run(command, stdout=subprocess.PIPE, env=here(), check=True)
-        found: dict[str, Any] = json.loads(ran.stdout)
-        return found
 
     # -- what they share --
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +33,7 @@ from exchange.protocol.policy import PolicyBook
 from exchange.protocol.terms import AgreementTerms, parse_terms, write_terms
 from exchange.serving import settle_memory
 from exercises import cedar_rules
+from exercises.processes import here
 from keys.encoding import b64u, digest
 from keys.signing import Statement
 
@@ -269,6 +271,14 @@ def _cedar(world: World, seconds: float) -> dict[str, Any]:
     except ImportError:
         return {"cedar": MISSING}
     return {"cedar": everything.measure(world, seconds), "cedar_with_theirs_alone": theirs.measure(world, seconds)}
+
+
+def measure_apart(*, quick: bool) -> dict[str, Any]:
+    """The same in a process of its own: a hundred thousand agreements are no company for another clock."""
+    command = [sys.executable, "-m", "exercises.bench_decisions", *(["--quick"] if quick else [])]
+    ran = subprocess.run(command, stdout=subprocess.PIPE, env=here(), check=True)
+    found: dict[str, Any] = json.loads(ran.stdout)
+    return found
 
 
 def main(arguments: Sequence[str]) -> int:

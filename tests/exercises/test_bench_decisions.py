@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from exchange.protocol.decision import decide
-from exercises.bench_decisions import MISSING, NOW, SHARED, Cedar, World, measure
+from exercises.bench_decisions import MISSING, NOW, SHARED, Cedar, World, measure, measure_apart
 
 
 def test_both_are_measured_at_every_size_and_the_growth_is_the_difference() -> None:
@@ -40,3 +40,9 @@ def test_an_answer_of_cedars_that_is_not_ours_stops_it() -> None:
     world.book = type(world.book)()
     with pytest.raises(RuntimeError, match="do not agree"):
         cedar.measure(world, 0.01)
+
+
+def test_in_a_process_of_its_own_it_measures_the_same_things() -> None:
+    document = measure_apart(quick=True)
+    assert document["decisions"].keys() == {"10", "300"}
+    assert document["decision_growth_from_to"] == [10, 300]
