@@ -26,7 +26,7 @@ from exchange.protocol.entities import Account, Communication, Document, Name, P
 from exchange.protocol.identity import ProtectedIdentity, folded, open_texts, words_of
 from exchange.protocol.neutral import ABOUT_REQUEST
 from exchange.protocol.vocabulary import Act, Category, MessageType, Onward, Purpose, RefusalGround
-from keys.encoding import b64u, read_json, stamp
+from keys.encoding import b64u, stamp
 from keys.errors import Refusal
 from keys.vault import Vault
 
@@ -48,17 +48,31 @@ class Firewall:
     def __init__(self, office: Office, persecutors: Iterable[str] = ()) -> None:
         self._office, self._general = office, frozenset(persecutors)
         self._vault = Vault.derive(office.identity.pseudonym_key, f"asylum {office.me}")
+        self._upto: dict[str, int] = {}
 
     # -- what is known --
 
     def learn(self) -> None:
         """Index the claims in every message that came or went since the last time; safe to ask at any moment."""
-        office = self._office
-        while True:
-            with office.store.writing() as books:
-                more = [self._learn_from(books, table) for table in ("inbox", "outbox")]
-            if not any(more):
-                return
+        for table in ("inbox", "outbox"):
+            while self._behind(table):
+                with self._office.store.writing() as books:
+                    self._learn_from(books, table)
+
+    def _behind(self, table: str) -> bool:
+        """Whether a message not learned from has a claim; how far it was looked is written down now and then."""
+        with self._office.store.reading() as books:
+            last = books.last(table)
+            if last == self._upto.get(table):
+                return False
+            written = int(books.meta(f"claims {table}", "0"))
+            if books.beyond(table, written, _CLAIM, 1):
+                return True
+        if last - written >= PAGE:
+            with self._office.store.writing() as books:
+                books.set_meta(f"claims {table}", str(last))
+        self._upto[table] = last
+        return False
 
     def note(self, identity: ProtectedIdentity, against: Iterable[str], references: Iterable[str] = ()) -> int:
         """Index a claimant known from elsewhere, such as an opened identity; says how many marks were new."""
@@ -66,17 +80,15 @@ class Firewall:
         with self._office.store.writing() as books:
             return self._keep(books, facts, against)
 
-    def _learn_from(self, books: Books, table: str) -> bool:
+    def _learn_from(self, books: Books, table: str) -> None:
         cursor = f"claims {table}"
-        rows = books.beyond(table, int(books.meta(cursor, "0")), PAGE)
+        rows = books.beyond(table, int(books.meta(cursor, "0")), _CLAIM, PAGE)
         for row in rows:
-            facts = read_json(row.summary.encode(), limit=LIMIT)
-            if _CLAIM in facts["cats"] and row.content is not None:
+            if row.content is not None:
                 context = f"inbox {row.msg}" if table == "inbox" else f"outbox content {row.ref}"
                 self._learn(books, parse_content(self._office.vault.unlock(row.content, context)))
         if rows:
             books.set_meta(cursor, str(rows[-1].n))
-        return len(rows) == PAGE
 
     def _learn(self, books: Books, content: CaseMessage) -> None:
         cases = {f"case {content.case.reference}", *(f"case {link.reference}" for link in content.case.links)}

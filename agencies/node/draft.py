@@ -69,6 +69,11 @@ class OfficerDraft(BaseModel):
         """The content as it will be sealed."""
         return write_json(self.content)
 
+    @cached_property
+    def read(self) -> Content:
+        """The content read strictly, once for whoever asks; refused if it is none."""
+        return read_content(self.content_bytes)
+
     @property
     def life(self) -> timedelta:
         """How long the message may be collected and opened."""
@@ -166,7 +171,7 @@ def forecast(office: Office, draft: OfficerDraft, now: datetime, sources: tuple[
         raise DraftMalformed("each recipient is named once, and nobody writes to itself")
     if (draft.exempt is None) != (draft.exempt_why is None):
         raise DraftMalformed("an exemption has a code in `exempt` and a reason in `exempt_why`")
-    content = read_content(draft.content_bytes)
+    content = draft.read
     _must_declare(office, draft, content.case)
     if draft.agr is not None:
         made = _ask(office, draft, content.case, draft.agr, now, sources)

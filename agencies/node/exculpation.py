@@ -103,19 +103,16 @@ class Exculpation:
 
     def learn(self) -> None:
         """Make tasks of the notices that came since the last time."""
-        while True:
-            with self._office.store.writing() as books:
-                if not self._learn(books):
-                    return
+        with self._office.store.writing() as books:
+            while self._learn(books):
+                pass
 
     def _learn(self, books: Books) -> bool:
-        rows = books.beyond("inbox", int(books.meta("tasks inbox", "0")), PAGE)
+        rows = books.beyond("inbox", int(books.meta("tasks inbox", "0")), MessageType.EXCULPATORY_NOTICE, PAGE)
         new = [
-            {"msg": row.msg, "due": stamp(instant(row.received) + TERM)}
-            for row in rows
-            if read_json(row.summary.encode(), limit=LIMIT)["type"] == MessageType.EXCULPATORY_NOTICE
+            {"msg": row.msg, "due": stamp(instant(row.received) + TERM), "done": None, "officer": None} for row in rows
         ]
-        books.add("task", [{**one, "done": None, "officer": None} for one in new])
+        books.add("task", new)
         if rows:
             books.set_meta("tasks inbox", str(rows[-1].n))
         return len(rows) == PAGE

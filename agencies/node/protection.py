@@ -31,7 +31,7 @@ from agencies.node.ledger import LedgerAct, Why
 from agencies.node.office import Office
 from agencies.node.profile import Officer, OfficerRole
 from exchange.protocol.blocks import SealedPart
-from exchange.protocol.content import CaseMessage, content_from, parse_content, read_content
+from exchange.protocol.content import CaseMessage, content_from, parse_content
 from exchange.protocol.identity import ProtectedIdentity, open_identity, read_identity, refuse_if_exposed, seal_identity
 from exchange.protocol.neutral import public_ground
 from exchange.protocol.synthetic import FICTIONAL_COUNTRY
@@ -73,7 +73,7 @@ class Protection:
 
         Asked without an officer, nobody is going to record the attempt, so it is recorded here.
         """
-        content = read_content(draft.content_bytes).case
+        content = draft.read.case
         try:
             self._must_ask_nothing(content)
             if officer is None or officer.id != DESK.id:

@@ -118,6 +118,14 @@ class Task(Base, table=True):
     officer: str | None = None
 
 
+class Quoted(Base, table=True):
+    """A MAC of words that came with a message, so that they are known again; with no message, words of our own."""
+
+    __tablename__ = "quoted"
+    quote: str = Field(primary_key=True)
+    msg: str = Field(primary_key=True, index=True)
+
+
 class Rejected(Base, table=True):
     """One parcel that failed a check: which, and nothing of what it held."""
 
