@@ -133,7 +133,7 @@ table{border-collapse:collapse;background:var(--card)}
 .d1{background:var(--s1)}.d2{background:var(--s2)}.d3{background:var(--s3)}.d4{background:var(--s4)}
 .none{color:var(--soft)}
 .self{background:repeating-linear-gradient(135deg,transparent 0 5px,var(--line) 5px 6px)}
-.off{opacity:.28}
+.off{opacity:.5}.off a{color:var(--soft)}
 a:focus-visible,select:focus-visible,button:focus-visible,summary:focus-visible,.scroll:focus-visible{outline:3px solid
 var(--link);outline-offset:1px}
 details{border:1px solid var(--line);border-radius:.4rem;background:var(--card);margin:.4rem 0}
@@ -149,7 +149,12 @@ font-size:.85rem;padding:0 .5rem}
 .tags li{border:1px solid var(--line);border-radius:1rem;padding:0 .5rem;font-size:.8rem}
 .need{color:var(--warn);font-weight:600}
 .sr{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
-@media print{:root{color-scheme:light}.filters{display:none}body{max-width:none;padding:0;background:#fff}
+@page{size:A4 landscape;margin:11mm}
+@media print{:root{color-scheme:light}.filters{display:none}
+body{max-width:none;padding:0;background:#fff;font-size:.72rem}h1{font-size:1.2rem}
+.clauses{font-size:.68rem}.clauses th,.clauses td{padding:.2rem .5rem}.clauses tr{break-inside:avoid}
+.tags{display:block}.tags li{display:inline;border:0;padding:0}.tags li+li::before{content:", "}
+.some a{padding:.35rem .6rem}
 details{break-inside:avoid;border:0}.scroll{overflow:visible}details:not([open])>*{display:block}
 ::details-content{content-visibility:visible;block-size:auto}.off{display:none}}
 @media (prefers-reduced-motion:no-preference){html{scroll-behavior:smooth}}
@@ -175,9 +180,10 @@ function show() {
     pair.querySelector(".count").textContent = count;
     const link = document.querySelector(`a[data-pair="${pair.id}"]`);
     link.querySelector("b").textContent = count;
-    link.parentElement.classList.toggle("off", count === 0);
+    link.parentElement.className = count ? `some d${Math.min(4, 1 + Math.floor(count / 3))}` : "some off";
   }
-  form.querySelector("output").textContent = want.some(Boolean) ? `${pairs} of the pairs remain` : "";
+  const left = pairs === 1 ? "1 pair remains" : `${pairs} pairs remain`;
+  form.querySelector("output").textContent = want.some(Boolean) ? left : "";
 }
 form.addEventListener("change", show);
 form.addEventListener("submit", (event) => event.preventDefault());
