@@ -129,6 +129,7 @@ def _third() -> tuple[str, ...]:
     made = [str(CreateTable(table, if_not_exists=True).compile(dialect=dialect)) for table in new]
     indexes = [CreateIndex(index, if_not_exists=True) for table in new for index in _sorted_indexes(table)]
     made += [f"ALTER TABLE outbox ADD COLUMN {name} VARCHAR" for name in ("approved_by", "src", "exempt")]
+    made.append("INSERT OR REPLACE INTO meta (name, value) VALUES ('adopt', 'held')")
     return (*made, *(str(index.compile(dialect=dialect)) for index in indexes), f"PRAGMA user_version={SCHEMA}")
 
 
