@@ -123,6 +123,8 @@ def _say_answer(answer: Answer, at: datetime) -> None:
         tell(f"  No agreement in force has both {asked.discloser} and {asked.recipient} as parties.")
     elif answer.denial is not None:
         _say_denial(answer.denial)
+    for sentence in answer.lapsed:
+        tell(f"  Not in force: {sentence}.")
     if answer.remedies:
         tell("  The least that would have to change in the message:")
         for number, remedy in enumerate(answer.remedies, 1):

@@ -153,7 +153,7 @@ font-size:.85rem;padding:0 .5rem}
 @media print{:root{color-scheme:light}.filters{display:none}
 body{max-width:none;padding:0;background:#fff;font-size:.72rem}h1{font-size:1.2rem}
 .clauses{font-size:.68rem}.clauses th,.clauses td{padding:.2rem .5rem}.clauses tr{break-inside:avoid}
-.tags{display:block}.tags li{display:inline;border:0;padding:0}.tags li+li::before{content:", "}
+.tags{display:block}.tags li{display:inline;border:0;padding:0;font-size:inherit}.tags li+li::before{content:", "}
 .some a{padding:.35rem .6rem}
 details{break-inside:avoid;border:0}.scroll{overflow:visible}details:not([open])>*{display:block}
 ::details-content{content-visibility:visible;block-size:auto}.off{display:none}}

@@ -17,6 +17,7 @@ from exchange.protocol.boxes import VALUES, Box, Space, holds, subtract
 from exchange.protocol.decision import FORBIDDEN, NOT_A_PARTY, RecipientDecision, decide
 from exchange.protocol.floor import FLOOR
 from exchange.protocol.matching import Party, Request
+from exchange.protocol.policy import State
 from exchange.protocol.reach import Lane, Scene, example, lanes, space_of
 from exchange.protocol.vocabulary import MessageType
 from exchange.protocol.wording import listed, strings
@@ -128,6 +129,8 @@ class Answer:
     remedies: tuple[Remedy, ...]
     bound: bool
     """Whether any agreement in force has both as parties."""
+    lapsed: tuple[str, ...] = ()
+    """Of agreements that have both as parties and are not in force: how they stand."""
 
     @property
     def permitted(self) -> bool:
@@ -143,6 +146,7 @@ class Answer:
             "to": asked.recipient,
             "answer": "yes" if self.permitted else "no",
             "agreement_between_them": self.bound,
+            "not_in_force": list(self.lapsed),
             "ways": [way.to_json() for way in self.ways],
             "denial": self.denial.to_json() if self.denial else None,
             "least": [remedy.to_json() for remedy in self.remedies],
@@ -166,7 +170,7 @@ def ask(question: Question, scene: Scene) -> Answer:
         _remedies(space, scene, question, asked), key=lambda one: (len(one.changes), one.weight, one.sentence)
     )
     denial, bound = _denial(space, scene, question, asked), bool(scene.shared(discloser.id, recipient.id))
-    return Answer(question, (), denial, tuple(_least(remedies))[:SHOWN], bound)
+    return Answer(question, (), denial, tuple(_least(remedies))[:SHOWN], bound, tuple(_lapsed(scene, question)))
 
 
 def _lanes(
@@ -175,6 +179,15 @@ def _lanes(
     """What clauses permit; that exculpatory notices always pass is an answer only to who asks about them."""
     asked = question.type == MessageType.EXCULPATORY_NOTICE
     return [lane for lane in lanes(space, scene, agreement, *pair) if asked or lane.rules is not FLOOR]
+
+
+def _lapsed(scene: Scene, question: Question) -> Iterator[str]:
+    """What would bind them if it were in force, and why it does not."""
+    for agreement in scene.book.agreements:
+        if agreement.has(question.discloser) and agreement.has(question.recipient):
+            standing = scene.book.standing(agreement.digest, scene.at)
+            if standing.state is not State.IN_FORCE:
+                yield standing.sentence
 
 
 def _named(scene: Scene, question: Question) -> list[Agreement]:

@@ -53,6 +53,14 @@ def test_explain_says_no_with_the_least_that_would_have_to_change_and_ends_with_
     assert "No agreement in force has both harbour.ngo.sim and north.fiu.sim as parties." in nobody
 
 
+def test_what_is_not_in_force_is_said_with_its_reason() -> None:
+    late = ["--from", "north.police.sim", "--to", "north.prosecutor.sim", "--at", "2027-08-01T00:00:00Z"]
+    said = run("explain", str(FOLDER / "two-harbours-team.yaml"), *PLANS, *late, code=1).stdout
+    assert "No agreement in force has both north.police.sim and north.prosecutor.sim as parties." in said
+    assert "Not in force: `two-harbours-team` version 1 ended at 2027-07-01T00:00:00.000Z." in said
+    assert "Nothing north.police.sim could change in the message would help." in said
+
+
 def test_explain_takes_agreements_and_agencies_from_an_export() -> None:
     said = run("explain", *EXPORT, "--from", "north.police.sim", "--to", "south.police.sim", "--type", "info_request")
     assert "north-south version" in said.stdout
