@@ -27,6 +27,7 @@ from agencies.node.office import Office
 from agencies.node.receipting import Receipting
 from agencies.node.store import Books
 from agencies.node.watch import LogWatch
+from exchange.protocol.content import CaseMessage
 from exchange.protocol.entry import ActEntry
 from exchange.protocol.errors import AgreementUnknown, AlreadyReceived, MessageExpired, SealMismatch
 from exchange.protocol.log import (
@@ -51,6 +52,7 @@ DOUBTFUL: Final = (SignatureInvalid, SealMismatch, KeyNotTheirs, *STALE)
 UNHELD: Final = "a receipt that does not hold"
 NEWS: Final = ("agreement", "notice", "record", "signature")
 """Kinds of mail after which agreements, notices and records are asked for again."""
+Quote = Callable[[str, CaseMessage], Sequence[Mapping[str, Any]]]
 Hold = Callable[[str, bytes, str | None, datetime], Mapping[str, Any]]
 MAX_ASKED: Final = 8
 """Spans in doubt that one look asks for again."""
@@ -71,6 +73,7 @@ class Collecting:
     """Collects for one office. ``on_news`` is called when agreements, notices or records have changed.
 
     ``hold`` writes what a message taken in ties this agency to: its digest, log entry and mark, and the time.
+    ``quote`` writes what its words are known by.
     """
 
     def __init__(
@@ -80,10 +83,11 @@ class Collecting:
         receipts: Receipting,
         on_news: Callable[[], None],
         hold: Hold,
+        quote: Quote,
         hearing: Hearing,
     ) -> None:
         self._office, self._watch, self._receipts, self._on_news = office, watch, receipts, on_news
-        self._hold, self._hearing = hold, hearing
+        self._hold, self._quote, self._hearing = hold, quote, hearing
         self._keys = {key.public.kid: key for key in office.identity.openings}
         self._noted: datetime | None = None
 
@@ -422,6 +426,7 @@ class Collecting:
             self._watch.keep(books, fresh)
             books.add("inbox", [row for _, _, row in haul.opened])
             books.add("held", [self._hold(o.digest, p.entry, o.content.tlp, now) for p, o, _ in haul.opened])
+            books.put("quoted", [row for _, o, _ in haul.opened for row in self._quote(o.digest, o.content)])
             books.add("rejected", [{"msg": m, "seq": s, "code": c, "at": stamp(now)} for m, s, c in haul.rejected])
             self._hearing.close_late(books, [o.digest for _, o, _ in haul.opened], haul.stopped or {})
             settled = [(m, s, c) for m, s, c in haul.rejected if m not in haul.astray]

@@ -48,10 +48,12 @@ from exchange.protocol.vocabulary import (
     Purpose,
     RetainGround,
 )
-from keys.encoding import b64u, instant, read_json, stamp, write_json
+from keys.encoding import b64u, instant, read_json, stamp, unb64u, write_json
 from keys.errors import KeystoreRefused, Refusal
 
 LIMIT: Final = 1024 * 1024
+ADOPT: Final = "adopt"
+"""What the store notes when it brings books of an older schema up to date."""
 STRICTEST: Final = Obligations(Onward.NONE.value, False, True, True, None, None, None, None)
 """What binds while the agreement of a disclosure is not known here."""
 WHOLE: Final = ""
@@ -192,6 +194,20 @@ class Holdings:
         row |= {"msg": msg, "agr": told.agr, "entry": entry, "tlp": tlp, "state": "held"}
         row |= {"shown": "[]", "acknowledged": "[]", "due": stamp(now)}
         return {**row, "seal": self._office.vault.seal(_sealing(row))}
+
+    def adopt(self) -> None:
+        """Note what was taken in before such notes were kept; done once, when books of an older schema are opened."""
+        with self._office.store.reading() as books:
+            if not books.meta(ADOPT):
+                return
+        with self._office.store.writing() as books:
+            for row in books.rows("inbox"):
+                if row.parcel is None or books.get("held", msg=row.msg) is not None:
+                    continue
+                entry = unb64u(read_json(bytes(row.parcel), limit=LIMIT)["entry"])
+                content = read_json(self._office.vault.unlock(row.content, f"inbox {row.msg}"), limit=LIMIT)
+                books.add("held", [self.receive(row.msg, entry, content.get("tlp"), self._office.clock())])
+            books.set_meta(ADOPT, "")
 
     def of(self, books: Books, msg: str) -> Held:
         """What is held of a message, its row believed only with its seal."""

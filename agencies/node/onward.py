@@ -17,6 +17,7 @@ from agencies.node.holding import LIMIT, Held, Holdings, Stopped, Use, Wish
 from agencies.node.ledger import LedgerAct, Why
 from agencies.node.office import Office
 from agencies.node.profile import Officer
+from agencies.node.quoting import Quotes
 from agencies.node.store import Books
 from exchange.protocol.matching import Consent, Source
 from exchange.protocol.vocabulary import Act, Classification, ConsentFor, Handling
@@ -32,6 +33,7 @@ class Onwards:
 
     def __init__(self, office: Office, holdings: Holdings) -> None:
         self._office, self._holdings = office, holdings
+        self.quotes = Quotes(office, holdings)
 
     def sources(self, names: Sequence[str]) -> tuple[Source, ...]:
         """What is known here of the messages that a draft is derived from, as a decision wants it."""
@@ -41,7 +43,8 @@ class Onwards:
             return tuple(self._source(books, name) for name in names)
 
     def must_pass(self, seen: Forecast, officer: Officer | None, why: Why | None) -> None:
-        """Return if every source of a draft may go where the draft goes; ``Stopped`` otherwise (NODE-88)."""
+        """Return if every source, named or not, may go where the draft goes; else ``Stopped`` (NODE-88, NODE-99)."""
+        self.quotes.must_name(seen, officer, why)
         if not seen.draft.src:
             return
         with self._office.store.reading() as books:

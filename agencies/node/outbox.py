@@ -15,6 +15,7 @@ from agencies.node.broker_client import MAX_BATCH
 from agencies.node.draft import Forecast, OfficerDraft
 from agencies.node.ledger import LedgerAct, Why
 from agencies.node.profile import Officer
+from exchange.protocol.content import CaseMessage
 from exchange.protocol.message import Envelope
 from exchange.protocol.vocabulary import Act, Justification
 from keys.encoding import b64u, read_json, stamp, write_json
@@ -91,6 +92,8 @@ class Letter:
     envelope: Envelope
     act: LedgerAct
     attempts: int = 0
+    case: CaseMessage | None = None
+    """What it says, when it was just composed."""
 
 
 BLANK: Final[dict[str, Any]] = dict.fromkeys(

@@ -202,6 +202,7 @@ class Retention:
         acts = [self.act(row, Act.ERASE, officer, why, outcome=cause)]
         if row.erased is None:
             books.erase(message, stamp(now))
+        books.unquote(message)
         for made in books.derived(message):
             gone: dict[str, Any] = {"content": None}
             if made.state == "pending_release":  # what waits for a release is not released any more

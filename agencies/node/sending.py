@@ -48,6 +48,7 @@ from agencies.node.outbox import (
 from agencies.node.pauses import pause
 from agencies.node.profile import Officer, OfficerRole
 from agencies.node.protection import Protection
+from agencies.node.store import Books
 from agencies.node.watch import LogWatch
 from exchange.protocol.log import DenialEntry, DisclosureEntry, parse_entry, verify_tlog_proof
 from exchange.protocol.manifest import Manifest
@@ -113,6 +114,7 @@ class Sending:
             earlier[row["request_key"]] = made
         with office.store.writing() as books:
             books.add("outbox", rows)
+            self._own(books, letters)
             office.record(books, now, *acts)
         settled = self._submit(letters)
         found = [outcomes[place] for place in range(len(outcomes))]
@@ -172,6 +174,7 @@ class Sending:
         with office.store.writing() as books:
             ready = self._ready(letter, now) | {"released_by": together}
             moved = books.turn("outbox", {"ref": ref, "state": "pending_release"}, ready)
+            self._own(books, [letter] if moved else [])
         if not moved:
             raise NotWaiting("somebody else has just released or withheld this message")
         return self._submit([letter]).get(ref) or Sent.of(self._row(ref))
@@ -269,7 +272,13 @@ class Sending:
             seen.content,
             office.identity.signer,
         )
-        return Letter(ref, envelope, replace(act, message=envelope.digest))
+        return Letter(ref, envelope, replace(act, message=envelope.digest), case=seen.case)
+
+    def _own(self, books: Books, letters: Sequence[Letter]) -> None:
+        """Note which words of these letters are this agency's own (NODE-99)."""
+        for letter in letters:
+            if letter.case is not None:
+                books.put("quoted", self._onward.quotes.own(books, letter.case))
 
     def _ready(self, letter: Letter, now: datetime) -> dict[str, Any]:
         return {

@@ -103,7 +103,7 @@ class Node:
         self.recalls = Recalls(self.office, self.acts, self.following, self.retention, self.receipting.post)
         self.whereabouts = Whereabouts(self.office, self.following)
         self.collecting = Collecting(
-            self.office, self.watch, self.receipting, self.refresh, self.holding.receive,
+            self.office, self.watch, self.receipting, self.refresh, self.holding.receive, self.onward.quotes.received,
             Hearing(self.office, self.following, self.recalls),
         )  # fmt: skip
         with store.reading() as books:
@@ -111,6 +111,7 @@ class Node:
         if pending:
             with store.writing() as books:
                 books.wake(stamp(clock()))
+        self.holding.adopt()
         if trust.doubts:
             self.office.keep_evidence("agreements", wrong=trust.doubts)
 

@@ -133,6 +133,23 @@ def test_a_note_changed_in_the_books_opens_nothing(world: World, change: str) ->
     assert denied(world) == [("holding_broken", "sp-duty-1")] * 2
 
 
+@pytest.mark.spec("NODE-83")
+def test_what_an_older_node_took_in_is_bound_as_well(world: World) -> None:
+    name = told(world, {**TIP, "tlp": "red"}, handling=["H1", "H2"])
+    for statement in (
+        "DROP TABLE held", "DROP TABLE quoted", "PRAGMA user_version=2",
+        *(f"ALTER TABLE outbox DROP COLUMN {column}" for column in ("approved_by", "src", "exempt")),
+    ):  # fmt: skip
+        sql(world, statement)
+    world.node(SOUTH).store.close()
+    south = world.restart_node(SOUTH)
+    (held,) = south.service.holdings()
+    assert (held["msg"], held["obligations"]["onward"], held["obligations"]["evidence"]) == (name, "none", False)
+    sql(world, "DELETE FROM held")
+    with pytest.raises(HoldingBroken):  # and never again
+        world.restart_node(SOUTH).open(name)
+
+
 # -- who may read --
 
 
