@@ -1,4 +1,4 @@
-"""Replaying acts and signatures: was each its author's to give, and does it bear out what followed? (LOG-46 to LOG-54)
+"""Replaying acts and signatures: was each its author's to give, and does it bear out what followed? (LOG-46 to LOG-49, LOG-55)
 
 The part of ``replay`` that keeps the tree of onward disclosures while the entries go by. It reads the exported acts,
 judges them as the broker had to, tells which sources bind a message, and holds an agency's word that it erased
@@ -152,7 +152,7 @@ class ActReplay:
         return found
 
     def unacknowledged(self, at: datetime, within: timedelta) -> list[Finding]:
-        """Every recipient that opened a message with a handling text and has not acknowledged it in time (LOG-54)."""
+        """Every recipient that opened a message with a handling text and has not acknowledged it in time (LOG-55)."""
         found = []
         for index, entry, _ in self._owing:
             for to in entry.to if Handling.H3 in entry.handling else ():

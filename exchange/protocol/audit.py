@@ -47,7 +47,7 @@ def verify_export(read: Read, *, fed: str, now: datetime, answer_within: timedel
     """Verify an export from the pinned federation id up. ``now`` judges whether the root has expired.
 
     ``answer_within`` is how long a holder may be silent about a recall, or about what it had to erase, by the log's
-    own time (LOG-47, LOG-49, LOG-54).
+    own time (LOG-47, LOG-49, LOG-55).
 
     Raises ``AuditImpossible`` if there is nothing to begin with; whatever is wrong with what is there is
     a finding.

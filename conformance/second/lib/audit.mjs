@@ -173,7 +173,7 @@ class Audit {
     }
   }
 
-  /** LOG-49, LOG-54. */
+  /** LOG-49, LOG-55. */
   overdue() {
     for (const { index, entry, terms } of this.tree.passed.values()) {
       for (const { id } of terms ? entry.to : []) {

@@ -622,7 +622,7 @@ def test_who_had_to_erase_and_does_not_say_so_is_listed() -> None:
         assert all(f.evidence["holder"] == SOUTH for f in report.findings)
 
 
-@pytest.mark.spec("LOG-54", "ACT-16")
+@pytest.mark.spec("LOG-55", "ACT-16")
 def test_who_opens_and_does_not_acknowledge_is_listed() -> None:
     for handling, receipt, acknowledged, days, expected in (
         (["H2", "H3"], "opened", False, 4, True),
