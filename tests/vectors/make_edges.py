@@ -384,6 +384,10 @@ def entries() -> list[Vector]:
     disclosure = next(entry for entry in told if '"typ":"disclosure"' in entry)
     denial = next(entry for entry in told if '"code":"no_clause","nearest"' in entry)
     record, receipt = told[0], next(entry for entry in told if '"code":"commitment_mismatch"' in entry)
+    derived = next(entry for entry in told if '"exempt"' in entry and '"typ":"disclosure"' in entry)
+    recall = next(entry for entry in told if '"act":"recall"' in entry)
+    signature = next(entry for entry in told if '"typ":"signature"' in entry)
+    src = json.dumps(json.loads(derived)["src"]).replace(" ", "")
     made = [
         ("a disclosure", "LOG-33", TAKEN, disclosure),
         ("a clause named twice", "LOG-40", "entry_malformed", disclosure.replace('["c1"]', '["c1","c1"]')),
@@ -397,6 +401,19 @@ def entries() -> list[Vector]:
         ("the last version of a record", "LOG-38", TAKEN, record.replace('"version":1', '"version":1000000')),
         ("a version too high", "LOG-38", "entry_malformed", record.replace('"version":1', '"version":1000001')),
         ("a day that does not exist", "LOG-31", "entry_malformed", record.replace("2026-11-21", "2026-11-31")),
+        ("a disclosure that comes from another", "LOG-33", TAKEN, derived),
+        ("no source in the list", "LOG-33", "entry_malformed", derived.replace(src, "[]")),
+        ("sources as null", "LOG-30", "entry_malformed", derived.replace(src, "null")),
+        ("a source twice", "LOG-40", "entry_malformed", derived.replace(src, src[:-1] + "," + src[1:])),
+        ("five sources", "LOG-33", "entry_malformed", derived.replace(src, json.dumps([c * 42 + "A" for c in "ABCDE"]).replace(" ", ""))),
+        ("an exemption nobody knows", "LOG-33", "entry_malformed", derived.replace("source_protection", "inconvenient")),
+        ("exempt before its sources", "LOG-30", "entry_malformed", derived.replace(f'"src":{src},"exempt":"source_protection"', f'"exempt":"source_protection","src":{src}')),
+        ("an act", "LOG-45", TAKEN, recall),
+        ("an act nobody knows", "LOG-45", "entry_malformed", recall.replace('"act":"recall"', '"act":"forget"')),
+        ("an act that answers nothing, as null", "LOG-30", "entry_malformed", recall.replace('"statement"', '"re":null,"statement"')),
+        ("an act with a ground", "LOG-32", "entry_malformed", recall.replace('"statement"', '"ground":"unlawful","statement"')),
+        ("a signature", "LOG-44", TAKEN, signature),
+        ("a signature that names its statement", "LOG-32", "entry_malformed", signature.replace('"by"', '"statement":"x","by"')),
     ]  # fmt: skip
     assert all(text not in told for _, _, code, text in made if code != TAKEN)
     return [vector(name, number, code, entry=text) for name, number, code, text in made]
