@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final
 import typer
 import yaml
 
+from exchange.protocol.boxes import TooManyPieces
 from exchange.protocol.draft_finding import Place
 from exchange.protocol.errors import AgreementMalformed
 from exchange.protocol.matching import Party
@@ -214,6 +215,9 @@ def answering() -> Iterator[None]:
         yield
     except Refusal as refusal:
         typer.echo(f"{refusal.code}: {refusal.sentence}", err=True)
+        raise typer.Exit(REFUSED) from None
+    except TooManyPieces:
+        typer.echo("this can be worked out in too many ways to be exact: take fewer clauses at a time", err=True)
         raise typer.Exit(REFUSED) from None
     except OSError as wrong:
         typer.echo(f"file: {wrong.strerror}: `{wrong.filename}`", err=True)

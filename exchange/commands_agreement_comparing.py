@@ -13,7 +13,6 @@ from typing import Annotated, Any, Final
 import typer
 
 from exchange.agreement_files import (
-    REFUSED,
     AgencyFolder,
     AsJson,
     Fed,
@@ -26,7 +25,6 @@ from exchange.agreement_files import (
     read_terms,
 )
 from exchange.agreement_scene import LABELS, SUPPOSED, recording_of, say, tell, tell_json
-from exchange.protocol.boxes import TooManyPieces
 from exchange.protocol.case_recording import record_cases
 from exchange.protocol.decision_cases import read_cases
 from exchange.protocol.difference import Change, Difference, Shift, compare
@@ -73,11 +71,7 @@ def diff(
         before, after = (suppose(payload, when) for _, _, payload in sides)
         others = [suppose(read_terms(file.read_bytes(), fed)[2], when) for file in beside or ()]
         say(SUPPOSED)
-        try:
-            difference = compare(before, after, found, when, others)
-        except TooManyPieces:
-            say("these two differ in too many ways to be counted exactly: compare fewer clauses at a time")
-            raise typer.Exit(REFUSED) from None
+        difference = compare(before, after, found, when, others)
     if as_json:
         tell_json(_difference(difference))
     else:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from exchange.protocol.boxes import TooManyPieces
 from exchange.protocol.draft_finding import Agencies, Agency, Finding, Level, Place, error, meant, warning
 from exchange.protocol.draft_shape import Fault, read_draft
 from exchange.protocol.drafting_clauses import PERSONAL, about_clause
@@ -66,7 +67,11 @@ def find_faults(
         found += _about_lists(place, clause)
         found += about_clause(place, clause, terms, agencies)
     if agencies is not None:
-        found += about_reach(terms, agencies, when)
+        try:
+            found += about_reach(terms, agencies, when)
+        except TooManyPieces:
+            sentence = "its clauses overlap in more ways than can be worked out exactly: make them fewer or simpler"
+            found.append(warning("too_intricate", None, sentence, "clauses"))
     return _sorted(_once(found), [clause.id for clause in terms.clauses])
 
 

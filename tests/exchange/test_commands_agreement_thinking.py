@@ -114,6 +114,16 @@ def test_diff_tells_what_is_gained_lost_and_tied_otherwise(tmp_path: Path) -> No
     run("diff", str(old), str(new), code=2)
 
 
+@pytest.mark.spec("DRF-20")
+def test_what_cannot_be_exact_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = FOLDER / "smuggling-task-force.yaml", tmp_path / "new.yaml"
+    new.write_text(old.read_text(encoding="utf-8").replace("[any]", "[info_request]", 1), encoding="utf-8")
+    monkeypatch.setattr("exchange.protocol.boxes.MAX_PIECES", 0)
+    assert "too many ways to be exact" in run("diff", str(old), str(new), *PLANS, code=1).stderr
+    assert "too many ways to be exact" in run("matrix", *LIBRARY, *PLANS, code=1).stderr
+    assert "[too_intricate]" in run("check", str(old), *PLANS).stdout
+
+
 @pytest.mark.spec("CLI-53", "DRF-35")
 def test_replay_counts_what_would_change_and_asks_no_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     path = next((LOG / "export" / "agreements").glob("*.json"))
