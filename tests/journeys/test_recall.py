@@ -8,13 +8,17 @@ has a name and a clock, and a word that is broken is found.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from agencies.node.errors import NoLongerHere, Restricted
+from exercises.wire import Fault
 from exercises.world import World, WorldNode
 from keys.encoding import read_json
+from keys.errors import Refusal
+from tests.agencies.node.conftest import acts
 from tests.agencies.node.tree import CONTENT, WHY, A, B, C, D, answer, chain, lorry_watch, recalled, stands
 
 
@@ -103,4 +107,39 @@ def test_what_was_not_collected_yet_is_settled_as_recalled_and_answered_by_rule(
     found = stands(world, first)[B]
     assert found["answers"][0]["answer"]["outcome"] == "erased"
     assert north.service.whereabouts.of(first)["settled"] is True
+    assert world.audit().clean
+
+
+@pytest.mark.spec("NODE-121", "NODE-43")
+@pytest.mark.parametrize("fault", [Fault.LOSE, Fault.DEAF, Fault.DUPLICATE, Fault.ALTER_ANSWER], ids=str)
+def test_a_wire_that_loses_and_repeats_changes_nothing_of_who_was_told_and_what_was_answered(
+    world: World, fault: Fault
+) -> None:
+    first, _, _ = chain(world)
+    rules = [world.wire.trouble(fault, path=path, times=None, chance=0.5) for path in ("/v1/acts", "/v1/mailbox")]
+    north = world.node(A)
+    north.service.recalls.give("recall", first, north.officer("release_officer"), WHY, ground="source_protection")
+    holders = [world.node(agency) for agency in (B, C, D)]
+    for _ in range(200):
+        world.wire.deliver_due()
+        for node in (north, *holders):
+            with suppress(Refusal):
+                node.service.retry_outbox()
+                node.collect()
+            for duty in node.service.recalls.duties(state="open"):
+                with suppress(Refusal):
+                    release = node.officer("release_officer")
+                    node.service.recalls.answer(duty["act"], release, WHY, outcome="erased")
+        world.clock.advance(minutes=16)
+        if north.service.whereabouts.of(first)["settled"]:
+            break
+    for rule in rules:
+        rule.lift()
+    world.settle()
+    assert {name: one["answers"][0]["answer"]["outcome"] for name, one in stands(world, first).items()} == {
+        B: "erased", C: "erased", D: "erased",
+    }  # fmt: skip
+    for node in holders:
+        assert [one["kind"] for one in node.service.recalls.duties()] == ["recall"]
+        assert [act["act"] for act in acts(node)].count("recall_ack") == 1
     assert world.audit().clean
