@@ -54,10 +54,13 @@ class Shared:
 class Kept:
     """What was worked out for some agencies: for how long it stands, and up to which changes of the log."""
 
-    __slots__ = ("changes", "shared", "since", "until")
+    __slots__ = ("about", "changes", "shared", "since", "until")
 
-    def __init__(self, shared: Shared, changes: tuple[int, ...], since: datetime, until: datetime) -> None:
-        self.shared, self.changes, self.since, self.until = shared, changes, since, until
+    def __init__(
+        self, about: tuple[Agreement, ...], changes: tuple[int, ...], shared: Shared, since: datetime, until: datetime
+    ) -> None:
+        """``about`` is every agreement that concerns them, in force or not."""
+        self.about, self.changes, self.shared, self.since, self.until = about, changes, shared, since, until
 
 
 class Permitting:
@@ -125,23 +128,30 @@ class Period:
         """What was worked out for these, if nothing has changed for them since; else what is worked out now."""
         history, size, now = self._book.history, self._book.size, self.now
         kept, changes = history.kept.get(agencies), history.changes(agencies, size)
-        if kept is not None and kept.since <= now < kept.until:
-            if kept.changes == changes:
-                return kept.shared
-            if self._untouched(agencies, kept.changes, changes):
-                history.remember(agencies, Kept(kept.shared, changes, kept.since, kept.until))
-                return kept.shared
-        about = [agreement for agreement in history.agreements_of(agencies, size) if _concerns(agencies, agreement)]
-        turns = [turn for agreement in about for turn in self._book.turns(agreement)]
-        shared = Shared([a for a in about if self._book.counts(a, now)], now, alone=len(agencies) == 1)
-        history.remember(agencies, Kept(shared, changes, *_window(turns, now)))
-        return shared
+        if kept is not None and kept.changes == changes and kept.since <= now < kept.until:
+            return kept.shared
+        about, changed = self._about(agencies, kept, changes)
+        if kept is not None and not changed and kept.since <= now < kept.until:
+            kept = Kept(about, changes, kept.shared, kept.since, kept.until)
+        else:
+            turns = [turn for agreement in about for turn in self._book.turns(agreement)]
+            shared = Shared([a for a in about if self._book.counts(a, now)], now, alone=len(agencies) == 1)
+            kept = Kept(about, changes, shared, *_window(turns, now))
+        history.remember(agencies, kept)
+        return kept.shared
 
-    def _untouched(self, agencies: tuple[str, ...], was: tuple[int, ...], now: tuple[int, ...]) -> bool:
-        """Whether all that changed about either one's agreements changed about others than those they share."""
-        if any(before > after for before, after in zip(was, now, strict=True)):
-            return False  # worked out for a newer book than this
-        return not any(_concerns(agencies, a) for a in self._book.history.changed(agencies, was, now))
+    def _about(
+        self, agencies: tuple[str, ...], kept: Kept | None, changes: tuple[int, ...]
+    ) -> tuple[tuple[Agreement, ...], bool]:
+        """The agreements that concern these, and whether anything about them has changed since ``kept``."""
+        history = self._book.history
+        if kept is None or any(was > now for was, now in zip(kept.changes, changes, strict=True)):
+            found = history.agreements_of(agencies, self._book.size)  # nothing kept, or of a newer book than this
+            return tuple(agreement for agreement in found if _concerns(agencies, agreement)), True
+        changed = [a for a in history.changed(agencies, kept.changes, changes) if _concerns(agencies, a)]
+        if not changed:
+            return kept.about, False
+        return tuple({agreement.digest: agreement for agreement in (*kept.about, *changed)}.values()), True
 
 
 def _concerns(agencies: tuple[str, ...], agreement: Agreement) -> bool:
