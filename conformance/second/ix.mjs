@@ -3,13 +3,14 @@
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { isDeepStrictEqual, parseArgs } from "node:util";
 import { Refusal, isObject, parseJson, parseTime } from "./lib/encoding.mjs";
 import { Directory } from "./lib/directory.mjs";
 import { readIdentity } from "./lib/keyfile.mjs";
 import * as message from "./lib/message.mjs";
 import { pseudonym } from "./lib/sealing.mjs";
 import { auditExport } from "./lib/audit.mjs";
+import { runCases } from "./lib/cases.mjs";
 
 const HELP = `ix.mjs: a second implementation of ix/1, from the specification alone. SIMULATION - synthetic data only.
 
@@ -19,6 +20,7 @@ const HELP = `ix.mjs: a second implementation of ix/1, from the specification al
   node ix.mjs open ENVELOPE-OR-PARCEL --key FILE --trust FILE --fed ID [--at TIME]
   node ix.mjs inspect ENVELOPE [--trust FILE --fed ID] [--at TIME]
   node ix.mjs verify-log FOLDER --fed ID [--at TIME]
+  node ix.mjs decide CASES [--case NAME]      decides the cases of tests/vectors/decisions.json; explains one
 
 The passphrase of a key file is read from --passphrase-file, else from the variable IX_PASSPHRASE.
 Exit codes: 0 good, 1 refused or findings, 2 wrong use.
@@ -28,9 +30,9 @@ const text = { type: "string" };
 const many = { type: "string", multiple: true };
 const OPTIONS = {
   key: text, trust: text, fed: text, to: many, agreement: text, out: text, purpose: text, crime: text, class: text,
-  handling: many, officer: text, re: text, days: text, at: text, "passphrase-file": text, help: { type: "boolean" },
+  handling: many, officer: text, re: text, days: text, at: text, case: text, "passphrase-file": text, help: { type: "boolean" },
 };
-const COMMANDS = { seal, open, inspect, "verify-log": verifyLog };
+const COMMANDS = { seal, open, inspect, "verify-log": verifyLog, decide };
 
 function now({ at }) {
   return at === undefined ? Date.now() : parseTime(at);
@@ -94,6 +96,23 @@ function verifyLog(path, options) {
   const report = auditExport((name) => fileOf(join(path, name)), options.fed, now(options));
   process.stdout.write(`${JSON.stringify(report, null, 1)}\n`);
   if (!report.clean) process.exitCode = 1;
+}
+
+/** AGR-68. A case that comes out otherwise is printed with both answers. */
+function decide(path, options) {
+  const cases = runCases(readFileSync(path)).filter(({ name }) => options.case === undefined || name === options.case);
+  if (cases.length === 0) throw new TypeError(`no case ${options.case}`);
+  const plain = (value) => JSON.parse(JSON.stringify(value)); // what was parsed strictly has no prototype
+  const failed = cases.filter(({ found, expected }) => !isDeepStrictEqual(plain(found), plain(expected)));
+  for (const { name, found, expected } of failed) {
+    process.stderr.write(`${name}\n  expected ${JSON.stringify(expected)}\n  found    ${JSON.stringify(found)}\n`);
+  }
+  if (options.case !== undefined) {
+    const [{ found, explained }] = cases;
+    process.stdout.write(`${JSON.stringify({ ...found, explained }, null, 1)}\n`);
+  }
+  process.stdout.write(`${cases.length - failed.length} passed, ${failed.length} failed\n`);
+  if (failed.length > 0) process.exitCode = 1;
 }
 
 function fileOf(path) {

@@ -19,7 +19,8 @@ import {
   verifyProof, vkeys,
 } from "./lib/log.mjs";
 import { openAct, readAct } from "./lib/acts.mjs";
-import { Book, readNotice, readTerms } from "./lib/policy.mjs";
+import { runCases } from "./lib/cases.mjs";
+import { readTerms } from "./lib/terms.mjs";
 import { openReceipts } from "./lib/receipts.mjs";
 import { auditExport } from "./lib/audit.mjs";
 
@@ -285,29 +286,9 @@ async function judgeActs() {
   return found;
 }
 
-/** The cases of AGR-68: outcome, code, policy; of each recipient its code, clauses and obligations. */
+/** The cases of AGR-68, each as `expected` is written. */
 function judgeDecisions() {
-  const it = load("decisions.json");
-  const byId = new Map(it.agencies.map((one) => [one.id, one]));
-  const statements = new Map();
-  for (const { terms } of it.agreements) for (const one of [readTerms(again(terms))]) statements.set(one.digest, one);
-  for (const { terms } of it.notices) for (const one of [readNotice(again(terms))]) statements.set(one.digest, one);
-  const found = {};
-  for (const { name, log, now, request } of it.cases) {
-    const book = new Book();
-    for (const { statement, at } of log) {
-      const one = statements.get(statement);
-      if (one.typ === "agreement") book.enter(one, parseTime(at));
-      else book.note(one, parseTime(at));
-    }
-    const sources = request.sources.map((one) => ({ ...one,
-      consents: one.consents.map((consent) => ({ ...consent, until: parseTime(consent.until) })) }));
-    const decision = book.decide({ ...request, sources }, (id) => byId.get(id), parseTime(now));
-    const recipients = decision.to.map(({ id, code, clauses, obligations }) => ({ id, code, clauses, ...(obligations && { obligations }) }));
-    const outcome_ = decision.code === "permitted" ? "permit" : "deny";
-    found[name] = { outcome: outcome_, code: decision.code, policy: decision.policy, recipients };
-  }
-  return found;
+  return Object.fromEntries(runCases(readFileSync(join(place, "decisions.json"))).map((it) => [it.name, it.found]));
 }
 
 const filled = ({ pad = 0 }, text) => text.replace("{pad}", "A".repeat(pad));

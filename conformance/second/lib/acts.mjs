@@ -3,7 +3,7 @@
 import { ascending, check, isList, isText, members, parseJson, parseTime, AGENCY } from "./encoding.mjs";
 import { SKEW } from "./directory.mjs";
 import { isDigest, readStatement } from "./signing.mjs";
-import { owed } from "./policy.mjs";
+import { owed } from "./deciding.mjs";
 import * as codes from "./vocabulary.mjs";
 
 const HEAD = ["v", "typ", "act", "fed", "by", "ts", "msg"];

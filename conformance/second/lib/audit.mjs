@@ -9,8 +9,10 @@ import { Refusal, b64u, check, formatTime, parseJson, parseTime } from "./encodi
 import { Directory } from "./directory.mjs";
 import { leafHash, openCheckpoint, readBundle, readEntry, tilePath, tilesOf, treeRoot } from "./log.mjs";
 import { Lineage, openAct } from "./acts.mjs";
-import { Book, dueAt, openAgreement, openNotice } from "./policy.mjs";
+import { decide, dueAt, loggedNearest } from "./deciding.mjs";
+import { Book } from "./policy.mjs";
 import { openReceipts } from "./receipts.mjs";
+import { openAgreement, openNotice } from "./terms.mjs";
 
 const NOTES = ["recall_unanswered", "act_unanswered", "erasure_overdue", "not_acknowledged"];
 const WITHIN = 72 * 3600 * 1000;
@@ -297,9 +299,10 @@ class Audit {
   denial(entry, index) {
     this.again(entry, index, (decision) => {
       if (decision.code === "permitted") return this.find("wrongly_denied", index, "permitted");
-      const told = (one) => `${one.id} ${one.code} ${one.nearest ?? ""}`;
+      const told = (one, near) => `${one.id} ${one.code} ${near ?? ""}`;
       const same = decision.code === entry.code && decision.policy === entry.policy
-        && decision.to.map(told).join() === entry.to.map(told).join();
+        && decision.to.map((one) => told(one, loggedNearest(one, entry.agr))).join()
+          === entry.to.map((one) => told(one, one.nearest)).join();
       return same || this.find("decision_differs", index, "other codes, other clauses or another policy");
     });
   }
@@ -316,7 +319,7 @@ class Audit {
     this.count("decided_again");
     const recordOf = (id) => this.logged.get(id);
     const asked = { ...entry, to: entry.to.map((one) => one.id), sources: this.tree.sources(src, entry.from) };
-    compare(this.book.decide(asked, recordOf, entry.at));
+    compare(decide(this.book, asked, recordOf, entry.at));
   }
 
   receipt(entry, index) {
