@@ -38,6 +38,8 @@ from agencies.node.routes_holding import add_holding
 from agencies.node.routes_protection import add_protection
 from agencies.node.sending import Sent, Wanted
 from exchange.http import FAULT_BYTES, MAX_BATCH_BODY, PROBLEM, problem, status_of
+from exchange.protocol.content import content_from
+from exchange.protocol.quality import warnings
 from keys.encoding import write_json
 from keys.errors import Refusal
 
@@ -152,10 +154,11 @@ def _receiving(router: APIRouter, node: Node) -> None:
 
     @router.post("/messages/{msg}/open", openapi_extra=body_schema({"justification": REASON}))
     def open_message(msg: str, body: Body, caller: Caller) -> Response:
-        """Show a message's content; the ledger says so first, and its sender gets an `opened` receipt."""
+        """Show a message's content and what to know of its quality; the ledger says so first, its sender is told."""
         told = members(body, {"justification": dict}, _USE)
         content = node.open(msg, caller, reason(told.pop("justification")), **told)
-        return answer({"msg": msg, "content": content})
+        known = warnings(content_from(content), node.office.clock().date())
+        return answer({"msg": msg, "content": content, "warnings": list(known)})
 
     @router.post("/messages/{msg}/export", openapi_extra=body_schema({"justification": REASON}))
     def export(msg: str, body: Body, caller: Caller) -> Response:

@@ -82,6 +82,9 @@ ROUTES = [
     ("POST", "/v1/messages/x/ask"), ("GET", "/v1/consents"), ("POST", "/v1/consents/x/decide"),
     ("POST", "/v1/consents/x/withdraw"), ("POST", "/v1/messages/x/recall"), ("GET", "/v1/messages/x/status"),
     ("GET", "/v1/messages/x/acts"), ("GET", "/v1/duties"), ("GET", "/v1/recalls"), ("POST", "/v1/duties/x/answer"),
+    ("POST", "/v1/identities/seal"), ("GET", "/v1/messages/x/identities"), ("POST", "/v1/messages/x/identities/x"),
+    ("POST", "/v1/claims"), ("POST", "/v1/messages/x/refuse"), ("GET", "/v1/messages/x/refuse"),
+    ("POST", "/v1/messages/x/exculpate"), ("GET", "/v1/tasks"), ("POST", "/v1/tasks/x"),
 ]  # fmt: skip
 
 
@@ -126,6 +129,7 @@ def test_a_message_is_checked_sent_and_answered(desks: dict[str, Desk], world: W
     _, inbox = duty("GET", "/v1/inbox")
     assert inbox["messages"][0]["re"] == sent["msg"]
     _, opened = duty("POST", f"/v1/messages/{reply.msg}/open", {"justification": REASON})
+    assert opened["warnings"] == []  # CNT-54: all of it evaluated, and of yesterday
     assert opened["content"] == REQUEST
     _, known = duty("GET", f"/v1/messages/{sent['msg']}")
     assert [one["status"] for one in known["receipts"]] == ["delivered", "opened"]
