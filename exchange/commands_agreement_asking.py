@@ -141,7 +141,7 @@ def _say_way(way: Way) -> None:
         tell(f"    {LABELS[name]}: {said(codes, 'or')}")
     if way.needs:
         tell(f"    only: {said(way.needs)}")
-    for line in strings(way.decision.obligations) if way.decision.obligations else []:
+    for line in [*(strings(way.decision.obligations) if way.decision.obligations else []), *way.more]:
         tell(f"    - {line}")
 
 

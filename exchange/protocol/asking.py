@@ -20,7 +20,7 @@ from exchange.protocol.matching import Party, Request
 from exchange.protocol.policy import State
 from exchange.protocol.reach import Lane, Scene, example, lanes, space_of
 from exchange.protocol.vocabulary import MessageType
-from exchange.protocol.wording import listed, strings
+from exchange.protocol.wording import listed, more_strings, strings
 
 SHOWN: Final = 4
 """Ways out of a denial that an answer shows."""
@@ -69,6 +69,8 @@ class Way:
     """For what was left open, the codes with which it is permitted."""
     needs: tuple[str, ...]
     """What a message has to have for it: marks, a copy."""
+    more: tuple[str, ...]
+    """What ties only some of what was left open."""
 
     def to_json(self) -> dict[str, Any]:
         """As ``explain --json`` prints it."""
@@ -82,7 +84,7 @@ class Way:
             "open": {name: list(codes) for name, codes in self.open.items()},
             "needs": list(self.needs),
             "obligations": ties.to_json() if ties else None,
-            "in_words": strings(ties) if ties else [],
+            "in_words": [*(strings(ties) if ties else []), *self.more],
         }
 
 
@@ -225,7 +227,10 @@ def _way(
     }
     if question.cats is None:
         left["cats"] = tuple(sorted({code for box in boxes for code in space.codes(box, "cats")}))
-    return Way(agreement, decision, request, not subtract([asked], boxes), left, tuple(needs))
+    levels, cats = left.get("class", ()), left.get("cats", ())
+    clauses = [lane.clause for lane in found if lane.clause.id in decision.clauses]
+    more = [line for clause in clauses for line in more_strings(clause.conditions, levels, cats)]
+    return Way(agreement, decision, request, not subtract([asked], boxes), left, tuple(needs), tuple(more))
 
 
 def _denial(space: Space, scene: Scene, question: Question, asked: Box) -> RecipientDecision:

@@ -16,7 +16,7 @@ from exchange.protocol.obligations import Obligations
 from exchange.protocol.reach import Lane, Scene, lanes, space_of
 from exchange.protocol.terms import Permit
 from exchange.protocol.vocabulary import Category
-from exchange.protocol.wording import strings
+from exchange.protocol.wording import more_strings, strings
 
 NAMES = ("type", "purpose", "crime", "urgency", "class")
 
@@ -92,8 +92,8 @@ def _row(space: Space, agreement: str, version: int, lane: Lane) -> Row:
     needs = [f"marked {code.value}" for code in clause.conditions.handling_required]
     if clause.conditions.copy_to is not None and any(space.required(box, "copied") for box in lane.left):
         needs.append(f"copy to {clause.conditions.copy_to}")
-    highest = codes["class"][-1] if codes["class"] else "unclassified"
-    ties = strings(Obligations.of(clause.conditions, highest, lane.rules.terms.purge_days))
+    ties = strings(Obligations.of(clause.conditions, codes["class"][0], lane.rules.terms.purge_days))
+    ties += more_strings(clause.conditions, codes["class"], codes["cats"])
     return Row(agreement, version, clause.id, clause.title, codes, tuple(needs), tuple(ties), parts)
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from exchange.protocol.obligations import Obligations
 from exchange.protocol.terms import ANY, ANY_PARTY, AgreementTerms, Clause, Conditions, Forbid, Reach
-from exchange.protocol.vocabulary import Onward, TransferBasis
+from exchange.protocol.vocabulary import Category, Classification, Onward, TransferBasis
 from keys.encoding import stamp
 
 ONWARD: Final = {
@@ -123,6 +123,17 @@ def strings(ties: Obligations) -> list[str]:
         lines.append("a release officer of the sender must decide")
     if ties.readers is not None:
         lines.append(_readers(ties.readers.clearance, ties.readers.training, ties.readers.roles).strip(" .").lower())
+    return lines
+
+
+def more_strings(ties: Conditions, levels: Iterable[str], cats: Iterable[str]) -> list[str]:
+    """What ties only some of the messages that a clause permits: those of a level, or of a category (AGR-53)."""
+    lines, reached = list[str](), {Classification(level).rank for level in levels}
+    second = ties.second_approver
+    if second is not None and reached and min(reached) < second.rank <= max(reached):
+        lines.append(f"from {second} upward two release officers of the sender must agree")
+    if Category.DATA_SPECIAL_CATEGORY in cats:
+        lines.append("with special categories of data two release officers of the sender must agree")
     return lines
 
 

@@ -64,6 +64,16 @@ def test_what_is_left_open_is_answered_by_the_codes_with_which_it_holds() -> Non
     assert "corruption" not in ways["smuggling-task-force"].open["crime"]
 
 
+def test_what_ties_only_some_of_what_was_left_open_is_said_too() -> None:
+    ways = {way.agreement.terms.id: way for way in asked(Question(NORTH, SOUTH, type="info_reply")).ways}
+    assert ways["north-south-police"].more == (
+        "from confidential upward two release officers of the sender must agree",
+    )
+    (refer,) = asked(Question(NORTH, NGO, type="victim_referral")).ways
+    assert refer.more == ("with special categories of data two release officers of the sender must agree",)
+    assert asked(REFERRAL).ways[0].more == ()
+
+
 def test_a_copy_is_named_as_needed() -> None:
     (way,) = asked(
         Question(EAST, SOUTH, agreement="coast-hub", type="hit_report", cats=frozenset({"person_suspect"}))
