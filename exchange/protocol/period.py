@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from exchange.protocol.agreement import Agreement
-from exchange.protocol.floor import FLOOR
 from exchange.protocol.history import reaches_everyone
 from exchange.protocol.matching import ForbidTable, PermitTable, Rules
 from exchange.protocol.terms import Forbid, Permit, Reach
@@ -25,7 +24,7 @@ _ALWAYS: Final = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=U
 
 
 class Shared:
-    """The clauses of all agreements in force between two agencies, with the floor's forbids, which always count.
+    """The clauses of all agreements in force between two agencies, the floor's not among them.
 
     Of one agency alone: the forbids that bind it whoever the recipient is.
     """
@@ -34,7 +33,7 @@ class Shared:
 
     def __init__(self, agreements: Iterable[Agreement], now: datetime, *, alone: bool) -> None:
         self.agreements = sorted(agreements, key=lambda a: (a.terms.id, a.terms.version, a.digest))
-        rows: list[tuple[Rules, Forbid]] = [] if alone else [(FLOOR, clause) for clause in FLOOR.forbids]
+        rows: list[tuple[Rules, Forbid]] = []
         for agreement in self.agreements:
             forbids = (clause for clause in agreement.terms.clauses if isinstance(clause, Forbid))
             rows += [(agreement, clause) for clause in forbids if not alone or clause.reach is Reach.EVERYONE]
