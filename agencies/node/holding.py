@@ -352,7 +352,8 @@ class Holdings:
     def _must_lift(self, held: Held, wish: Wish, now: datetime) -> None:
         """Let a restricted message be used only for the ground it is kept on, by a release officer (NODE-95)."""
         ground, row = held.kept, held.row
-        live = ground is not None and (row.kept_until is None or now < instant(row.kept_until))
+        named = ground not in (None, RetainGround.CASE_OPEN)  # that a case is open is no reason to go on working on it
+        live = named and (row.kept_until is None or now < instant(row.kept_until))
         allowed = wish.use is Use.OPEN or (wish.use is Use.EXPORT and ground in _COURT)
         officer = wish.officer
         if not (

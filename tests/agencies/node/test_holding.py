@@ -320,6 +320,10 @@ def test_a_restricted_message_is_touched_for_its_ground_alone(world: World) -> N
         with pytest.raises(Restricted):
             south.service.forward(name, ["east.border.sim"], [""], "investigate", officer, WHY, text="take a look")
     with south.store.writing() as books:
+        south.service.retention.retain(books, name, "case_open")
+    with pytest.raises(Restricted):  # that somebody is working on it is no reason to go on working on it
+        south.service.open(name, chief, WHY, ground="case_open")
+    with south.store.writing() as books:
         south.service.retention.retain(books, name, "legal_obligation")
     with pytest.raises(Restricted):
         south.service.open(name, south.officer(), WHY, ground="legal_obligation")
