@@ -21,6 +21,8 @@ CONSENT_MISSING: Final = "consent_missing"
 SOURCE_CODES: Final = (SOURCE_UNKNOWN, SOURCE_STOPPED, ONWARD_FORBIDDEN, CONSENT_MISSING)
 """In the order in which one source, and among several the recipient, gets the first that applies (AGR-61)."""
 
+WHOLE: Final = ""
+"""The JSON pointer to a whole content, among the fields of a consent."""
 SHOWN: Final = 8
 """Sources that one denial names at most."""
 
@@ -41,20 +43,22 @@ def judge_source(source: Source, request: Request, recipient: Party, now: dateti
             return None
     elif source.onward not in (Onward.BY_CONSENT, Onward.BY_FIELD):
         return ONWARD_FORBIDDEN  # `none`, and whatever nobody knows
-    if any(allows(consent, discloser, recipient.id, request.purpose, now) for consent in source.consents):
+    if any(allows(source, consent, request, recipient.id, now) for consent in source.consents):
         return None
     return CONSENT_MISSING
 
 
-def allows(consent: Consent, holder: str, recipient: str, purpose: str, now: datetime) -> bool:
-    """Whether a consent is live and means this holder, recipient and purpose, and anything at all (AGR-62)."""
+def allows(source: Source, consent: Consent, request: Request, recipient: str, now: datetime) -> bool:
+    """Whether a consent is live and means this holder, recipient, purpose, and fields as the source asks (AGR-62)."""
+    whole = WHOLE in consent.fields
     return (
-        consent.holder == holder
+        consent.holder == request.discloser.id
         and recipient in consent.to
-        and purpose in consent.purposes
+        and request.purpose in consent.purposes
         and now < consent.until
         and not consent.withdrawn
         and bool(consent.fields)
+        and not (whole and source.onward == Onward.BY_FIELD)
     )
 
 

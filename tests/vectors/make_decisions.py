@@ -848,6 +848,12 @@ def sources(f: File) -> None:
         source(onward="by_field", consents=[consent(fields=["/persons/0/names"])]),
         rules="61 62",
     )
+    judged(
+        "a source field by field, and a consent to the whole",
+        no("consent_missing", blocked),
+        source(onward="by_field", consents=[consent()]),
+        rules="62",
+    )
     for name, change in (
         ("for another holder", {"holder": FIU}), ("for another recipient", {"to": [LOW]}), ("for another purpose", {"purposes": ["prosecute"]}),
         ("until now", {"until": stamp(NOW)}), ("that was withdrawn", {"withdrawn": True}), ("to nothing of it", {"fields": []}),

@@ -239,7 +239,8 @@ def judge_source(source: Source, request: Request, recipient: Party, now: dateti
         return None
     for one in source.consents:
         meant = one.holder == holder and recipient.id in one.to and request.purpose in one.purposes
-        if meant and one.fields and not one.withdrawn and now < one.until:
+        named = bool(one.fields) and not (source.onward == "by_field" and "" in one.fields)
+        if meant and named and not one.withdrawn and now < one.until:
             return None
     return "consent_missing"
 
