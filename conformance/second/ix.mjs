@@ -6,7 +6,9 @@ import { join } from "node:path";
 import { isDeepStrictEqual, parseArgs } from "node:util";
 import { Refusal, isObject, parseJson, parseTime } from "./lib/encoding.mjs";
 import { Directory } from "./lib/directory.mjs";
-import { readIdentity } from "./lib/keyfile.mjs";
+import { parseContent } from "./lib/content.mjs";
+import { openIdentity, sealIdentity } from "./lib/identity.mjs";
+import { readIdentity, readRoleKeys } from "./lib/keyfile.mjs";
 import * as message from "./lib/message.mjs";
 import { pseudonym } from "./lib/sealing.mjs";
 import { auditExport } from "./lib/audit.mjs";
@@ -16,13 +18,15 @@ const HELP = `ix.mjs: a second implementation of ix/1, from the specification al
 
   node ix.mjs seal CONTENT --key FILE --trust FILE --fed ID --to AGENCY... --agreement DIGEST --out FILE
                   [--purpose CODE] [--crime CODE] [--class CODE] [--handling CODE...] [--officer ID] [--re DIGEST]
-                  [--days N] [--at TIME]
+                  [--exempt CODE] [--identity FILE...] [--days N] [--at TIME]
   node ix.mjs open ENVELOPE-OR-PARCEL --key FILE --trust FILE --fed ID [--at TIME]
+  node ix.mjs identity ENVELOPE-OR-PARCEL --part ID --role-key FILE --officer ID --key FILE --trust FILE --fed ID
   node ix.mjs inspect ENVELOPE [--trust FILE --fed ID] [--at TIME]
   node ix.mjs verify-log FOLDER --fed ID [--at TIME]
   node ix.mjs decide CASES [--case NAME]      decides the cases of tests/vectors/decisions.json; explains one
 
-The passphrase of a key file is read from --passphrase-file, else from the variable IX_PASSPHRASE.
+The passphrase of a key file is read from --passphrase-file, else from the variable IX_PASSPHRASE; an officer's, for a
+role key, from --officer-passphrase-file, else from IX_OFFICER_PASSPHRASE.
 Exit codes: 0 good, 1 refused or findings, 2 wrong use.
 `;
 
@@ -30,9 +34,10 @@ const text = { type: "string" };
 const many = { type: "string", multiple: true };
 const OPTIONS = {
   key: text, trust: text, fed: text, to: many, agreement: text, out: text, purpose: text, crime: text, class: text,
-  handling: many, officer: text, re: text, days: text, at: text, case: text, "passphrase-file": text, help: { type: "boolean" },
+  handling: many, officer: text, re: text, days: text, at: text, case: text, exempt: text,
+  identity: many, part: text, "role-key": text, "passphrase-file": text, "officer-passphrase-file": text, help: { type: "boolean" },
 };
-const COMMANDS = { seal, open, inspect, "verify-log": verifyLog, decide };
+const COMMANDS = { seal, open, identity, inspect, "verify-log": verifyLog, decide };
 
 function now({ at }) {
   return at === undefined ? Date.now() : parseTime(at);
@@ -49,38 +54,64 @@ function directory(options) {
   return Directory.parse(readFileSync(options.trust), options.fed, now(options));
 }
 
-function identity(options) {
+function passphrase(file, variable) {
+  return file ? readFileSync(file, "utf8").split("\n")[0] : process.env[variable];
+}
+
+function holder(options) {
   need(options, "key");
-  const file = options["passphrase-file"];
-  const passphrase = file ? readFileSync(file, "utf8").split("\n")[0] : process.env.IX_PASSPHRASE;
-  return readIdentity(options.key, passphrase);
+  return readIdentity(options.key, passphrase(options["passphrase-file"], "IX_PASSPHRASE"));
 }
 
 async function seal(path, options) {
   need(options, "to", "agreement", "out");
-  const me = identity(options);
+  const me = holder(options);
   const draft = {
     from: me.id, to: options.to, agr: options.agreement, purpose: options.purpose, crime: options.crime,
     class: options.class ?? "restricted", handling: options.handling && [...new Set(options.handling)].sort(),
-    re: options.re, by: pseudonym(me.pseudonym, options.officer ?? "offline"), days: Number(options.days ?? 7),
+    re: options.re, exempt: options.exempt, by: pseudonym(me.pseudonym, options.officer ?? "offline"),
+    days: Number(options.days ?? 7),
   };
   const trusted = directory(options);
-  const envelope = await message.sealMessage(readFileSync(path), draft, me.signer, trusted, now(options));
+  const content = await withIdentities(readFileSync(path), draft, options, trusted);
+  const envelope = await message.sealMessage(content, draft, me.signer, trusted, now(options));
   message.judgeEnvelope(envelope, trusted, now(options));
   writeFileSync(options.out, envelope);
 }
 
-async function open(path, options) {
-  const me = { ...identity(options), seen: [] };
+/** CNT-70: the content with a sealed part more for each identity given. */
+async function withIdentities(bytes, draft, options, trusted) {
+  if (options.identity === undefined) return bytes;
+  const content = parseContent(bytes);
+  const parts = [];
+  for (const file of options.identity) parts.push(await sealIdentity(readFileSync(file), content, draft, trusted, now(options)));
+  return Buffer.from(JSON.stringify({ ...content, sealed_parts: [...(content.sealed_parts ?? []), ...parts] }));
+}
+
+async function opened(path, options) {
+  const me = { ...holder(options), seen: [] };
   const [bytes, trusted, at] = [readFileSync(path), directory(options), now(options)];
   const value = parseJson(bytes, Infinity);
-  let opened;
-  if (isObject(value) && "kind" in value) opened = await message.openParcel(value, me, trusted, at);
-  else {
-    process.stderr.write("no proof that this envelope was logged: a node would not open it\n");
-    opened = await message.openEnvelope(bytes, me, trusted, at);
-  }
-  process.stdout.write(opened.content);
+  if (isObject(value) && "kind" in value) return message.openParcel(value, me, trusted, at);
+  process.stderr.write("no proof that this envelope was logged: a node would not open it\n");
+  return message.openEnvelope(bytes, me, trusted, at);
+}
+
+async function open(path, options) {
+  process.stdout.write((await opened(path, options)).content);
+}
+
+/** SAFE-1: only with an officer's own passphrase. */
+async function identity(path, options) {
+  need(options, "part", "role-key", "officer");
+  const { manifest, content } = await opened(path, options);
+  const it = parseContent(content);
+  const part = (it.sealed_parts ?? []).find((one) => one.id === options.part);
+  if (!part) throw new TypeError(`no sealed part ${options.part}`);
+  const secret = passphrase(options["officer-passphrase-file"], "IX_OFFICER_PASSPHRASE");
+  const role = readRoleKeys(options["role-key"], options.officer, secret);
+  const of = { fed: manifest.fed, from: manifest.from, reference: it.case.reference };
+  process.stdout.write(await openIdentity(part, of, role));
 }
 
 function inspect(path, options) {

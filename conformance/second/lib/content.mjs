@@ -5,9 +5,8 @@ import Ajv2020 from "ajv/dist/2020.js";
 import { check, dayExists, digest, isObject, parseJson, recoded, unb64u } from "./encoding.mjs";
 
 const LIMIT = 131072;
-const SCHEMA = new URL("../../../spec/schemas/case-message.json", import.meta.url);
-const schema = JSON.parse(readFileSync(SCHEMA, "utf8"));
-const valid = new Ajv2020({ strict: false, validateFormats: false, unicodeRegExp: true }).compile(schema);
+export const SCHEMA = JSON.parse(readFileSync(new URL("../../../spec/schemas/case-message.json", import.meta.url), "utf8"));
+const valid = new Ajv2020({ strict: false, validateFormats: false, unicodeRegExp: true }).compile(SCHEMA);
 
 const rule = (condition, sentence) => check(condition, "content_malformed", sentence);
 
@@ -46,7 +45,7 @@ const RELATIONS = {
 
 /** CNT-10 to CNT-13, by `medium`. */
 const HOST = "[0-9a-z-]+(\\.[0-9a-z-]+)*\\.(example|sim)";
-const MEDIA = {
+export const MEDIA = {
   phone: /^\+999[0-9]{4,11}$/,
   email: new RegExp(`^[0-9A-Za-z._-]{1,64}@${HOST}$`),
   handle: /^sim_[0-9A-Za-z_.-]{1,59}$/,
@@ -54,13 +53,13 @@ const MEDIA = {
   ip: /^((192\.0\.2|198\.51\.100|203\.0\.113)\.(0|[1-9][0-9]{0,2})|2001:db8:[0-9a-f:]{1,32})$/,
   url: new RegExp(`^https?://${HOST}(/[0-9A-Za-z._~/-]*)?$`),
 };
-const DAYS = ["as_of", "on", "until", "since", "issued", "expires", "seized_on"];
+const DAYS = ["as_of", "on", "until", "since", "issued", "expires", "seized_on", "birth"];
 
 /** MSG-30: bytes to a case message, or `content_malformed`. */
 export function parseContent(bytes) {
   const it = recoded("content_malformed", () => parseJson(bytes, LIMIT));
   rule(valid(it), `CNT-5: ${valid.errors?.[0]?.instancePath} ${valid.errors?.[0]?.keyword}`);
-  for (const [path, text] of strings(it, "")) plain(path, text);
+  plainStrings(it);
   entities(it);
   block(it);
   attachments(it);
@@ -72,9 +71,10 @@ export function parseContent(bytes) {
 
 // --- strings ---------------------------------------------------------------------------------------------------------
 
-const OPAQUE = { attachments: ["data", "sha256"], sealed_parts: ["kid", "wrap", "body", "commit"], sources: ["msg"] };
+const OPAQUE = { attachments: ["data", "sha256"], photo: ["data", "sha256"], sealed_parts: ["kid", "wrap", "body", "commit"], sources: ["msg"] };
 
-function* strings(value, path) {
+/** Every string that CNT-10 to CNT-17 look at, with where it stands. */
+export function* strings(value, path) {
   if (typeof value === "string") yield [path, value];
   else if (Array.isArray(value)) for (const [i, item] of value.entries()) yield* strings(item, `${path}.${i}`);
   else if (isObject(value)) {
@@ -92,6 +92,11 @@ const ZEROS = `0030 0660 06F0 07C0 0966 09E6 0A66 0AE6 0B66 0BE6 0C66 0CE6 0D66 
 const D = `[${ZEROS.map((zero) => `${String.fromCodePoint(zero)}-${String.fromCodePoint(zero + 9)}`).join("")}]`;
 const PHONE = new RegExp(`\\+${D}([ .()/-]{0,2}${D}){6,}`, "u");
 const NINE = new RegExp(`${D}{9}`, "u");
+
+/** CNT-15, CNT-16, and the days of CNT-5. */
+export function plainStrings(it) {
+  for (const [path, text] of strings(it, "")) plain(path, text);
+}
 
 function plain(path, text) {
   const name = path.split(".").at(-1);
@@ -130,6 +135,11 @@ function entities(it) {
   rule(!never || persons(it).length === 0, "CNT-25: persons beside what is never about persons");
 }
 
+/** CNT-26. */
+export function nameOf(name) {
+  rule("family" in name || "given" in name, "CNT-26: a name of nothing");
+}
+
 function person(it, one) {
   const promised = (one.protection ?? []).some((flag) => ["anonymity_guaranteed", "new_identity"].includes(flag));
   const names = one.names ?? [];
@@ -139,7 +149,7 @@ function person(it, one) {
     rule(new Set(against).size === against.length && !against.includes(country), "CNT-24: against");
     rule(against.length > 0 || "nationality" in one, "CNT-24: a claim against nobody");
   }
-  rule(names.every((name) => "family" in name || "given" in name), "CNT-26: a name of nothing");
+  names.forEach(nameOf);
   if (!("birth_year" in one)) return;
   const age = yearOf(it) - one.birth_year;
   rule(age >= 0, "CNT-23: born after the day of the content");
@@ -249,10 +259,12 @@ function question(it) {
 function attachments(it) {
   const all = it.attachments ?? [];
   rule(new Set(all.map((one) => one.name)).size === all.length, "CNT-43: two of one name");
-  for (const one of all) {
-    const bytes = unb64u(one.data, "content_malformed");
-    rule(bytes.length <= 65536 && digest(bytes) === one.sha256, "CNT-43: size or digest of an attachment");
-  }
+  all.forEach(attachment);
+}
+
+export function attachment(one) {
+  const bytes = unb64u(one.data, "content_malformed");
+  rule(bytes.length <= 65536 && digest(bytes) === one.sha256, "CNT-43: size or digest of an attachment");
 }
 
 // --- what it carries -------------------------------------------------------------------------------------------------
@@ -287,6 +299,12 @@ export function categories(it) {
   when((it.attachments ?? []).length > 0, "data_attachment");
   when((it.sealed_parts ?? []).length > 0, "data_sealed_identity");
   return [...found].sort();
+}
+
+/** The handling codes that a content itself asks for: CNT-51, CNT-61.3. */
+export function handlingOf(content) {
+  const codes = [...(MARKS[content.tlp]?.[0] ?? []), ...("handling_text" in content ? ["H3"] : [])];
+  return codes.length > 0 ? codes : ["H0"];
 }
 
 /** CNT-61. */

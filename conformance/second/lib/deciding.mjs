@@ -146,7 +146,8 @@ function judgeSource(source, { asked, recipient, now }) {
   if (source.onward === "within_parties" && source.parties.includes(recipient)) return undefined;
   if (!["within_parties", "by_consent", "by_field"].includes(source.onward)) return "onward_forbidden";
   const covers = (one) => one.holder === asked.from && one.to?.includes(recipient) && one.purposes.includes(asked.purpose)
-    && now < one.until && !one.withdrawn && one.fields.length > 0;
+    && now < one.until && !one.withdrawn && one.fields.length > 0
+    && !(source.onward === "by_field" && one.fields.includes(""));
   return source.consents.some(covers) ? undefined : "consent_missing";
 }
 

@@ -1,4 +1,4 @@
-// The federation root, agency records, and when a key counts: spec/keys.md, KEY-9 to KEY-26.
+// The federation root, agency records, and when a key counts: spec/keys.md, KEY-9 to KEY-27.
 
 import {
   AGENCY, check, isCount, isList, isText, members, parseJson, parseTime, refuse, unb64u,
@@ -242,11 +242,20 @@ export class Directory {
 
   /** KEY-26. */
   sealingKey(agency, instant) {
+    return this.newestKey(agency, "enc", instant) ?? refuse("key_not_valid", `KEY-26: ${agency} has no encryption key that counts`);
+  }
+
+  /** KEY-27; an agency may have none. */
+  roleKey(agency, instant) {
+    return this.newestKey(agency, "prot", instant);
+  }
+
+  newestKey(agency, use, instant) {
     let best;
     for (const key of this.newest(agency).keys) {
-      if (key.use === "enc" && counts(key, instant) && (!best || key.nbf > best.nbf)) best = key;
+      if (key.use === use && counts(key, instant) && (!best || key.nbf > best.nbf)) best = key;
     }
-    return best ?? refuse("key_not_valid", `KEY-26: ${agency} has no encryption key that counts`);
+    return best;
   }
 }
 

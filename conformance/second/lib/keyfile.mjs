@@ -1,8 +1,8 @@
-// Private keys at rest: spec/keys.md, KEY-30 to KEY-33. Reading only; this implementation writes no keys.
+// Private keys at rest: spec/keys.md, KEY-30 to KEY-33, KEY-39, KEY-40. Reading only; this implementation writes no keys.
 
 import { createDecipheriv, scryptSync } from "node:crypto";
 import { lstatSync, readFileSync } from "node:fs";
-import { Refusal, ascii, check, isCount, isList, isText, members, parseJson, refuse, unb64u } from "./encoding.mjs";
+import { Refusal, check, isCount, isList, isText, members, parseJson, refuse, unb64u } from "./encoding.mjs";
 import { signer } from "./signing.mjs";
 import { opening } from "./sealing.mjs";
 
@@ -27,27 +27,66 @@ export function readIdentity(path, passphrase) {
   }
 }
 
-function unlock(path, passphrase, kind) {
+/** KEY-39, KEY-40: an agency's id and role keys for protected identities, opened by one officer's own passphrase. */
+export function readRoleKeys(path, officer, passphrase) {
+  try {
+    const file = form(readFile(path), ["v", "typ", "kind", "label", "locks", "sealed"]);
+    good(file.v === "ix/1" && file.typ === "keystore" && file.kind === "protection", "not the kind asked for");
+    good(typeof file.label === "string" && isList(file.locks, 1, 32), "no label or locks");
+    for (const lock of file.locks) form(lock, ["officer", "n", "salt", "sealed"]);
+    good(new Set(file.locks.map((lock) => lock.officer)).size === file.locks.length, "two locks of one officer");
+    const lines = ["ix/1 role key", "protection", file.label];
+    const lock = file.locks.find((one) => one.officer === officer);
+    const { n, salt, sealed } = lock ?? file.locks[0]; // KEY-40: the same work for a stranger
+    const key = derive(passphrase, n, 8, 1, unb64u(salt));
+    const fileKey = decrypt(key, unb64u(sealed), [...lines, officer].join("\n"));
+    const seeds = parseJson(decrypt(fileKey, unb64u(file.sealed), lines.join("\n")), LIMIT);
+    good(isList(seeds, 1, Infinity), "no key");
+    return { id: file.label, openings: seeds.map((seed) => opening(unb64u(seed))) };
+  } catch (error) {
+    if (error instanceof Refusal) refuse("keystore_refused", error.message);
+    throw error;
+  }
+}
+
+function readFile(path) {
   const stat = lstatSync(path);
   good(stat.isFile() && (stat.mode & 0o077) === 0 && stat.size <= LIMIT, "no regular file for its owner alone");
-  const file = form(parseJson(readFileSync(path), LIMIT), ["header", "sealed"]);
+  return parseJson(readFileSync(path), LIMIT);
+}
+
+function unlock(path, passphrase, kind) {
+  const file = form(readFile(path), ["header", "sealed"]);
   const header = form(parseJson(unb64u(file.header), LIMIT), ["v", "typ", "kind", "label", "kdf", "cipher"]);
   good(header.v === "ix/1" && header.typ === "keystore" && header.kind === kind, "not the kind asked for");
   good(typeof header.label === "string", "no label");
   const { name, n, r, p, salt } = form(header.kdf, ["name", "n", "r", "p", "salt"]);
-  const cost = isCount(n, 2 ** 15, 2 ** 20) && Number.isInteger(Math.log2(n));
-  good(name === "scrypt" && cost && r === 8 && p === 1, "KEY-32: other parameters");
   form(header.cipher, ["name", "nonce"]);
-  const [sealed, nonce] = [unb64u(file.sealed), unb64u(header.cipher.nonce)];
-  good(header.cipher.name === "AES-256-GCM" && nonce.length === 12 && sealed.length >= 16, "KEY-33: another cipher");
-  good(isText(passphrase, /./s) && unb64u(salt).length === 16, "an empty passphrase, or a short salt");
-  const options = { N: n, r, p, maxmem: 256 * n * r };
-  const key = scryptSync(Buffer.from(passphrase.normalize("NFC")), unb64u(salt), 32, options);
-  const decipher = createDecipheriv("aes-256-gcm", key, nonce);
-  decipher.setAAD(ascii(file.header));
+  good(name === "scrypt" && header.cipher.name === "AES-256-GCM", "KEY-32, KEY-33: another algorithm");
+  good(unb64u(salt).length === 16, "KEY-32: a salt of another length");
+  const nonce = unb64u(header.cipher.nonce);
+  good(nonce.length === 12, "KEY-33: a nonce of another length");
+  const key = derive(passphrase, n, r, p, unb64u(salt));
+  const plaintext = decrypt(key, Buffer.concat([nonce, unb64u(file.sealed)]), file.header);
+  return { label: header.label, plaintext };
+}
+
+/** KEY-32. */
+function derive(passphrase, n, r, p, salt) {
+  const cost = isCount(n, 2 ** 15, 2 ** 20) && Number.isInteger(Math.log2(n));
+  good(cost && r === 8 && p === 1, "KEY-32: other parameters");
+  good(isText(passphrase, /./s) && salt.length >= 16, "an empty passphrase, or a short salt");
+  return scryptSync(Buffer.from(passphrase.normalize("NFC")), salt, 32, { N: n, r, p, maxmem: 256 * n * r });
+}
+
+/** KEY-33: nonce, ciphertext and tag. */
+function decrypt(key, sealed, associated) {
+  good(sealed.length >= 28, "KEY-33: too short");
+  const decipher = createDecipheriv("aes-256-gcm", key, sealed.subarray(0, 12));
+  decipher.setAAD(Buffer.from(associated));
   decipher.setAuthTag(sealed.subarray(-16));
   try {
-    return { label: header.label, plaintext: Buffer.concat([decipher.update(sealed.subarray(0, -16)), decipher.final()]) };
+    return Buffer.concat([decipher.update(sealed.subarray(12, -16)), decipher.final()]);
   } catch {
     return refuse("keystore_refused", "KEY-30: wrong passphrase, or an altered file");
   }

@@ -9,7 +9,7 @@ import { PAIR, isDigest, readSigned, signPair } from "./signing.mjs";
 import * as seal from "./sealing.mjs";
 import { SKEW } from "./directory.mjs";
 import { readEntry, verifyProof } from "./log.mjs";
-import { categories, checkDeclared, parseContent } from "./content.mjs";
+import { categories, checkDeclared, handlingOf, parseContent } from "./content.mjs";
 import * as codes from "./vocabulary.mjs";
 
 const LIMIT = { envelope: 262144, manifest: 16384 };
@@ -206,22 +206,24 @@ export function uuid7(instant) {
   return bytes.toString("hex").replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
 }
 
-/** MSG-11 to MSG-17. `draft`: from, to, agr, purpose?, crime?, class, handling?, re?, by, days; `given` for vectors. */
-export async function sealMessage(content, draft, signer, directory, now, given = {}) {
+/** MSG-11 to MSG-17. `draft`: from, to, agr, purpose?, crime?, class, handling?, re?, exempt?, by, days. */
+export async function sealMessage(content, draft, signer, directory, now) {
   const it = parseContent(content);
   const question = it.question ?? {};
   const keys = draft.to.map((id) => directory.sealingKey(id, now));
   const to = draft.to.map((id, i) => ({ id, kid: keys[i].kid }));
-  const head = { v: "ix/1", typ: "msg", fed: directory.fed, id: given.id ?? uuid7(now), ts: formatTime(now),
+  const head = { v: "ix/1", typ: "msg", fed: directory.fed, id: uuid7(now), ts: formatTime(now),
     exp: formatTime(now + draft.days * 86400000), from: draft.from };
   const ctx = context({ ...head, agr: draft.agr, to });
-  const [cek, k, salt] = [given.cek ?? randomBytes(32), given.k ?? randomBytes(32), given.salt ?? randomBytes(24)];
+  const [cek, k, salt] = [randomBytes(32), randomBytes(32), randomBytes(24)];
   const body = seal.sealBody(seal.layOut(k, content), cek, salt, seal.bodyContext(ctx));
   const wraps = await Promise.all(keys.map((key) => seal.wrapKey(key.pub, cek, ctx)));
   const manifest = { ...head, to: to.map((one, i) => ({ ...one, wrap: digest(wraps[i]) })), agr: draft.agr,
     type: it.type, purpose: draft.purpose ?? question.purpose, crime: draft.crime ?? question.crime,
-    class: draft.class, handling: draft.handling ?? ["handling_text" in it ? "H3" : "H0"], cats: categories(it),
-    urgency: question.urgency?.code ?? "none", ...(draft.re && { re: draft.re }), by: draft.by,
+    class: draft.class, handling: draft.handling ?? handlingOf(it), cats: categories(it),
+    urgency: question.urgency?.code ?? "none", ...(draft.re && { re: draft.re }),
+    ...(it.sources?.length > 0 && { src: it.sources.map((one) => one.msg) }),
+    ...(draft.exempt && { exempt: draft.exempt }), by: draft.by,
     body: { sha256: digest(body), len: body.length, commit: b64u(seal.commitment(k, ctx, content)) }, att: [],
     sig: PAIR };
   const payload = Buffer.from(JSON.stringify(manifest));
