@@ -71,7 +71,7 @@ def test_what_has_ended_is_erased_without_anybody_asking(tmp_path: Path) -> None
         world.clock.advance(days=5)
         made = Rounds(south.service, wait=0, every=0.05, refresh=1)
         made.start()
-        soon(lambda: south.service.state()["held"] == {"held": 0, "restricted": 0, "erased": 1})
+        soon(lambda: south.service.state()["held"] == {"held": 0, "restricted": 0, "erased": 1}, within=60)
         made.stop()
         world.settle()
         assert [deed.kind for deed in world.node(NORTH).service.acts.about(name)] == ["erased"]
