@@ -160,14 +160,24 @@ def meant(names: Sequence[str], groups: Sequence[Group], now: datetime | None) -
 
 
 def _column(lists: Iterable[Iterable[str]]) -> Column:
-    column: Column = {}
-    bit = 1
-    for codes in lists:
+    places: dict[str, list[int]] = {}
+    for place, codes in enumerate(lists):
         for code in codes:
-            text = str(code)
-            column[text] = column.get(text, 0) | bit
-        bit <<= 1
-    return column
+            places.setdefault(str(code), []).append(place)
+    return {code: _bits(found) for code, found in places.items()}
+
+
+def _bits(places: Sequence[int]) -> int:
+    """The mask of these places, the last of them the highest: once through, however many there are."""
+    if len(places) < 16:  # the usual agreement; a mask of very many would be copied for every bit
+        mask = 0
+        for place in places:
+            mask |= 1 << place
+        return mask
+    octets = bytearray((places[-1] >> 3) + 1)
+    for place in places:
+        octets[place >> 3] |= 1 << (place & 7)
+    return int.from_bytes(octets, "little")
 
 
 def _listing(column: Column, codes: Iterable[str]) -> int:
@@ -227,7 +237,9 @@ class PermitTable:
     def __init__(self, rows: Sequence[tuple[Rules, Permit]], now: datetime | None = None) -> None:
         self.rows = rows
         self.all = (1 << len(rows)) - 1
-        self._agreement = _column([rules.digest] for rules, _ in rows)
+        self._agreement: dict[str, list[int]] = {}
+        for place, (rules, _) in enumerate(rows):
+            self._agreement.setdefault(rules.digest, []).append(place)
         clauses = [clause for _, clause in rows]
         self._from = _column(meant(c.from_, r.terms.groups, now) for r, c in rows)
         self._to = _column(meant(c.to, r.terms.groups, now) for r, c in rows)
@@ -316,7 +328,7 @@ class PermitTable:
 
     def of(self, agreement: str) -> int:
         """The clauses of one agreement."""
-        return self._agreement.get(agreement, 0)
+        return _bits(self._agreement.get(agreement, ()))
 
     def count_misses(self, met: Sequence[int]) -> list[int]:
         """Count for all clauses at once how many conditions each misses; the answer is four masks of binary digits."""
@@ -331,7 +343,7 @@ class PermitTable:
 
 
 def _mask(bits: Iterable[bool]) -> int:
-    return sum(1 << place for place, bit in enumerate(bits) if bit)
+    return _bits([place for place, bit in enumerate(bits) if bit])
 
 
 def by_misses(digits: Sequence[int], among: int) -> Iterator[tuple[int, int]]:
