@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from agencies.node.draft import OfficerDraft, read_draft
-from agencies.node.errors import AlreadyAnswered, DraftMalformed, NotHere
+from agencies.node.errors import AlreadyAnswered, DraftMalformed, NotHere, RequestKeyReused
 from agencies.node.ledger import LedgerAct, Why
 from agencies.node.office import Office
 from agencies.node.outbox import Sent
@@ -21,11 +21,13 @@ from agencies.node.profile import Officer, OfficerRole
 from agencies.node.protection import DESK
 from exchange.protocol.neutral import neutral_answer, public_ground, release_at
 from exchange.protocol.vocabulary import Act, Justification, MessageType, RefusalGround
-from keys.encoding import instant, read_json, stamp, write_json
+from keys.encoding import b64u, instant, read_json, stamp, write_json
 from keys.errors import Refusal
 
 AT_ONCE: Final = 100
 LIMIT: Final = 64 * 1024
+FAILED: Final = "failed"
+"""How the state of an answer begins that could not be sent; the request may then be refused again."""
 FINAL: Final = (MessageType.INFO_REPLY, MessageType.INFO_REFUSAL)
 """Answers after which a request has none any more."""
 _WHY: Final = Why(
@@ -71,13 +73,22 @@ class Answering:
             facts = read_json(row.summary.encode(), limit=LIMIT)
             if facts["type"] != MessageType.INFO_REQUEST:
                 raise DraftMalformed("only a request for information is answered with a refusal")
-            if books.get("answer", request=request) is not None or self._has_answer(books, row, request):
+            before = books.get("answer", request=request)
+            failed = before is not None and before.state.startswith(FAILED)
+            if (before is not None and not failed) or self._has_answer(books, row, request):
                 raise AlreadyAnswered("this request has its answer, or one on its way")
             public = public_ground(private, facts["cats"])
             told = public != RefusalGround.CANNOT_RESPOND
             due = now if told else release_at(instant(row.received), facts["urgency"], now)
-            secret = write_json({"ground": str(private), "public": str(public), "text": text if told else None})
-            books.add(
+            secret = write_json(
+                {
+                    "ground": str(private),
+                    "public": str(public),
+                    "text": text if told else None,
+                    "try": b64u(office.chance(9)),
+                }
+            )
+            books.put(
                 "answer",
                 [
                     {
@@ -115,11 +126,13 @@ class Answering:
             raise NotHere("the request of a waiting answer is not here")
         draft = self._draft(asked, secret)
         try:
-            sent = self._send(draft, DESK, _WHY, f"answer {row.request}")
+            sent = self._send(draft, DESK, _WHY, f"answer {row.request} {secret['try']}")
+        except RequestKeyReused:  # it left before somebody fell over, and was written anew on another day
+            state, ref = "sent", None
         except Refusal as refusal:
-            state, ref = f"failed {refusal.code}", None
+            state, ref = f"{FAILED} {refusal.code}", None
         else:
-            state, ref = "sent", sent.ref
+            state, ref = ("sent" if sent.state in _LIVE else f"{FAILED} {sent.code}"), sent.ref
         with office.store.writing() as books:
             return books.turn("answer", {"request": row.request, "state": "waiting"}, {"state": state, "ref": ref})
 

@@ -321,3 +321,50 @@ def test_an_answer_whose_hour_came_while_the_node_was_down_leaves_when_it_is_up(
     world.settle()
     assert again.service.answering.answer(asked).state == "sent"
     assert len(world.node(SOUTH).service.inbox()) == 1
+
+
+@pytest.mark.spec("SAFE-34")
+def test_an_answer_that_could_not_be_sent_may_be_given_again(world: World, north: WorldNode) -> None:
+    """And nothing of it left: an agreement suspended at the hour stops it as it stops anything else."""
+    asked = ask(world, request())
+    agr, chief = world.agreements["far"], north.officer("release_officer")
+    north.service.answering.refuse(asked, "not_available", "no register has her", north.officer(), HASTY)
+    north.service.give_notice("suspend", agr, chief, "an exercise in what lapses meanwhile")
+    world.clock.advance(hours=72)
+    world.settle()
+    assert north.service.answering.answer(asked).state == "failed agreement_suspended"
+    assert world.node(SOUTH).service.inbox() == []
+    north.service.give_notice("resume", agr, chief, "an exercise in what goes on again")
+    world.settle()
+    again = north.service.answering.refuse(asked, "not_available", "and still none has", north.officer(), HASTY)
+    assert again.state == "waiting"
+    assert instant(again.due) - world.clock() <= timedelta(hours=72)
+    world.clock.advance(hours=72)
+    world.settle()
+    assert north.service.answering.answer(asked).state == "sent"
+    assert len(world.node(SOUTH).service.inbox()) == 1
+
+
+@pytest.mark.spec("SAFE-33")
+def test_an_answer_whose_sending_was_cut_off_is_not_sent_twice_on_another_day(
+    world: World, north: WorldNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ask(world, request())
+    answering = north.service.answering
+    answering.refuse(asked, "not_available", "no register has her", north.officer(), HASTY)
+    world.clock.advance(hours=72)
+    send = answering._send
+
+    def cut_off(*said: Any) -> Any:
+        send(*said)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(answering, "_send", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        answering.release_due()
+    monkeypatch.undo()
+    assert answering.answer(asked).state == "waiting"
+    world.clock.advance(hours=20)  # past midnight
+    world.settle()
+    assert answering.answer(asked).state == "sent"
+    assert len(world.node(SOUTH).service.inbox()) == 1
