@@ -20,7 +20,10 @@ from typing import Any
 
 import pytest
 
-from keys.encoding import stamp
+from exchange.protocol.content import content_from
+from exchange.protocol.identity import open_identity, read_identity, seal_identity
+from keys.encoding import stamp, write_json
+from keys.rolekey import RoleKey
 from tests.vectors.logbook import Logbook, between_two_agreements, ceilings
 
 REPO = Path(__file__).resolve().parent.parent.parent
@@ -277,6 +280,55 @@ def test_what_is_not_for_one_neither_opens(theirs: Run, world: World, tmp_path: 
     refused = ours("open", sealed, *world.holder("north.fiu.sim"))
     assert refused.returncode == 1
     assert "not_addressed" in refused.stderr
+
+
+IDENTITY = {
+    "v": "ix-identity/1", "simulation": True, "subject": "v1",
+    "names": [{"family": "Quillonbar", "given": "Zephandra"}], "birth": "2009-03-04",
+    "documents": [{"document": "passport", "number": "SIM-PP-7", "issuer": "XQ"}],
+    "contacts": [{"medium": "phone", "value": "+9997771234"}], "accounts": ["SIM-ACC-2"],
+    "relatives": [{"names": [{"family": "Brumwick"}], "relation": "her aunt"}], "whereabouts": "Room 4",
+}  # fmt: skip
+
+
+def referral() -> dict[str, Any]:
+    """A content about a victim whose identity may be sealed: nobody promised her anonymity."""
+    made: dict[str, Any] = json.loads(contents()[0])
+    del made["entities"][0]["protection"]
+    return made
+
+
+@pytest.mark.spec("CNT-70", "CNT-71", "CNT-72", "KEY-27", "KEY-39", "KEY-40")
+def test_an_identity_that_either_seals_to_a_role_the_other_opens(theirs: Run, world: World, tmp_path: Path) -> None:
+    content, said, sealed, again, twice = (tmp_path / name for name in ("content", "said", "sealed", "again", "twice"))
+    content.write_text(json.dumps(referral()), "utf-8")
+    said.write_text(json.dumps(IDENTITY), "utf-8")
+    good(theirs("ix.mjs", *world.sealed(content, sealed), "--identity", said))
+    open_content = json.loads(good(ours("open", sealed, *world.holder(HARBOUR))))
+    officers = world.folder / "nodes" / HARBOUR / "officers"
+    role_file = world.folder / "nodes" / HARBOUR / "protection.json"
+    keeper, other = officers / "hn-keeper.passphrase", officers / "hn-deputy.passphrase"
+
+    role = RoleKey.from_bytes(role_file.read_bytes()).unlock("hn-keeper", keeper.read_text("utf-8").strip())
+    facts = {"fed": world.fed, "sender": NORTH, "case": open_content["case"]["reference"]}
+    part = content_from(open_content).sealed_parts[0]
+    opened = open_identity(part, **facts, me=HARBOUR, keys={key.public.kid: key for key in role})
+    assert opened.to_json() == IDENTITY
+
+    made = seal_identity(
+        read_identity(write_json(IDENTITY)), **facts, recipients=[(HARBOUR, key.public) for key in role]
+    )
+    again.write_text(json.dumps({**referral(), "sealed_parts": [made]}), "utf-8")
+    good(ours(*world.sealed(again, twice)))
+    asked = ["ix.mjs", "identity", twice, *world.holder(HARBOUR), "--part", made["id"], "--role-key", role_file]
+    done = theirs(*asked, "--officer", "hn-keeper", "--officer-passphrase-file", keeper)
+    assert json.loads(good(done)) == IDENTITY
+    for officer, phrase in (("hn-keeper", other), ("hn-deputy", keeper)):
+        refused = theirs(*asked, "--officer", officer, "--officer-passphrase-file", phrase)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert "keystore_refused" in refused.stderr
+    content.write_text(json.dumps({**referral(), "handling_text": "Ask for ZEPHANDRA."}), "utf-8")
+    assert "identity_exposed" in theirs("ix.mjs", *world.sealed(content, twice), "--identity", said).stderr
 
 
 @pytest.mark.spec("LOG-34")

@@ -15,7 +15,7 @@ const { $defs } = SCHEMA;
 const [LINE, TEXT] = [$defs.Communication.properties.provider, $defs.Communication.properties.note];
 const DAY = $defs.Document.properties.issued;
 const ref = (name) => ({ $ref: `#/$defs/${name}` });
-const upTo8 = (items) => ({ type: "array", maxItems: 8, items });
+const upTo8 = (items, minItems = 0) => ({ type: "array", minItems, maxItems: 8, items });
 const object = (required, properties) => ({ type: "object", additionalProperties: false, required, properties });
 const { number, issuer } = $defs.Document.properties;
 const FORM = { $defs, ...object(["v", "simulation", "subject"], {
@@ -24,7 +24,7 @@ const FORM = { $defs, ...object(["v", "simulation", "subject"], {
   documents: upTo8(object(["document"], { document: ref("DocumentKind"), number, issuer })),
   contacts: upTo8(object(["medium", "value"], { medium: ref("CommunicationKind"), value: LINE })),
   accounts: upTo8(number),
-  relatives: upTo8(object(["names", "relation"], { names: upTo8(ref("Name")), relation: LINE })),
+  relatives: upTo8(object(["names", "relation"], { names: upTo8(ref("Name"), 1), relation: LINE })),
   whereabouts: TEXT, photo: ref("Attachment"), note: TEXT,
 }) };
 const valid = new Ajv2020({ strict: false, validateFormats: false, unicodeRegExp: true }).compile(FORM);
@@ -57,7 +57,7 @@ export async function sealIdentity(bytes, content, { from, to }, directory, now)
   check(!exposes(it, content), "identity_exposed", "CNT-72: the content tells who it is");
   const keys = to.map((id) => [id, directory.roleKey(id, now)]).filter(([, key]) => key);
   check(keys.length > 0, "role_key_missing", "KEY-27: no recipient has a role key that counts");
-  const head = { id: randomBytes(16).toString("hex"), for: "protection_officer", subject,
+  const head = { id: lettersOf(randomBytes(16)), for: "protection_officer", subject,
     keys: keys.map(([id, key]) => ({ id, kid: key.kid })) };
   const ctx = context({ fed: directory.fed, from, reference: content.case.reference }, head);
   const [cek, k, salt] = [randomBytes(32), randomBytes(32), randomBytes(24)];
@@ -66,6 +66,9 @@ export async function sealIdentity(bytes, content, { from, to }, directory, now)
   return { ...head, keys: head.keys.map((one, i) => ({ ...one, wrap: b64u(wraps[i]) })), body: b64u(body),
     commit: b64u(seal.commitment(k, ctx, bytes)) };
 }
+
+/** 128 bits in 32 letters: digits might stand in a row and look like a number (CNT-16). */
+const lettersOf = (bytes) => bytes.toString("hex").replace(/[0-9]/g, (digit) => "ghijklmnop"[digit]);
 
 /** The bytes of the identity in a part. `of`: fed, from, reference; `me`: id, openings of the role key. */
 export async function openIdentity(part, of, me) {
