@@ -49,30 +49,36 @@ class Firewall:
         self._office, self._general = office, frozenset(persecutors)
         self._vault = Vault.derive(office.identity.pseudonym_key, f"asylum {office.me}")
         self._upto: dict[str, int] = {}
+        self._any = False
 
     # -- what is known --
 
-    def learn(self) -> None:
-        """Index the claims in every message that came or went since the last time; safe to ask at any moment."""
-        for table in ("inbox", "outbox"):
-            while self._behind(table):
-                with self._office.store.writing() as books:
-                    self._learn_from(books, table)
-
-    def _behind(self, table: str) -> bool:
-        """Whether a message not learned from has a claim; how far it was looked is written down now and then."""
-        with self._office.store.reading() as books:
-            last = books.last(table)
-            if last == self._upto.get(table):
-                return False
-            written = int(books.meta(f"claims {table}", "0"))
-            if books.beyond(table, written, _CLAIM, 1):
-                return True
-        if last - written >= PAGE:
+    def learn(self) -> bool:
+        """Index the claims in every message that came or went since the last time; says whether any claim is known."""
+        while behind := self._behind():
             with self._office.store.writing() as books:
-                books.set_meta(f"claims {table}", str(last))
-        self._upto[table] = last
-        return False
+                for table in behind:
+                    self._learn_from(books, table)
+        return self._any
+
+    def _behind(self) -> list[str]:
+        """Where a message not learned from has a claim; how far it was looked is written down now and then."""
+        seen: dict[str, tuple[int, int]] = {}
+        with self._office.store.reading() as books:
+            self._any = self._any or books.count("claim") > 0
+            for table in ("inbox", "outbox"):
+                last = books.last(table)
+                if last != self._upto.get(table):
+                    written = int(books.meta(f"claims {table}", "0"))
+                    if books.beyond(table, written, _CLAIM, 1):
+                        return [table]
+                    seen[table] = last, written
+        for table, (last, written) in seen.items():
+            if last - written >= PAGE:
+                with self._office.store.writing() as books:
+                    books.set_meta(f"claims {table}", str(last))
+            self._upto[table] = last
+        return []
 
     def note(self, identity: ProtectedIdentity, against: Iterable[str], references: Iterable[str] = ()) -> int:
         """Index a claimant known from elsewhere, such as an opened identity; says how many marks were new."""
@@ -116,7 +122,9 @@ class Firewall:
 
     def must_pass(self, draft: OfficerDraft, content: CaseMessage) -> None:
         """Return if the draft tells no state named as persecutor of a claim; else refuse, with the act to record."""
-        self.learn()
+        known = self.learn() or bool(self._general)
+        if not known and not any(person.protection_claim for person in content.persons):
+            return  # nobody known here fears anybody
         direct = self._territories(draft.to)
         reach = direct | self._reachable(draft)
         with self._office.store.reading() as books:
