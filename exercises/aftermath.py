@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from exercises.markers import search
-from exercises.scene import HUB, NGO, Scene, expect
+from exercises.scene import HUB, NGO, NORTH, SOUTH, Scene, expect
 from exercises.stage import Stage
 
 
@@ -29,18 +29,30 @@ def audit(stage: Stage) -> Scene:
     request, referral = told[stage.facts["request"]["msg"]], told[stage.facts["referral"]["msg"]]
     expect(request["to"][0]["clauses"] == ["ask"], "the audit should know under which clause the request went")
     expect(referral["to"][0]["id"] == NGO, "the audit should know who got the referral")
-    expect({d["code"] for d in report["denials"]} == {"no_clause", "forbidden"}, "both denials should be there")
+    codes = {d["code"] for d in report["denials"]}
+    expect(codes == {"no_clause", "forbidden", "consent_missing"}, f"every denial should be there: {codes}")
+    onward = told[stage.facts["onward"]["msg"]]
+    expect(onward["src"] == [stage.facts["hit"]["msg"]], "the audit should know what was passed on")
+    (recalled,) = report["followed"]
+    answers = {one["id"]: one.get("answer", {}).get("outcome") for one in recalled["holders"]}
+    expect(answers == {SOUTH: "erased", NORTH: "retained", HUB: None}, f"and who answered the recall: {answers}")
+    acts = report["counts"].get("act", 0)
+    again = f"{report['counts']['decided_again']} decisions made again, with {acts} signed acts"
+    stands = ", ".join(f"{agency} {answer or 'is silent'}" for agency, answer in answers.items())
     said = (
         "Every process has been ended. The auditor has a folder of files and the federation's id, and no one to ask.",
-        f"{report['log']['size']} entries, one signed root; every signature checked, every decision made again. Clean.",
+        f"{report['log']['size']} entries, one signed root; every signature checked, {again}. Clean.",
         *(_disclosed(one) for one in report["disclosures"]),
-        *(f"{d['from']} was not allowed to tell {d['to'][0]['id']} ({d['code']})." for d in report["denials"]),
+        *(f"{d['from']} was not allowed to tell {d['to'][0]['id']}: `{d['code']}`." for d in report["denials"]),
+        f"{recalled['by']} recalled its message: {stands}.",
         f"{len(stage.secrets)} passages of the messages were looked for in all the broker's files: none is there.",
+        "The victim's name was looked for in everybody's files, and in all of this evidence: it is nowhere.",
     )
     found = search(stage.home / "broker", stage.secrets) + search(folder, stage.secrets)
-    expect(not found, f"no word of any message should lie in what the broker keeps: {found[:3]}")
+    found += search(stage.home, {stage.facts["name"]}) + search(stage.evidence, {stage.facts["name"]})
+    expect(not found, f"no word of any message should lie where it can be read: {found[:3]}")
     sees = {"the auditor": "who disclosed what kind of thing to whom, when, why and under which clause; no content"}
-    counts = {"entries": report["log"]["size"], "counts": report["counts"]}
+    counts = {"entries": report["log"]["size"], "counts": report["counts"], "recall": answers}
     return Scene(
         said,
         sees,
@@ -49,9 +61,13 @@ def audit(stage: Stage) -> Scene:
 
 
 def _disclosed(one: dict[str, Any]) -> str:
-    to = one["to"][0]
-    receipts = ", ".join(to["receipts"]).replace("rejected", "rejected: it would not open") or "no receipt"
-    return f"{one['from']} told {to['id']}: {one['type']}, clause {', '.join(to['clauses'])} ({receipts})."
+    told = " and ".join(f"{to['id']} ({_receipts(to)})" for to in one["to"])
+    passed_on = ", passed on" if one.get("src") else ""
+    return f"{one['from']} told {told}: {one['type']}{passed_on}, clause {', '.join(one['to'][0]['clauses'])}."
+
+
+def _receipts(to: dict[str, Any]) -> str:
+    return ", ".join(to["receipts"]).replace("rejected", "rejected: it would not open") or "no receipt"
 
 
 def tamper(stage: Stage) -> Scene:

@@ -56,6 +56,8 @@ def run(stage: Stage, console: Console, *, pause: bool = False) -> dict[str, Any
     played.append(start[0])
     if start[0].ok:
         for number, step in enumerate(STEPS, 1):
+            if step.chapter:
+                console.rule(f"[bold]{step.chapter}[/]", style="dim")
             result, scene = _timed(step, stage)
             played.append(result)
             _tell(console, number, result, scene)
@@ -118,7 +120,7 @@ def _tell(console: Console, number: int, result: Played, scene: Scene) -> None:
     if scene.sees:
         table = Table("who", "sees", box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
         for who, what in scene.sees.items():
-            table.add_row(Text(who, style="cyan"), escape(what))
+            table.add_row(Text(who, style="cyan"), Text.from_markup(_highlighted(what)))
         lines += [Text(), table]
     if result.problem:
         lines.append(Text(result.problem, style="bold red"))
@@ -161,8 +163,8 @@ def _end(console: Console, document: dict[str, Any]) -> None:
         console.print(f"[bold red]The story did not go as told.[/] Logs and evidence: {escape(evidence['folder'])}")
         return
     lines = (
-        f"Eight steps, each as told, in {document['ms'] / 1000:.1f} s.",
-        "The exported log with its checkpoint and agreements, proofs, receipts, transcripts.json, every process's log:",
+        f"{len(STEPS)} steps, each as told, in {document['ms'] / 1000:.1f} s.",
+        "The exported log; proofs, receipts, the answers to the recall, what the tools said, every process's log:",
         f"[bold]{escape(evidence['folder'])}[/]",
     )
     console.print(Panel(Group(*map(Text.from_markup, lines)), title="The evidence", title_align="left", padding=(1, 2)))

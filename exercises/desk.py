@@ -33,6 +33,7 @@ class Desk:
 
     def __init__(self, url: str, agency: str, officer: str, passphrase: Path, transcript: list[dict[str, Any]]) -> None:
         self.agency, self.officer, self._transcript = agency, officer, transcript
+        self._passphrase = passphrase
         self._http = httpx.Client(base_url=url, timeout=PATIENCE, trust_env=False)
         secret = passphrase.read_text(encoding="utf-8").strip()
         token = self.call("POST", "/v1/sign-in", {"officer": officer, "passphrase": secret})["token"]
@@ -75,6 +76,26 @@ class Desk:
         if self.call("POST", f"/v1/messages/{message}/condition", why)["handling_text"] is not None:
             self.call("POST", f"/v1/messages/{message}/acknowledge", why)
         return dict(self.call("POST", f"/v1/messages/{message}/open", {"justification": JUSTIFICATION})["content"])
+
+    def seal(self, identity: dict[str, Any], content: dict[str, Any], to: list[str]) -> dict[str, Any]:
+        """Seal a person's identity into a content for the protection roles of others; the sealed part."""
+        told = {"identity": identity, "content": content, "to": to, "justification": JUSTIFICATION}
+        return dict(self.call("POST", "/v1/identities/seal", told)["part"])
+
+    def identity(self, message: str) -> dict[str, Any]:
+        """Have a message's sealed identity shown, giving the passphrase once more."""
+        (part,) = self.call("GET", f"/v1/messages/{message}/identities")["identities"]
+        told = {"passphrase": self._passphrase.read_text(encoding="utf-8").strip(), "justification": JUSTIFICATION}
+        return dict(self.call("POST", f"/v1/messages/{message}/identities/{part['id']}", told)["identity"])
+
+    def forward(self, message: str, to: list[str], fields: list[str], purpose: str, text: str) -> dict[str, Any]:
+        """Pass fields of a message on."""
+        told = {"to": to, "fields": fields, "purpose": purpose, "text": text, "justification": JUSTIFICATION}
+        return self.call("POST", f"/v1/messages/{message}/forward", told)
+
+    def act(self, path: str, **members: Any) -> dict[str, Any]:
+        """Say something about a message, in the agency's name: ask, decide, recall, answer, refuse, claim."""
+        return self.call("POST", path, {**members, "justification": JUSTIFICATION})
 
     def export(self, message: str) -> dict[str, Any]:
         """Take a message out as evidence."""

@@ -6,7 +6,7 @@ the folders from which a real broker and real nodes start, each with its own key
     federation.json      names and addresses, for people and for the demo
     federation/          root and enrolment keys (in earnest: in a safe, in two buildings), trust.json
     broker/              broker.json, keys.json, trust.json
-    nodes/<agency>/      node.json, keys.json, trust.json, profile.json, officers/
+    nodes/<agency>/      node.json, keys.json, trust.json, profile.json, officers/, perhaps protection.json
 
 Every passphrase is random, and lies in a file of its own with mode 0600 next to what it opens. That is fit
 for a simulation and for nothing else.
@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from agencies.node.profile import MIN_COST, new_officer, new_profile, read_rights
-from agencies.node.settings import write_home
+from agencies.node.settings import ROLE_KEY, write_home
 from agencies.profiles import Plan
 from exchange.protocol.terms import write_notice, write_terms
-from keys.ceremony import RootPlan, enrol, federation_id, new_root
+from keys.ceremony import RootPlan, enrol, federation_id, new_root, protect
 from keys.encoding import b64u, write_json
 from keys.keystore import Authority, BrokerKeys, Identity, replace_file
+from keys.rolekey import RoleKey
 from keys.sealing import new_content_key
 from keys.signing import Signer, Typ, cosign, sign
 from keys.trust import Directory
@@ -126,6 +127,8 @@ class Addresses:
 def settle_on_disk(federation: Federation, home: Path, at: Addresses, **node_settings: Any) -> None:
     """Write the homes of the broker and of every node, keys encrypted, passphrases in 0600 files beside them."""
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for agency in at.nodes:
+        _settle_role(federation, home / "nodes" / agency, agency)
     _settle_authority(federation, home / "federation")
     settle_broker(federation, home / "broker", at.broker)
     for agency, address in at.nodes.items():
@@ -156,12 +159,26 @@ def settle_broker(federation: Federation, folder: Path, address: str, **more: An
     replace_file(folder / "broker.json", write_json(settings), 0o644)
 
 
+def _settle_role(federation: Federation, folder: Path, agency: str) -> None:
+    """Make the key of a protection role, if the agency has one, and list it in the agency's next record."""
+    keepers = [one.id for one in federation.plans[agency].officers if "protection_officer" in one.roles]
+    if not keepers:
+        return
+    passphrases = {keeper: _passphrase(folder / "officers", f"{keeper}.passphrase") for keeper in keepers}
+    role, public = RoleKey.generate(agency, passphrases)
+    replace_file(folder / ROLE_KEY, role.to_bytes())
+    record = federation.directory.agency(agency)
+    following = protect(federation.fed, record, public, federation.enrolment.signers[0], now=record.issued)
+    federation.directory = federation.directory.with_record(following, record.issued)
+
+
 def _settle_node(
     federation: Federation, folder: Path, agency: str, address: str, broker: str, more: Mapping[str, Any]
 ) -> None:
     officers = []
     for planned in federation.plans[agency].officers:
-        passphrase = _passphrase(folder / "officers", f"{planned.id}.passphrase")
+        kept = folder / "officers" / f"{planned.id}.passphrase"
+        passphrase = kept.read_text("utf-8").strip() if kept.exists() else _passphrase(kept.parent, kept.name)
         made = new_officer(planned.id, passphrase, planned.roles, display=planned.display, cost=OFFICER_COST)
         officers.append(replace(made, **read_rights(planned.rights)))
     trust, profile = federation.directory.to_bytes(), new_profile(agency, officers)

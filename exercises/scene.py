@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from exchange.protocol.log import parse_entry, verify_tlog_proof
+from exercises.desk import Desk, Turned
 from exercises.stage import CAST, Stage
 from keys.encoding import unb64u
 
@@ -34,11 +35,12 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of the story."""
+    """One step of the story; the first of a chapter has the chapter's title."""
 
     name: str
     title: str
     play: Callable[[Stage], Scene]
+    chapter: str = ""
 
 
 def expect(truth: object, sentence: str) -> None:
@@ -61,6 +63,24 @@ def draft(stage: Stage, agreement: str, content: dict[str, Any], to: str, **fact
         "content": content,
     }
     return said | facts
+
+
+def turned(does: Callable[[], Any], code: str, sentence: str) -> Turned:
+    """Go on if a node refuses this with this code; the refusal."""
+    try:
+        does()
+    except Turned as refused:
+        expect(refused.code == code, f"{sentence}: `{code}`, not `{refused.code}`")
+        return refused
+    raise NotAsTold(sentence)
+
+
+def keep_receipts(stage: Stage, desk: Desk, msg: str, by: str) -> None:
+    """Wait for both receipts of a message, prove them, and put them into the evidence."""
+    for status in ("delivered", "opened"):
+        receipt = desk.await_receipt(msg, by, status)
+        prove(stage, receipt["entry"], receipt["proof"])
+        stage.keep_evidence(f"receipts/{receipt['index']}-{status}-by-{by}.json", receipt)
 
 
 def prove(stage: Stage, entry: str, proof: str, keep: str = "") -> Any:

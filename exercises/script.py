@@ -23,8 +23,50 @@ def request() -> dict[str, Any]:
 
 
 def victim() -> Case:
-    """The referral of a victim to those who help, shaped by public data where that is at hand."""
-    return case_from_htcds()
+    """The referral of a victim to those who help, shaped by public data where that is at hand.
+
+    The person agreed to be known to the protection officer there, and needs care that only health data explains.
+    """
+    content, source = case_from_htcds()
+    (person,) = (one for one in content["entities"] if one["kind"] == "person")
+    person.pop("protection", None)
+    person["special"] = next(one["special"] for one in sample("victim_referral")["entities"] if "special" in one)
+    return content, source
+
+
+def identity() -> dict[str, Any]:
+    """Who the victim is: for one role at one organisation, and for nobody else."""
+    return {
+        "v": "ix-identity/1",
+        "simulation": True,
+        "subject": "v1",
+        "names": [{"family": "Quillonbar", "given": "Zephandra"}],
+        "birth": "2010-05-17",
+        "documents": [{"document": "passport", "number": "SIM-PP-61177", "issuer": "XQ"}],
+        "whereabouts": "Larkspur Lodge, room 4",
+    }
+
+
+def claimant() -> dict[str, Any]:
+    """Somebody who asked the South for protection from the North."""
+    names = [{"family": "Ostrander-Vey", "given": "Lesharo"}]
+    return {"v": "ix-identity/1", "simulation": True, "subject": "c1", "names": names, "birth": 1991}
+
+
+def question_about(names: list[dict[str, str]], reference: str) -> dict[str, Any]:
+    """An urgent request that asks for somebody."""
+    content = request()
+    for left_out in ("handling_text", "narrative", "relationships"):
+        del content[left_out]
+    person = {"kind": "person", "id": "p1", "assertion": "fact", "category": "unknown", "names": names}
+    del content["question"]["restrictions"]
+    content["question"]["links"] = [{"entity": "p1", "text": "Stood on a list of passengers of that night."}]
+    return {**content, "case": {"reference": reference}, "entities": [person]}
+
+
+def hit() -> dict[str, Any]:
+    """What the border guard found in the van that the urgent request asked about."""
+    return sample("border_hit")
 
 
 def reply(asked: dict[str, Any]) -> Case:

@@ -61,7 +61,7 @@ class Stage:
 
     def __post_init__(self) -> None:
         self.home, self.evidence = self.out / "homes", self.out / "evidence"
-        self._desks: dict[tuple[str, str], Desk] = {}
+        self._desks: dict[tuple[str, str, int], Desk] = {}
         self._lines: list[Any] = []
 
     # -- setting up --
@@ -103,11 +103,11 @@ class Stage:
         """Host and port of the broker."""
         return f"127.0.0.1:{self.ports['broker']}"
 
-    def desk(self, agency: str, role: str = "officer") -> Desk:
-        """The desk of an agency's first officer with a role, signed in."""
-        key = (agency, role)
+    def desk(self, agency: str, role: str = "officer", number: int = 1) -> Desk:
+        """The desk of an agency's first officer with a role, signed in; or of the second."""
+        key = (agency, role, number)
         if key not in self._desks:
-            planned = next(o for o in self.federation.plans[agency].officers if role in o.roles)
+            planned = [o for o in self.federation.plans[agency].officers if role in o.roles][number - 1]
             passphrase = self.home / "nodes" / agency / "officers" / f"{planned.id}.passphrase"
             url = f"http://127.0.0.1:{self.ports[agency]}"
             self._desks[key] = Desk(url, agency, planned.id, passphrase, self.transcript)

@@ -1,6 +1,7 @@
-"""The story of the demo, in eight steps, each with what it must come to (`docs/tour.md` follows the second).
+"""The story of the demo, step by step, each with what it must come to (`docs/tour.md` follows the second).
 
-The first six are played here, on running processes; ``aftermath`` plays the last two, when they have gone.
+Three chapters: a message and what stands in its way, here and in ``refuge``; agreements that run, in ``chapters``,
+``refuge`` and ``hourglass``; and in ``aftermath`` what is left when every process has gone.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ from typing import Any, Final
 from exchange.protocol.log import verify_tlog_proof
 from exercises import theft
 from exercises.aftermath import audit, tamper
+from exercises.chapters import consent, drafting, recall
 from exercises.desk import until
+from exercises.hourglass import let_time_pass
 from exercises.markers import words_of
-from exercises.scene import BORDER, FIU, NGO, NORTH, SOUTH, Scene, Step, draft, expect, prove
-from exercises.script import BOAT, reply, request, victim
+from exercises.refuge import firewall, protect
+from exercises.scene import BORDER, FIU, NORTH, SOUTH, Scene, Step, draft, expect, keep_receipts, prove
+from exercises.script import BOAT, reply, request
 from exercises.stage import CAST, REFERRAL, TASK_FORCE, Stage, agencies
 from keys.encoding import read_json, unb64u, write_json
 
@@ -84,7 +88,7 @@ def ask(stage: Stage) -> Scene:
     expect(told == answer, "the answer should be read exactly as it was written")
     south.await_receipt(answered["msg"], NORTH, "opened")
     for desk, msg, by in ((north, sent["msg"], SOUTH), (south, answered["msg"], NORTH)):
-        _keep_receipts(stage, desk, msg, by)
+        keep_receipts(stage, desk, msg, by)
     _keep_entry_and_message(stage, north, sent)
     stage.facts |= {"request": sent, "content": content}
     stage.secrets |= words_of(content) | words_of(answer)
@@ -108,13 +112,6 @@ def ask(stage: Stage) -> Scene:
     }
     facts = {"message": sent["msg"], "answer": answered["msg"], "clause": clause, "index": sent["index"]}
     return Scene(said, sees, {**facts, "content": source, "receipts": {"north": "opened", "south": "opened"}})
-
-
-def _keep_receipts(stage: Stage, desk: Any, msg: str, by: str) -> None:
-    for status in ("delivered", "opened"):
-        receipt = desk.await_receipt(msg, by, status)
-        prove(stage, receipt["entry"], receipt["proof"])
-        stage.keep_evidence(f"receipts/{receipt['index']}-{status}-by-{by}.json", receipt)
 
 
 def _keep_entry_and_message(stage: Stage, desk: Any, sent: dict[str, Any]) -> None:
@@ -151,48 +148,6 @@ def no_clause(stage: Stage) -> Scene:
     }
     facts = {"message": denied["msg"], "code": denied["code"], "nearest": missed, "index": denied["index"]}
     return Scene(said, sees, facts)
-
-
-# 4
-
-
-def protect(stage: Stage) -> Scene:
-    """Victim data is refused to one who may not have it, and delivered under its own clause to the NGO."""
-    south = stage.desk(SOUTH)
-    content, source = victim()
-    stage.secrets |= words_of(content)
-    facts = {"purpose": "victim_protection", "crime": "human_trafficking", "handling": ["H2", "H3"]}
-    refused = south.send(draft(stage, TASK_FORCE, content, FIU, **facts), ruling=True)
-    expect((refused["state"], refused["code"]) == ("denied", "forbidden"), "victim data should be forbidden to the FIU")
-    entry = prove(stage, refused["entry"], refused["proof"], f"proofs/denial-{refused['index']}.tlog-proof")
-    forbidding = entry.to[0].nearest
-    expect(forbidding == "no-victims", f"clause `no-victims` should forbid it, not `{forbidding}`")
-
-    sent = south.send(draft(stage, REFERRAL, content, NGO, **facts))
-    expect(sent["state"] == "sent", f"the referral should be sent, not {sent['state']}")
-    entry = prove(stage, sent["entry"], sent["proof"], f"proofs/referral-{sent['index']}.tlog-proof")
-    clause = entry.to[0].clauses[0]
-    expect(clause == "refer", f"clause `refer` should allow it, not `{clause}`")
-    ngo = stage.desk(NGO)
-    ngo.await_message(sent["msg"])
-    expect(ngo.open(sent["msg"]) == content, "the NGO should read the referral")
-    _keep_receipts(stage, south, sent["msg"], NGO)
-    expect(not stage.desk(FIU).inbox(), "the FIU should have received nothing at all")
-    stage.facts["referral"] = sent
-    said = (
-        "Southern police have found a young person who was exploited. They tell the FIU: forbidden.",
-        "Clause `no-victims` forbids it, and a clause that forbids beats every clause that permits.",
-        "They tell the harbour's victim support: allowed by clause `refer` of the referral protocol, and opened.",
-        "Two handling codes travel with it: it must not be passed on (H2), and it is for care alone (H3).",
-        f"Its content is {source}.",
-    )
-    sees = {
-        "Victim support": f"needs: {', '.join(content['referral']['needs'])}; no name, anonymity was promised",
-        "the FIU": "nothing",
-        "the broker": "that a victim referral passed, and its categories; not who, where or what happened",
-    }
-    known = {"forbidden": forbidding, "denial": refused["msg"], "clause": clause, "message": sent["msg"]}
-    return Scene(said, sees, {**known, "index": sent["index"], "content": source})
 
 
 # 5
@@ -270,12 +225,17 @@ def _rejected(desk: Any, msg: str) -> str | None:
 
 
 STEPS: Final = (
-    Step("agreement", "The agencies enrol, and agree", agree),
+    Step("agreement", "The agencies enrol, and agree", agree, "A message, and what stands in its way"),
     Step("urgent_request", "An urgent request is allowed, delivered, opened and answered", ask),
     Step("no_clause", "What no clause covers is denied", no_clause),
-    Step("victim_data", "Victim data goes to those who help, and to nobody else", protect),
+    Step("victim_data", "Victim data goes to those who help, and a name to one of them", protect),
     Step("same_bytes", "The same bytes again: the first answer again", repeat),
     Step("attacks", "An altered byte, a stolen envelope", attack),
-    Step("audit", "An auditor, with no server running", audit),
+    Step("drafting", "Before anybody signs: what is wrong, what would it allow?", drafting, "Agreements that run"),
+    Step("consent", "Passed on only as far as its originator agreed", consent),
+    Step("recall", "A recall goes down the whole tree, and silence has a name", recall),
+    Step("firewall", "Nobody learns who fled from them", firewall),
+    Step("time", "What time does: an answer, a silence, an end", let_time_pass),
+    Step("audit", "An auditor, with no server running", audit, "When everybody has gone"),
     Step("tampered", "The broker's database is edited behind its back", tamper),
 )
