@@ -194,7 +194,7 @@ class _Answer:
     async def give(self, send: Send, more: Mapping[str, str]) -> None:
         """Send it on, with further header fields."""
         headers = self.headers or []
-        if not any(name == b"content-length" for name, _ in headers):
+        if self.status != 304 and not any(name == b"content-length" for name, _ in headers):
             headers.append((b"content-length", str(len(self.body)).encode()))
         headers += [(name.lower().encode(), value.encode()) for name, value in more.items()]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})

@@ -17,6 +17,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from exchange.broker.edge import CALL, Call, Direct
 from exchange.broker.listing import MAX_PAGE
 from exchange.broker.meters import METRICS_TYPE, Meters
+from exchange.broker.routes_log import log_routes
 from exchange.broker.service import Broker, read_lines
 from exchange.http import RateLimit
 from exchange.protocol.errors import MediaTypeUnknown, ParameterInvalid
@@ -26,8 +27,6 @@ from keys.encoding import write_json
 JSON: Final = "application/json"
 JOSE: Final = "application/jose+json"
 """A single signed statement: receipts, agreements, notices, records (RFC 7515 section 9.2.1)."""
-TILE_TYPE: Final = "application/octet-stream"
-FOREVER: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
 NOW_ONLY: Final = {"Cache-Control": "no-store"}
 
 _NUMBER = re.compile(r"-?[0-9]{1,16}", re.ASCII)
@@ -64,7 +63,7 @@ def add_routes(app: FastAPI, broker: Broker, meters: Meters, direct: Mapping[tup
     for (method, path), answer in direct.items():
         app.add_route(path, _as_route(answer), methods=[method])
     app.include_router(_parties(broker))
-    app.include_router(_log(broker))
+    app.include_router(log_routes(broker))
     app.include_router(_health(broker, meters))
 
 
@@ -113,22 +112,6 @@ def _parties(broker: Broker) -> APIRouter:
         """Take the next version of the caller's record."""
         call: Call = request.scope[CALL]
         return Response(await broker.file_record(_statement(call), call.caller), media_type=JSON)
-
-    return router
-
-
-def _log(broker: Broker) -> APIRouter:
-    router = APIRouter(prefix="/log", tags=["log"])
-
-    @router.get("/checkpoint", response_class=Response)
-    async def checkpoint() -> Response:
-        """Show the newest checkpoint (C2SP tlog-tiles)."""
-        return Response(broker.checkpoint(), media_type="text/plain; charset=utf-8", headers=NOW_ONLY)
-
-    @router.get("/tile/{path:path}", response_class=Response)
-    async def tile(path: str) -> Response:
-        """Show a tile or an entry bundle (C2SP tlog-tiles)."""
-        return Response(broker.tile(path), media_type=TILE_TYPE, headers=FOREVER)
 
     return router
 
