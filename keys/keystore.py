@@ -1,8 +1,8 @@
 """Private keys at rest: one encrypted file each, mode 0600 (KEY-30 to KEY-36). The room's only file access.
 
 The key comes from a passphrase by scrypt (RFC 7914), the contents are sealed with AES-256-GCM, and the
-whole header is authenticated. A file is replaced whole or not at all. Three things are kept in such
-files: an agency's ``Identity``, an ``Authority`` (root or enrolment signers) and ``BrokerKeys``.
+whole header is authenticated. A file is replaced whole or not at all. Four things are kept in such
+files: an agency's ``Identity``, an ``Authority`` (root or enrolment signers), ``BrokerKeys`` and ``WitnessKeys``.
 
 Python cannot wipe memory: who can read this process's memory can read its keys.
 """
@@ -134,6 +134,30 @@ class BrokerKeys:
         broker, secrets = _read(path, "broker", passphrase)
         with _whole():
             return cls(broker, _signer(secrets["log"]), TransportSigner.from_seed(unb64u(secrets["transport"])))
+
+
+@dataclass(frozen=True, slots=True)
+class WitnessKeys:
+    """What a witness cosigns checkpoints with, under its ``name``; these keys sign nothing else (WIT-1)."""
+
+    name: str
+    signer: Signer
+
+    @classmethod
+    def generate(cls, name: str) -> WitnessKeys:
+        """Make a witness's keys from fresh randomness."""
+        return cls(name, Signer.generate())
+
+    def save(self, path: Path, passphrase: str) -> None:
+        """Write the keys encrypted, mode 0600, replacing the file whole."""
+        _write(path, "witness", self.name, {"signing": _signer_json(self.signer)}, passphrase)
+
+    @classmethod
+    def load(cls, path: Path, passphrase: str) -> WitnessKeys:
+        """Read a witness's keys; refusals as for ``Identity.load``."""
+        name, secrets = _read(path, "witness", passphrase)
+        with _whole():
+            return cls(name, _signer(secrets["signing"]))
 
 
 def _signer_json(signer: Signer) -> dict[str, str]:

@@ -12,10 +12,12 @@ from fastapi import FastAPI
 from agencies.node.broker_client import BrokerClient, new_client
 from agencies.node.rounds import Rounds
 from agencies.node.routes import add_routes
+from agencies.node.routes_witness import add_witness
 from agencies.node.service import Node
 from agencies.node.sessions import Sessions
 from agencies.node.settings import Settings
 from agencies.node.store import Store
+from agencies.node.witnessing import Witnessing
 from keys.trust import Directory
 
 if TYPE_CHECKING:
@@ -69,4 +71,6 @@ def create_app(settings: Settings, *, clock: Clock = now, http: Http | None = No
     )
     app.state.node, app.state.sessions, app.state.rounds = node, sessions, rounds
     add_routes(app, node, sessions, rounds)
+    if settings.witness is not None:
+        add_witness(app, Witnessing(node.office, settings.witness))
     return app

@@ -48,13 +48,14 @@ def init(
 ) -> None:
     """Make a node's home. Each officer's passphrase is drawn here and printed once."""
     from agencies.node.profile import new_officer, new_profile
-    from agencies.node.settings import write_home
+    from agencies.node.settings import new_witness, write_home
     from keys.keystore import Identity
 
     if home.exists() and any(home.iterdir()):
         raise typer.BadParameter(f"`{home}` is not empty: a node begins in a folder of its own")
     with answering():
-        agency = Identity.load(keys, read_passphrase(passphrase_file)).agency
+        passphrase = read_passphrase(passphrase_file)
+        agency = Identity.load(keys, passphrase).agency
         drawn = {one.partition(":")[0]: b64u(fresh(18)) for one in officer}
         officers = [new_officer(n, drawn[n], r.split(",")) for n, _, r in (one.partition(":") for one in officer)]
         fed = (federation / FEDERATION_ID).read_text(encoding="ascii").strip()
@@ -62,6 +63,7 @@ def init(
         write_home(home, fed=fed, broker=broker, trust=trust, profile=new_profile(agency, officers))
         shutil.copyfile(keys, home / "keys.json")
         (home / "keys.json").chmod(0o600)
+        new_witness(home, agency, passphrase)
     for name, passphrase in drawn.items():
         typer.echo(f"{name} {passphrase}")
 
@@ -96,6 +98,25 @@ def check(home: Home, passphrase_file: PassphraseFile = None) -> None:
     with answering(), closing(build_node(_settings(home, passphrase_file, unsafe_open_wire=True))) as node:
         number, last = node.verify_ledger()
     typer.echo(f"{number} acts hold; the last is {last}")
+
+
+@app.command("witness", epilog="Example: ix node witness north-home --url https://north.example/witness")
+def show_witness(
+    home: Home,
+    url: Annotated[str, typer.Option(help="The prefix under which this node witnesses, for whoever asks it.")] = "",
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Print the lines by which a policy names this node as a witness; makes its keys where it has none yet."""
+    from agencies.node.settings import new_witness
+
+    with answering():
+        settings = _settings(home, passphrase_file, unsafe_open_wire=True)
+        agency = settings.identity.agency
+        cosigner = settings.witness or new_witness(home, agency, read_passphrase(passphrase_file))
+    name = agency.removesuffix(".sim")
+    for kind, key in zip(("ed25519", "mldsa44"), cosigner.keys, strict=True):
+        typer.echo(" ".join(filter(None, ["witness", f"{name}-{kind}", str(key), url])))
+    typer.echo(f"group {name} all {name}-ed25519 {name}-mldsa44")
 
 
 def _settings(home: Path, passphrase_file: Path | None, *, unsafe_open_wire: bool) -> Settings:

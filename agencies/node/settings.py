@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 
 from agencies.node.errors import SettingsRefused
 from agencies.node.profile import Profile
+from exchange.protocol.cosignature import Cosigner
 from keys.encoding import read_json, write_json
 from keys.errors import Refusal
-from keys.keystore import Identity, read_private, replace_file
+from keys.keystore import Identity, WitnessKeys, read_private, replace_file
 from keys.rolekey import RoleKey
 
 FILE: Final = "node.json"
@@ -22,6 +23,8 @@ _AGENCY: Final = re.compile(r"(?=.{1,40}\Z)[a-z0-9-]+(\.[a-z0-9-]+)*\.sim")
 _TERRITORY: Final = re.compile(r"AA|Q[M-Z]|X[A-JL-Z]|ZZ")
 ROLE_KEY: Final = "protection.json"
 """Where the key of the protection role lies, if the agency has one."""
+WITNESS: Final = "witness.keys"
+"""Where a witness's keys lie, if the node is one."""
 _FED: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -48,6 +51,7 @@ class Settings:
     role_key: RoleKey | None = field(default=None, repr=False)
     persecutors: frozenset[str] = frozenset()
     """Territories that get nothing that shows a claim to protection, whoever named them (SAFE-12)."""
+    witness: Cosigner | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for wrong, sentence in self._wrongs():
@@ -100,6 +104,7 @@ class Settings:
             broker=told["broker"].rstrip("/"),
             role_key=RoleKey.from_bytes(read_private(home / ROLE_KEY)) if (home / ROLE_KEY).exists() else None,
             persecutors=frozenset(told.pop("persecutors", ())),
+            witness=read_witness(home, identity.agency, passphrase),
             **{name: told[name] for name in _OPTIONAL if name in told},
         )
 
@@ -109,6 +114,28 @@ _OPTIONAL: Final = {
 }  # fmt: skip
 _FOR_OTHERS: Final = ("listen", "url", "id", "name")
 """Members that commands and the exercises put into the same file."""
+
+
+def read_witness(home: Path, agency: str, passphrase: str) -> Cosigner | None:
+    """The keys with which this node cosigns checkpoints; none if it is no witness."""
+    if not (home / WITNESS).exists():
+        return None
+    keys = WitnessKeys.load(home / WITNESS, passphrase)
+    if keys.name != witness_name(agency):
+        raise SettingsRefused(f"the witness's keys are of `{keys.name}`, not of `{witness_name(agency)}`")
+    return Cosigner(keys.name, keys.signer)
+
+
+def new_witness(home: Path, agency: str, passphrase: str) -> Cosigner:
+    """Make a node a witness: draw its keys and lay them into its home."""
+    keys = WitnessKeys.generate(witness_name(agency))
+    keys.save(home / WITNESS, passphrase)
+    return Cosigner(keys.name, keys.signer)
+
+
+def witness_name(agency: str) -> str:
+    """Under which name an agency's node cosigns."""
+    return f"{agency}/witness"
 
 
 def read_node_file(home: Path) -> dict[str, Any]:

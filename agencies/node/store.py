@@ -45,7 +45,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from agencies.node.tables import Base
 
 Values = Mapping[str, Any]
-SCHEMA: Final = 3
+SCHEMA: Final = 4
 _SINCE_3: Final = ("acts", "answer", "claim", "consents", "duties", "held", "logged", "quoted", "task")
 """Tables that books of schema 2 have not."""
 
@@ -78,10 +78,10 @@ class Store:
         """Make the tables where there are none; refuse what another version wrote."""
         with self._engine.connect().execution_options(ix_writes=True) as connection, connection.begin():
             version = connection.exec_driver_sql("PRAGMA user_version").scalar()
-            if version not in (0, 1, 2, SCHEMA):
+            if version not in range(SCHEMA + 1):
                 raise RuntimeError(f"the database is of schema {version}; this node writes schema {SCHEMA}")
-            second = _second() if version == 1 else ()
-            for statement in _schema() if version == 0 else (*second, *_third()) if version in (1, 2) else ():
+            steps = () if version == SCHEMA else (_second, _third, _fourth)[version - 1 :] if version else (_schema,)
+            for statement in (statement for step in steps for statement in step()):
                 connection.exec_driver_sql(statement)
 
     @contextmanager
@@ -130,7 +130,13 @@ def _third() -> tuple[str, ...]:
     indexes = [CreateIndex(index, if_not_exists=True) for table in new for index in _sorted_indexes(table)]
     made += [f"ALTER TABLE outbox ADD COLUMN {name} VARCHAR" for name in ("approved_by", "src", "exempt")]
     made.append("INSERT OR REPLACE INTO meta (name, value) VALUES ('adopt', 'held')")
-    return (*made, *(str(index.compile(dialect=dialect)) for index in indexes), f"PRAGMA user_version={SCHEMA}")
+    return (*made, *(str(index.compile(dialect=dialect)) for index in indexes))
+
+
+def _fourth() -> tuple[str, ...]:
+    """What makes books of schema 3 books of schema 4."""
+    made = str(CreateTable(_BY_NAME["witnessed"], if_not_exists=True).compile(dialect=sqlite.dialect()))
+    return (made, f"PRAGMA user_version={SCHEMA}")
 
 
 def _sorted_indexes(table: Table) -> list[Index]:

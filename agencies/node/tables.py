@@ -296,6 +296,16 @@ class Known(Base, table=True):
     text: str
 
 
+class Witnessed(Base, table=True):
+    """Of one log, the checkpoint this node cosigned last: it moves forward by compare-and-swap and never back."""
+
+    __tablename__ = "witnessed"
+    origin: str = Field(primary_key=True)
+    size: int
+    root: bytes = Field(sa_type=LargeBinary)
+    note: str
+
+
 class Evidence(Base, table=True):
     """Something that should not be: kept whole, for whoever has to judge it."""
 

@@ -20,6 +20,7 @@ from exchange.protocol.errors import CheckpointInvalid, CosignatureInvalid, Veri
 from exchange.protocol.log import MAX_TIMESTAMP, NoteSignature, key_id, key_name, read_checkpoint_text, split_note
 from keys.errors import MalformedEncoding, SignatureInvalid
 from keys.signing import ED25519, ML_DSA_44, PublicKey, Signer
+from keys.trust import LogIdentity
 
 LOG_ED25519: Final = 0x01
 COSIGN_ED25519: Final = 0x04
@@ -72,6 +73,14 @@ class VerifierKey:
         if shown != key.id.hex():
             raise VerifierKeyMalformed("the key id of a verifier key does not follow from its name and key")
         return key
+
+
+def log_keys(identity: LogIdentity) -> tuple[VerifierKey, VerifierKey]:
+    """A log's own two keys, as those of anybody else who signs its checkpoints."""
+    return (
+        VerifierKey(identity.origin, LOG_ED25519, identity.ed25519),
+        VerifierKey(identity.origin, COSIGN_MLDSA44, identity.mldsa44),
+    )
 
 
 @dataclass(frozen=True, slots=True)

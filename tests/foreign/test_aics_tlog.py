@@ -22,9 +22,14 @@ from typing import Any
 import pytest
 
 from exchange.protocol.cosignature import Cosigner
-from exchange.protocol.log import checkpoint_text, sign_checkpoint, vkeys
-from exchange.protocol.merkle import leaf_hash
+from exchange.protocol.log import LogSigner, checkpoint_text, sign_checkpoint, vkeys
+from exchange.protocol.merkle import Tree, leaf_hash
 from exchange.protocol.merkle import root as merkle_root
+from exchange.protocol.witnessing import Submission
+from exercises.federation import ORIGIN
+from exercises.world import World
+from tests.agencies.node.conftest import NORTH
+from tests.agencies.node.test_witnessing import serve
 from tests.foreign.test_gosumdb import LOG, write_log
 from tests.vectors.stage import signer
 
@@ -76,17 +81,23 @@ def interpreter() -> Path:
     return place / "bin" / "python"
 
 
+def tree_of(entries: list[bytes]) -> Tree:
+    tree = Tree()
+    tree.append([leaf_hash(entry) for entry in entries])
+    return tree
+
+
 @pytest.fixture
 def judge(interpreter: Path, tmp_path: Path) -> Any:
     tree = write_log(tmp_path, ENTRIES)
 
-    def run(lines: str = "", *, quorum: int = 0, old: int = 7, root: bytes | None = None) -> Any:
-        note = sign_checkpoint(300, tree.root(), LOG, NOW)
+    def run(lines: str = "", *, quorum: int = 0, old: int = 7, root: bytes | None = None, log: LogSigner = LOG) -> Any:
+        note = sign_checkpoint(300, tree.root(), log, NOW)
         (tmp_path / "checkpoint").write_text(note + lines, encoding="utf-8")
         proof = [base64.b64encode(one).decode() for one in tree.consistency(old)]
         asked = {
             "folder": str(tmp_path),
-            "log": vkeys(LOG.identity)[0],
+            "log": vkeys(log.identity)[0],
             "witnesses": [str(one.keys[0]) for one in WITNESSES],
             "quorum": quorum,
             "old": [old, base64.b64encode(root or tree.root(old)).decode(), proof],
@@ -119,3 +130,23 @@ def test_it_counts_our_witnesses(judge: Any) -> None:
     assert not judge(one, quorum=2)["ok"]
     moved = WITNESSES[1].cosign(checkpoint_text(LOG.origin, 299, ROOT), NOW)
     assert not judge(one + moved, quorum=2)["ok"]
+
+
+def test_it_counts_what_two_of_our_nodes_answered(judge: Any, tmp_path: Path) -> None:
+    """WIT-31: the lines that two nodes gave over HTTP are a quorum, and those of one are not."""
+    lines, tree = [], tree_of(ENTRIES)
+    with World(tmp_path / "world", [NORTH], agreements=()) as world:
+        world.clock.now = NOW
+        log = LogSigner(ORIGIN, world.federation.broker.log)
+        for witness in WITNESSES:
+            for node in serve(world, tmp_path, witness):
+                for old, size in ((0, 7), (7, 300)):
+                    proof = tree.consistency(old, size) if old else ()
+                    answer = node.post(Submission(old, proof, node.head(size, tree)).to_bytes())
+                    assert answer.status_code == 200
+            (tmp_path / "served.db").unlink()
+            lines.append(answer.text)
+    said = judge("".join(lines), quorum=2, log=log)
+    assert said["ok"], said["error"]
+    assert len(said["witnesses"]) == 2
+    assert not judge(lines[0], quorum=2, log=log)["ok"]

@@ -39,13 +39,18 @@ def broker_calls() -> list[tuple[str, str]]:
 
 def node_calls() -> list[tuple[str, str]]:
     from agencies.node.routes import add_routes
+    from agencies.node.routes_witness import add_witness
 
     app = FastAPI(openapi_url=None)
     add_routes(app, None, None, None)  # type: ignore[arg-type]  # nothing is called
+    add_witness(app, None)  # type: ignore[arg-type]  # nothing is called
     return list(calls(app.routes))
 
 
-@pytest.mark.parametrize(("listed", "documents"), [(broker_calls, ("http.md", "log.md")), (node_calls, ("nodes.md", "safeguards.md"))])
+@pytest.mark.parametrize(
+    ("listed", "documents"),
+    [(broker_calls, ("http.md", "log.md")), (node_calls, ("nodes.md", "safeguards.md", "witness.md"))],
+)
 def test_every_call_is_documented(listed: Any, documents: tuple[str, ...]) -> None:
     text = "".join((REPOSITORY / "spec" / name).read_text(encoding="utf-8") for name in documents)
     found = listed()

@@ -22,6 +22,8 @@ from typer.testing import CliRunner
 from agencies.commands import app as parties
 from agencies.node.commands import app as node
 from agencies.profiles import load_plans
+from exchange.protocol.cosignature import COSIGN_ED25519, COSIGN_MLDSA44
+from exchange.protocol.quorum import parse_policy
 from exercises.federation import Federation
 from tests.agencies.node.conftest import REQUEST, SOUTH
 
@@ -95,6 +97,29 @@ def served(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         assert f"ready at {url} ".encode() in err
         assert b"Gull Cove" not in out + err
         assert not any(passphrase.encode() in out + err for passphrase in passphrases.values())
+
+
+def test_a_new_home_is_a_witness_and_says_how_a_policy_names_it(folder: Path, tmp_path: Path) -> None:
+    """WIT-1, WIT-30, WIT-20: keys of its own, the same at every look; a home that lost them is given new ones."""
+    home = tmp_path / "home"
+    assert make_home(folder, home).exit_code == 0
+    said = [
+        run.invoke(
+            node, ["witness", str(home), "--url", "https://n.example/witness"], env={"IX_PASSPHRASE": PASSPHRASE}
+        )
+        for _ in range(2)
+    ]
+    assert [one.exit_code for one in said] == [0, 0]
+    assert said[0].output == said[1].output
+    policy = parse_policy(said[0].output.encode() + b"quorum north.police\n")
+    assert [key.kind for key in policy.witnesses.values()] == [COSIGN_ED25519, COSIGN_MLDSA44]
+    assert {key.name for key in policy.witnesses.values()} == {f"{NORTH}/witness"}
+    assert set(policy.urls.values()) == {"https://n.example/witness"}
+    assert (home / "witness.keys").stat().st_mode & 0o077 == 0
+    (home / "witness.keys").unlink()
+    again = run.invoke(node, ["witness", str(home)], env={"IX_PASSPHRASE": PASSPHRASE})
+    assert again.exit_code == 0
+    assert again.output.split()[2] != said[0].output.split()[2]
 
 
 def ask(served: Served, officer: str, *arguments: str, **env: str) -> Any:

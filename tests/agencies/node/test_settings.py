@@ -13,12 +13,12 @@ import pytest
 from agencies.node.app import build_node
 from agencies.node.errors import SettingsRefused
 from agencies.node.profile import MIN_COST, new_officer, new_profile
-from agencies.node.settings import Settings, write_home
+from agencies.node.settings import WITNESS, Settings, new_witness, write_home
 from agencies.profiles import load_plans
 from exercises.federation import Federation
 from exercises.world import START
 from keys.errors import AgencyUnknown, KeystoreRefused, Refusal
-from keys.keystore import Identity
+from keys.keystore import Identity, WitnessKeys
 
 NORTH, PASSPHRASE = "north.police.sim", "a boat in the harbour"
 
@@ -123,3 +123,15 @@ def test_a_directory_that_does_not_know_us_or_is_not_pinned_does_not_start(
         build_node(replace(settings, identity=stranger, profile=profile), clock=lambda: START)
     with pytest.raises(Refusal):
         build_node(replace(settings, fed="A" * 43), clock=lambda: START)
+
+
+@pytest.mark.spec("WIT-30")
+def test_a_home_with_a_witness_s_keys_is_a_witness_of_its_own_agency_alone(home: Path) -> None:
+    assert Settings.from_home(home, PASSPHRASE).witness is None
+    made = new_witness(home, NORTH, PASSPHRASE)
+    held = Settings.from_home(home, PASSPHRASE).witness
+    assert held is not None
+    assert (held.name, held.keys) == (made.name, made.keys)
+    WitnessKeys.generate("south.police.sim/witness").save(home / WITNESS, PASSPHRASE)
+    with pytest.raises(SettingsRefused, match="south"):
+        Settings.from_home(home, PASSPHRASE)
