@@ -132,7 +132,8 @@ class Audit {
 
   read(entries) {
     this.book = new Book();
-    this.known = true;
+    this.known = true; // all that decisions rest on
+    this.terms = new Map(); // of the agreements that verify
     this.logged = new Map(); // agency -> newest logged record
     this.view = this.directory.knowing(this.logged); // by which signatures are judged
     this.decided = new Set();
@@ -257,10 +258,11 @@ class Audit {
       const it = openAgreement(value, this.view, entry.at);
       const says = it.digest === entry.agr && it.parties.join() === entry.parties.join() && it.replaces === entry.replaces;
       check(says, "agreement_refused", "LOG-51: does not say what its entry says");
-      this.book.enter(it, entry.at);
+      if (this.known) this.book.enter(it, entry.at);
       return it;
     });
-    if (!terms) this.known = false;
+    if (terms) this.terms.set(terms.digest, terms);
+    else this.known = false;
   }
 
   suspension(entry, index) {
@@ -293,7 +295,7 @@ class Audit {
       const same = clauses === entry.to.map((one) => one.clauses.join(" ")).join() && decision.policy === entry.policy;
       return same || this.find("decision_differs", index, "other clauses or another policy");
     });
-    this.tree.disclose(index, entry, this.book.agreements.get(entry.agr));
+    this.tree.disclose(index, entry, this.terms.get(entry.agr));
   }
 
   denial(entry, index) {
@@ -324,19 +326,19 @@ class Audit {
 
   receipt(entry, index) {
     const name = `${entry.msg} ${entry.by} ${entry.status}`;
-    if (this.receipts.has(name)) this.find("receipt_repeated", index, name);
+    if (this.receipts.has(name)) return this.find("receipt_repeated", index, name);
     this.receipts.add(name);
     const founded = this.disclosed.get(entry.msg)?.includes(entry.by);
     if (!founded) this.find("receipt_unfounded", index, "not disclosed to its giver");
     const bytes = this.file(`receipts/${entry.batch}.json`);
     const batch = bytes && this.try("receipt_refused", index, () => this.batch(parseJson(bytes, 262144), entry));
     if (batch) this.count("signed_receipts");
-    if (!founded || (bytes && !batch)) return;
+    if (!founded || (bytes && !batch)) return undefined;
     if (entry.status !== "rejected") this.had.add(`${entry.msg} ${entry.by}`);
     if (entry.status === "opened") this.opened.set(`${entry.msg} ${entry.by}`, entry.at);
     const erased = entry.status === "opened" && this.tree.erased(entry.by, entry.msg);
     const later = !batch || parseTime(batch.ts) > erased?.given;
-    if (erased && later) this.find("erasure_contradicted", index, "opened what it said it erased");
+    return erased && later && this.find("erasure_contradicted", index, "opened what it said it erased");
   }
 
   batch(value, entry) {
