@@ -62,9 +62,40 @@ def test_the_steps_come_to_what_the_story_needs(document: dict[str, Any]) -> Non
         "sender_mismatch",
     }
     assert detail["attacks"]["resigned"]["rejected"] == "unsealing_failed"
+    assert detail["victim_data"]["released_by"] == 2
     assert detail["audit"]["findings"] == []
     assert detail["audit"]["plaintext_found"] == 0
     assert detail["tampered"]["edited"] in detail["tampered"]["named"]
+
+
+@pytest.mark.slow
+def test_agreements_run(document: dict[str, Any]) -> None:
+    """The second chapter: what the tools said, what consent let pass, who answered a recall, who learned nothing."""
+    detail = {step["name"]: step["detail"] for step in document["steps"]}
+    assert detail["drafting"]["errors"] > 20
+    assert {"not_binding", "group_empty", "unreachable"} <= set(detail["drafting"]["codes"])
+    assert (detail["drafting"]["yes"], detail["drafting"]["no"]) == (["warn"], "no_clause")
+    assert (detail["consent"]["refused"], detail["consent"]["past_the_node"]) == ("onward_refused", "consent_missing")
+    answers = {"south.police.sim": "erased", "north.police.sim": "retained", "coast.hub.sim": None}
+    assert detail["recall"]["answers"] == answers == detail["audit"]["recall"]
+    assert detail["recall"]["silent"] == ["coast.hub.sim"]
+    assert (detail["firewall"]["refused"], detail["firewall"]["public"]) == ("safeguard_refused", "cannot_respond")
+    assert detail["time"]["in_one_process"] is True
+    assert (detail["time"]["answers"]["alike"], detail["time"]["overdue"]) == (True, "south.police.sim")
+    assert detail["time"]["warned_on_day"] < detail["time"]["erased_on_day"] == 180
+    assert detail["audit"]["counts"]["decided_again"] == detail["audit"]["disclosures"] + detail["audit"]["denials"]
+
+
+@pytest.mark.slow
+def test_the_list_of_a_recall_is_left_with_its_proofs(
+    document: dict[str, Any], told: tuple[subprocess.CompletedProcess[str], Path]
+) -> None:
+    folder = Path(document["evidence"]["folder"])
+    status = json.loads((folder / "recall" / "status.json").read_text())
+    for holder in status["holders"]:
+        (asked,) = holder["answers"]
+        assert (folder / "recall" / f"{holder['id']}.tlog-proof").is_file() is (asked["answer"] is not None)
+    assert len(list((folder / "export" / "acts").glob("*.json"))) == document["steps"][-2]["detail"]["counts"]["act"]
 
 
 @pytest.mark.slow
@@ -76,7 +107,7 @@ def test_the_evidence_verifies_again_and_the_edited_log_does_not(
         command = [*IX, *evidence[name].split()[1:]]
         assert subprocess.run(command, capture_output=True, env=here(), check=False, timeout=60).returncode == code
     folder = Path(evidence["folder"])
-    for wanted in ("export/checkpoint", "audit.json", "transcripts.json", "demo.json", "logs/broker.log"):
+    for wanted in ("export/checkpoint", "audit.json", "transcripts.json", "demo.json", "logs/hourglass.log"):
         assert wanted in evidence["files"] or (folder / wanted).is_file(), wanted
     assert any(name.startswith("receipts/") for name in evidence["files"])
     assert any(name.startswith("proofs/") for name in evidence["files"])
