@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from agencies.node.ancestry import behind
 from agencies.node.deriving import derive
 from agencies.node.draft import OfficerDraft, read_draft
 from agencies.node.errors import NoLongerHere, NotAcknowledged, NotHere, Restricted
@@ -166,7 +167,7 @@ class Looking:
         return rows[0]
 
     def _must(self, books: Books, row: Any, mine: bool, wish: Wish) -> str | None:
-        """The purpose a look is for, if it may be; of our own messages only the officer's rights are asked."""
+        """The purpose a look is for, if it may be; of what is truly our own only the officer's rights are asked."""
         if not mine:
             return self._holdings.must(books, row, wish)
         assert wish.officer is not None  # noqa: S101  # whoever looks is somebody
@@ -175,10 +176,13 @@ class Looking:
             self._holdings.must_read(wish.officer, row.case_name, facts["class"], None, self._holdings.now(books))
             if closed(books, row.msg or ""):
                 raise Restricted("this message of our own came from one that its originator has restricted or recalled")
+            sources = books.inbox_of(list(behind(self._office, books, row)))
         except Refusal as refusal:
             assert wish.why is not None  # noqa: S101
             act = self.act(row, True, Act.ATTEMPT_DENIED, wish.officer, wish.why, None)
             raise Stopped(refusal, _with(act, refusal.code, f"{wish.use}: {refusal.sentence}")) from None
+        for source in sources:  # a copy is bound like what it was made from (NODE-100)
+            self._holdings.must(books, source, wish)
         return None
 
     def _must_read(self, books: Books, row: Any, officer: Officer, why: Why) -> None:

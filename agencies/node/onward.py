@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from agencies.node.ancestry import behind
 from agencies.node.deriving import unnamed
 from agencies.node.errors import NotHere, OnwardRefused
 from agencies.node.holding import LIMIT, Held, Holdings, Stopped, Use, Wish
@@ -40,7 +41,13 @@ class Onwards:
         if not names:
             return ()
         with self._office.store.reading() as books:
-            return tuple(self._source(books, name) for name in names)
+            every = list(dict.fromkeys([*names, *(far for name in names for far in self._behind(books, name))]))
+            return tuple(self._source(books, name) for name in every)
+
+    def _behind(self, books: Books, name: str) -> dict[str, tuple[str, ...]]:
+        """What of others stands behind a message, if it is one of our own."""
+        ours = None if books.inbox_of([name]) else books.get("outbox", msg=name)
+        return behind(self._office, books, ours) if ours is not None else {}
 
     def must_pass(self, seen: Forecast, officer: Officer | None, why: Why | None) -> None:
         """Return if every source, named or not, may go where the draft goes; else ``Stopped`` (NODE-88, NODE-99)."""
@@ -60,7 +67,9 @@ class Onwards:
             if books.get("outbox", msg=msg) is None:
                 refusal = NotHere("a source of this draft is no message of this node")
                 raise Stopped(refusal, self._unsourced(seen, officer, why, refusal))
-            return  # it is our own to tell
+            for far, taken in self._behind(books, msg).items():  # what it came from is not our own to tell
+                self._must_pass(books, seen, far, taken, officer, why)
+            return
         wish = Wish(Use.FORWARD, officer, why, str(draft.purpose), None, draft.to, fields, str(seen.case.type))
         self._holdings.must(books, rows[0], wish)
         held = self._holdings.of(books, msg)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from agencies.node.ancestry import made_from
 from agencies.node.errors import HoldingBroken, KeepRefused, NoLongerHere, NotHere
 from agencies.node.holding import LIMIT, Held, Holdings
 from agencies.node.ledger import LedgerAct, Why
@@ -203,7 +204,7 @@ class Retention:
         if row.erased is None:
             books.erase(message, stamp(now))
         books.unquote(message)
-        for made in books.derived(message):
+        for made in made_from(books, message):
             gone: dict[str, Any] = {"content": None}
             if made.state == "pending_release":  # what waits for a release is not released any more
                 gone |= {"state": "withheld", "code": NoLongerHere.code, "draft": None, "act": None}

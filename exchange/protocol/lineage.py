@@ -160,6 +160,10 @@ class Lineage:
         """The act of this digest."""
         return self._statements.get(digest)
 
+    def about(self, msg: str) -> tuple[tuple[int, Act], ...]:
+        """The acts about this message, each with its index, in the order of the log."""
+        return tuple(self._acts.get(msg, ()))
+
     # -- the tree --
 
     def holders(self, msg: str, before: int | None = None) -> dict[str, str]:
@@ -304,9 +308,12 @@ class Lineage:
         if len(every) > MAX_LINEAGE:
             return tuple(_unknown(name) for name in src)
         own = {name for name in every if name in self._passed and self._passed[name].sender == discloser}
-        return tuple(self._source(name, discloser, paths, every) for name in sorted(every - own))
+        rules: dict[str, str] = {}  # worked out once for each: of ways through a tree there are far more than messages
+        return tuple(self._source(name, discloser, paths, every, rules) for name in sorted(every - own))
 
-    def _source(self, name: str, discloser: str, paths: Mapping[str, set[str]], every: set[str]) -> Source:
+    def _source(
+        self, name: str, discloser: str, paths: Mapping[str, set[str]], every: set[str], rules: dict[str, str]
+    ) -> Source:
         passed = self._passed.get(name)
         # A message named as a source must have been had at first hand, even if another source came from it.
         if passed is None or (name in paths and not passed.names(discloser)):
@@ -316,7 +323,7 @@ class Lineage:
             originator=passed.sender,
             holder_had=True,
             stopped=self._stopped(name) or self._gave_up(discloser, name, paths) is not None,
-            onward=self._binding(passed, discloser, every),
+            onward=self._binding(passed, discloser, every, rules),
             parties=frozenset(passed.terms.parties) if passed.terms else frozenset(),
             consents=tuple(self._consents(name, discloser)),
         )
@@ -336,17 +343,16 @@ class Lineage:
         through = [self._passed[one].seq for one, path in paths.items() if name in path and one in self._passed]
         return act if any(one < seq for one in through) else None
 
-    def _binding(self, passed: Passed, discloser: str, every: set[str]) -> str:
+    def _binding(self, passed: Passed, discloser: str, every: set[str], known: dict[str, str]) -> str:
         """The onward rule for somebody who holds a message itself, or else of those who passed it on."""
-        if passed.names(discloser):
-            return passed.onward(discloser)
-        below = [self._passed[name] for name in every.intersection(self._below.get(passed.entry.msg, ()))]
-        rules = [
-            self._binding(one, discloser, every) if one.sender == passed.sender else passed.onward(one.sender)
-            for one in below
-            if one.sender != discloser
-        ]
-        return max(rules, key=_STRICTNESS.__getitem__, default=_SHUT)
+        name, direct = passed.entry.msg, passed.names(discloser)
+        if name not in known:
+            below = [] if direct else [self._passed[one] for one in every.intersection(self._below.get(name, ()))]
+            others = [one for one in below if one.sender not in (discloser, passed.sender)]
+            rules = [passed.onward(one.sender) for one in others]
+            rules += [self._binding(one, discloser, every, known) for one in below if one.sender == passed.sender]
+            known[name] = passed.onward(discloser) if direct else max(rules, key=_STRICTNESS.__getitem__, default=_SHUT)
+        return known[name]
 
     def _consents(self, msg: str, holder: str) -> Iterator[Allowed]:
         for _, act in self._acts.get(msg, ()):

@@ -1,0 +1,80 @@
+"""Officers and nodes try to get round what a disclosure tied them to: through their own copies, rulings, versions."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agencies.node.errors import (
+    ClearanceMissing,
+    EvidenceRefused,
+    OnwardRefused,
+    PurposeRefused,
+    TrainingMissing,
+)
+from exchange.protocol.vocabulary import Classification
+from exercises.world import World
+from tests.agencies.node.bound import EAST, NORTH, PROSECUTOR, SOUTH, TIP, able, bound, other, terms, told
+from tests.agencies.node.conftest import EVIDENCE, WHY
+
+FOUR = (NORTH, SOUTH, EAST, PROSECUTOR)
+CLEAR = {key: value for key, value in EVIDENCE.items() if key != "handling_text"}
+
+
+def passed_on(world: World, name: str, *to: str, **facts: Any) -> str:
+    """Have south pass a message of north's on, by the rules; the digest of south's own message."""
+    south = world.node(SOUTH)
+    sent = south.service.forward(name, to, ("",), "investigate", south.officer(), WHY, text="as you know", **facts)
+    assert sent.state == "sent", sent
+    return sent.msg or ""
+
+
+@pytest.mark.spec("NODE-86", "NODE-100")
+def test_what_may_not_be_evidence_is_not_exported_as_ones_own_message(tmp_path: Path) -> None:
+    """Telling its originator needs no consent; the copy that this leaves here is still the originator's material."""
+    with bound(tmp_path, terms()) as world:
+        south = world.node(SOUTH)
+        name = told(world, handling=["H1"])
+        with pytest.raises(EvidenceRefused):
+            south.service.export(name, south.officer(), WHY)
+        own = passed_on(world, name, NORTH)
+        with pytest.raises(EvidenceRefused):
+            south.service.export(own, south.officer(), WHY)
+
+
+@pytest.mark.spec("NODE-81", "NODE-85", "NODE-100")
+def test_ones_own_copy_is_for_no_other_reader_or_purpose(tmp_path: Path) -> None:
+    with bound(tmp_path, terms(readers={"clearance": "restricted", "training": ["smuggling"]})) as world:
+        south = world.node(SOUTH)
+        name = told(world)
+        reader = able(south, clearance=None, training={})
+        trained = other("sp-9", "officer", clearance=Classification.RESTRICTED, training={"smuggling": _far(world)})
+        with pytest.raises(ClearanceMissing):
+            south.service.open(name, reader, WHY)
+        sent = south.service.forward(name, (NORTH,), ("",), "investigate", trained, WHY, text="as you know")
+        own = sent.msg or ""
+        with pytest.raises((ClearanceMissing, TrainingMissing)):
+            south.service.open(own, reader, WHY)
+        with pytest.raises(PurposeRefused):
+            south.service.open(own, trained, WHY, purpose="border_check")
+        south.service.open(own, trained, WHY)
+
+
+def _far(world: World) -> Any:
+    return world.clock() + timedelta(days=400)
+
+
+@pytest.mark.spec("NODE-88", "NODE-90", "NODE-100")
+def test_ones_own_message_in_between_washes_no_mark_off(tmp_path: Path) -> None:
+    with bound(tmp_path, terms(), agencies=FOUR) as world:
+        south = world.node(SOUTH)
+        name = told(world, handling=["H1"])
+        own = passed_on(world, name, NORTH)
+        content = {**TIP, "sources": [{"msg": own, "fields": [""]}]}
+        with pytest.raises(OnwardRefused):
+            south.send(content, EAST, src=[own])
+        with pytest.raises(PurposeRefused):
+            south.send(content, EAST, src=[own], handling=["H1"], purpose="prosecute")
