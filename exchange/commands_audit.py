@@ -1,9 +1,10 @@
 """``ix audit``: export a log, and verify an export with no server running (`spec/log.md`, LOG-50 to LOG-52).
 
 ``export`` copies what an auditor needs into a folder and believes none of it; ``verify`` believes nothing
-but the federation id it is given. Over HTTP a log shows checkpoint, tiles and entries to anybody, and
+but the federation id it is given. Over HTTP a broker shows checkpoint, tiles and entries to anybody, and
 nothing else: the directory and the signed statements then come from whoever has them (``--trust``,
-``--statements``). From a broker's home folder everything is exported; the books are only read.
+``--statements``), or from an export that a web server shows as files (``log_over_http``). From a broker's
+home folder everything is exported; the books are only read.
 
 Exit codes: 0 clean, or exported; 1 ``verify`` found something wrong; 2 the command was misused; 3 what was
 named cannot be read.
@@ -13,9 +14,7 @@ from __future__ import annotations
 
 import json
 import struct
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -37,10 +36,10 @@ from exchange.commands_audit_common import (
     reading,
 )
 from exchange.commands_audit_showing import show
+from exchange.log_over_http import File, from_url, size_of
 from exchange.protocol.audit import CHECKPOINT, TRUST, statement_path, verify_export
-from exchange.protocol.log import bundle, unverified_checkpoint
+from exchange.protocol.log import bundle
 from exchange.protocol.merkle import HASH, WIDTH, bundles, entries_path, tile_path, tiles
-from keys.errors import Refusal
 
 app = typer.Typer(
     name="audit",
@@ -50,12 +49,6 @@ app = typer.Typer(
 )
 
 STATEMENTS: Final = ("agreements", "notices", "acts", "receipts")
-TIMEOUT: Final = 30.0
-MAX_ANSWER: Final = 4 * 1024 * 1024
-"""More than the largest tile or bundle; a log that answers with more is not read further."""
-
-File = tuple[str, bytes]
-"""A file of an export: its path inside it, and what it holds."""
 
 
 # --- export -------------------------------------------------------------------------------------------
@@ -63,7 +56,7 @@ File = tuple[str, bytes]
 
 @app.command("export", epilog="Example: ix audit export --from broker-home --out evidence")
 def export(
-    source: Annotated[str, typer.Option("--from", help="A broker's home folder, or the URL of a broker.")],
+    source: Annotated[str, typer.Option("--from", help="A broker's home folder, or the URL of a broker or of a log.")],
     out: Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="A new or empty folder.")],
     trust: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="The federation's trust.json; for a URL.")
@@ -84,7 +77,7 @@ def export(
         raise typer.BadParameter(f"`{out}` cannot be used: {wrong.strerror}") from None
     with reading():
         if source.startswith(("http://", "https://")):
-            files: Iterable[File] = _from_url(source.rstrip("/"))
+            files: Iterable[File] = from_url(source.rstrip("/"))
         else:
             files = _from_home(Path(source))
         count = _write(out, files)
@@ -113,56 +106,6 @@ def _given(trust: Path | None, statements: Path | None) -> Iterator[File]:
             yield f"{kind}/{path.name}", path.read_bytes()
 
 
-def _size(checkpoint: bytes) -> int:
-    try:
-        return unverified_checkpoint(checkpoint.decode("utf-8", errors="replace"))[1]
-    except Refusal as refusal:
-        raise Unreadable(f"the checkpoint says no size: {refusal.sentence}") from None
-
-
-def _from_url(url: str) -> Iterator[File]:
-    """What a broker shows everybody, under the checkpoint of the moment; the log may grow meanwhile."""
-    checkpoint = _get(f"{url}/log/{CHECKPOINT}")
-    yield CHECKPOINT, checkpoint
-    size = _size(checkpoint)
-    for level, n, width in tiles(size):
-        yield from _either(url, tile_path(level, n, width), tile_path(level, n), width, lambda d, w: d[: w * HASH])
-    for n, width in bundles(size):
-        yield from _either(url, entries_path(n, width), entries_path(n), width, _first)
-
-
-def _either(url: str, path: str, full: str, width: int, cut: Callable[[bytes, int], bytes]) -> Iterator[File]:
-    """A partial tile, or as much of the full one if the log has outgrown the partial one (tlog-tiles)."""
-    try:
-        yield path, _get(f"{url}/log/{path}")
-    except Unreadable:
-        if path == full:
-            raise
-        yield path, cut(_get(f"{url}/log/{full}"), width)
-
-
-def _first(data: bytes, width: int) -> bytes:
-    at = 0
-    for _ in range(width):
-        at += 2 + int.from_bytes(data[at : at + 2], "big")
-    return data[:at]
-
-
-def _get(url: str) -> bytes:
-    request = urllib.request.Request(url, headers={"Accept-Encoding": "identity"})  # noqa: S310  # http or https only
-    try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
-            data: bytes = answer.read(MAX_ANSWER + 1)
-    except urllib.error.HTTPError as wrong:
-        wrong.close()  # an answer like any other, with a connection behind it
-        raise Unreadable(f"`{url}` cannot be read: the server answers {wrong.code}") from None
-    except (urllib.error.URLError, OSError, ValueError) as wrong:
-        raise Unreadable(f"`{url}` cannot be read: {getattr(wrong, 'reason', wrong)}") from None
-    if len(data) > MAX_ANSWER:
-        raise Unreadable(f"`{url}` answers with more than {MAX_ANSWER} bytes")
-    return data
-
-
 def _from_home(home: Path) -> Iterator[File]:
     """Everything, as the books have it in one instant, right or wrong; auditing comes later."""
     from exchange.broker.store import Store
@@ -183,7 +126,7 @@ def _from_home(home: Path) -> Iterator[File]:
 def _from_books(view: Any) -> Iterator[File]:
     head = view.head()
     yield CHECKPOINT, head.checkpoint.encode()
-    size = _size(head.checkpoint.encode())
+    size = size_of(head.checkpoint.encode())
     rows = {kind: ",".join(r.jws for r in view.trust() if r.kind == kind) for kind in ("root", "record")}
     yield TRUST, f'{{"roots":[{rows["root"]}],"records":[{rows["record"]}]}}'.encode()
     for level, n, width in tiles(size):

@@ -232,6 +232,29 @@ def test_a_served_log_exports_to_the_same_evidence(run: Run, kept: Kept, tmp_pat
     assert run("verify", web, "--federation", kept.fed, *AT).exit_code == 0
 
 
+@pytest.mark.spec("LOG-80", "LOG-81", "LOG-82")
+def test_an_export_on_a_plain_web_server_is_exported_again_whole(run: Run, kept: Kept, tmp_path: Path) -> None:
+    """Python's own http.server, with the folder as it is: nothing but its address and the federation's id is needed."""
+    home = export(run, kept.home, tmp_path / "home")
+    with served(home) as url:
+        web = export(run, url, tmp_path / "web")
+    files = {path.relative_to(home): path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    assert {path.parts[0] for path in files} >= {"checkpoint", "trust.json", "tile", "agreements", "receipts"}
+    assert all(re.fullmatch(r"[A-Za-z0-9_.-]{1,48}", part) for path in files for part in path.parts)
+    assert files == {path.relative_to(web): path.read_bytes() for path in web.rglob("*") if path.is_file()}
+    assert run("verify", web, "--federation", kept.fed, *AT).exit_code == 0
+
+
+@pytest.mark.spec("LOG-81")
+def test_a_server_that_lies_is_found_out_after_the_fact(run: Run, kept: Kept, tmp_path: Path) -> None:
+    home = export(run, kept.home, tmp_path / "home")
+    (place,) = (home / "tile" / "entries").rglob("000.p/*")
+    place.write_bytes(place.read_bytes().replace(b'"delivered"', b'"delivereD"'))
+    with served(home) as url:
+        web = export(run, url, tmp_path / "web")
+    assert run("verify", web, "--federation", kept.fed, *AT).exit_code == 1
+
+
 def test_a_log_that_outgrew_its_partial_tiles_is_cut_from_the_full_ones(run: Run, tmp_path: Path) -> None:
     """LOG-13: the checkpoint was fetched before the log grew, and C2SP lets the partial tiles go then."""
     book, files = told()
