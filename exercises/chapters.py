@@ -114,7 +114,7 @@ def consent(stage: Stage) -> Scene:
     stage.facts |= {"hit": told, "onward": sent}
     said = (
         "The Eastern border guard has stopped the van SIM-VN-77K and tells the Southern police, clause `hit`.",
-        "They want to tell the North and the hub about the van and a passport found in it.",
+        "They want to tell the North and the hub about the van, and about the passport that its driver showed.",
         f"`{refused.code}`: it goes on by consent only, and nobody has consented.",
         f"And a node that did not care? Past the node, with its keys, the broker denies it: `{denied}`, logged.",
         "So they ask. The ask names recipients, purpose, fields and an end.",

@@ -122,7 +122,7 @@ def firewall(stage: Stage) -> Scene:
     said = (
         "Somebody asked the South for protection from the North. Its node is told, and keeps marks, not a name.",
         "Seen from the South: an officer who does not know wants to ask the North about this very person.",
-        f"`{told.code}`: no clause is asked, no ruling helps, nothing leaves. About anybody else it is allowed.",
+        f"`{told.code}`: no clause is asked, no ruling helps, nothing leaves. The same about another: allowed.",
         "The officer does not learn which safeguard. The auditor's ledger has it: `asylum_confidentiality`.",
         "Seen from the North: its police ask about this person, and about somebody of whom nobody has heard.",
         "The South refuses both, on different grounds, which its auditor alone will read.",
