@@ -163,17 +163,18 @@ export class Lineage {
     const every = new Set([...paths.values()].flatMap((path) => [...path]));
     if (every.size > MOST) return src.map((name) => ({ msg: name, holder_had: false }));
     const names = [...every].filter((name) => this.passed.get(name)?.entry.from !== discloser).sort();
-    return names.map((name) => this.source(name, discloser, paths, every));
+    const known = new Map();
+    return names.map((name) => this.source(name, discloser, paths, every, known));
   }
 
-  source(msg, discloser, paths, every) {
+  source(msg, discloser, paths, every, known) {
     const message = this.passed.get(msg);
     const told = message?.entry.to.some((one) => one.id === discloser);
     if (!message || (paths.has(msg) && !told)) return { msg, holder_had: false };
     return {
       msg, holder_had: true, originator: message.entry.from, parties: message.terms?.parties ?? [],
       stopped: this.about(msg, ...AFTER).length > 0 || Boolean(this.gaveUp(discloser, msg, paths)),
-      onward: this.binding(message, discloser, every),
+      onward: this.binding(message, discloser, every, known),
       consents: this.about(msg, "consent").filter((one) => one.want === "onward" && one.holder === discloser).map((one) => ({
         ...one, until: one.ends, withdrawn: this.acts.some((other) => other.act === "withdraw" && other.re === one.digest) })),
     };
@@ -201,13 +202,20 @@ export class Lineage {
     return every.map((name) => this.gaveUp(discloser, name, paths)).find(Boolean);
   }
 
-  binding(message, discloser, every) {
+  /** Worked out once for each message: of ways through a tree there are far more than messages. */
+  binding(message, discloser, every, known) {
+    const name = message.entry.msg;
+    if (!known.has(name)) known.set(name, this.workedOut(message, discloser, every, known));
+    return known.get(name);
+  }
+
+  workedOut(message, discloser, every, known) {
     const { entry } = message;
     const rule = (id) => (message.terms && owed(entry, id, message.terms)?.onward) || "none";
     if (entry.to.some((one) => one.id === discloser)) return rule(discloser);
     const below = [...every].map((name) => this.passed.get(name))
       .filter((one) => one?.entry.src?.includes(entry.msg) && one.entry.from !== discloser);
-    const rules = below.map((one) => (one.entry.from === entry.from ? this.binding(one, discloser, every) : rule(one.entry.from)));
+    const rules = below.map((one) => (one.entry.from === entry.from ? this.binding(one, discloser, every, known) : rule(one.entry.from)));
     return rules.sort((a, b) => codes.ONWARD.indexOf(b) - codes.ONWARD.indexOf(a))[0] ?? "none";
   }
 }

@@ -133,7 +133,6 @@ class Audit {
   read(entries) {
     this.book = new Book();
     this.known = true; // all that decisions rest on
-    this.terms = new Map(); // of the agreements that verify
     this.logged = new Map(); // agency -> newest logged record
     this.view = this.directory.knowing(this.logged); // by which signatures are judged
     this.decided = new Set();
@@ -258,11 +257,10 @@ class Audit {
       const it = openAgreement(value, this.view, entry.at);
       const says = it.digest === entry.agr && it.parties.join() === entry.parties.join() && it.replaces === entry.replaces;
       check(says, "agreement_refused", "LOG-51: does not say what its entry says");
-      if (this.known) this.book.enter(it, entry.at);
+      if (this.known || this.book.follows(it)) this.book.enter(it, entry.at); // else it may rest on what is missing
       return it;
     });
-    if (terms) this.terms.set(terms.digest, terms);
-    else this.known = false;
+    if (!terms) this.known = false;
   }
 
   suspension(entry, index) {
@@ -295,7 +293,7 @@ class Audit {
       const same = clauses === entry.to.map((one) => one.clauses.join(" ")).join() && decision.policy === entry.policy;
       return same || this.find("decision_differs", index, "other clauses or another policy");
     });
-    this.tree.disclose(index, entry, this.terms.get(entry.agr));
+    this.tree.disclose(index, entry, this.book.agreements.get(entry.agr));
   }
 
   denial(entry, index) {

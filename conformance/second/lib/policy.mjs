@@ -9,18 +9,21 @@ export class Book {
     this.logged = []; // what was logged, in the order of the log
   }
 
-  /** AGR-17, AGR-20. */
+  /** AGR-17. */
   enter(terms, logged) {
     if (this.agreements.has(terms.digest)) return;
-    if ("replaces" in terms) {
-      const old = this.agreements.get(terms.replaces);
-      const refused = (condition) => check(condition, "agreement_refused", "AGR-20: does not follow");
-      refused(old && old.id === terms.id && old.version === terms.version - 1 && !this.successor(old.digest));
-      const left = this.about(old.digest).filter((notice) => notice.act === "leave").map((notice) => notice.by);
-      refused(old.parties.every((party) => terms.parties.includes(party) || left.includes(party)));
-    }
+    check(this.follows(terms), "agreement_refused", "AGR-20: does not follow from what it replaces");
     this.agreements.set(terms.digest, { ...terms, logged });
     this.logged.push({ digest: terms.digest, logged });
+  }
+
+  /** AGR-20. */
+  follows({ id, version, parties, replaces }) {
+    if (replaces === undefined) return true;
+    const old = this.agreements.get(replaces);
+    if (!old || old.id !== id || old.version !== version - 1 || this.successor(replaces)) return false;
+    const left = this.about(replaces).filter((notice) => notice.act === "leave").map((notice) => notice.by);
+    return old.parties.every((party) => parties.includes(party) || left.includes(party));
   }
 
   /** AGR-23 to AGR-26. */
