@@ -35,6 +35,7 @@ from exchange.commands_audit_common import (
     reader,
     reading,
 )
+from exchange.commands_audit_questions import app as questions
 from exchange.commands_audit_showing import show
 from exchange.log_over_http import File, from_url, size_of
 from exchange.protocol.audit import CHECKPOINT, TRUST, statement_path, verify_export
@@ -43,7 +44,7 @@ from exchange.protocol.merkle import HASH, WIDTH, bundles, entries_path, tile_pa
 
 app = typer.Typer(
     name="audit",
-    help="Check the log: export it, and verify an export with no server running.",
+    help="Check the log: export it, verify an export with no server running, and ask it questions.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -175,3 +176,7 @@ def verify(
         show(report, Console(), rows)
     if not report.clean:
         raise typer.Exit(FOUND)
+
+
+for verbs in (questions,):  # the other groups of verbs stand beside these
+    app.registered_commands.extend(verbs.registered_commands)

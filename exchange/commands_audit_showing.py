@@ -84,11 +84,11 @@ def _summary(report: AuditReport, page: Page) -> None:
             page.line(words.format(report.counts[kind]), lead=" " * 12)
 
 
-def findings(found: Sequence[Finding], page: Page, rows: int) -> None:
+def findings(found: Sequence[Finding], page: Page, rows: int, said: str = "what is wrong") -> None:
     """What is wrong, or worth knowing, each with its evidence."""
     if not found:
         return
-    title(page, "what is wrong")
+    title(page, said)
     for finding in some(found, rows):
         style = "red" if finding.severity == "error" else "yellow"
         at = "" if finding.index is None else f"{finding.index:5}  "

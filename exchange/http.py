@@ -64,6 +64,7 @@ STATUS: Final[Mapping[str, int]] = {
     "notice_malformed": 400,
     "act_malformed": 400,
     "audit_impossible": 400,
+    "question_malformed": 400,
     "verifier_key_malformed": 400,
     "trust_policy_malformed": 400,
     "witness_request_malformed": 400,

@@ -8,14 +8,17 @@ disclosed what to whom under which clause, and when. ``reconcile`` holds one nod
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
 from exchange.protocol.audit_report import AuditReport, Denied, Disclosed, Told
 from exchange.protocol.errors import AuditImpossible, CheckpointInvalid
 from exchange.protocol.finding import Finding
-from exchange.protocol.lineage import ANSWER_WITHIN
+from exchange.protocol.lineage import ANSWER_WITHIN, Lineage
 from exchange.protocol.log import Checkpoint, unverified_checkpoint, verify_checkpoint
+from exchange.protocol.policy import PolicyBook
 from exchange.protocol.reconciliation import LedgerRow, reconcile
 from exchange.protocol.replay import Replay, statement_path
 from exchange.protocol.tree_audit import Read, audit_tree
@@ -28,10 +31,12 @@ __all__ = [
     "AuditReport",
     "Denied",
     "Disclosed",
+    "Examined",
     "Finding",
     "LedgerRow",
     "Read",
     "Told",
+    "examine_export",
     "reconcile",
     "statement_path",
     "verify_export",
@@ -43,6 +48,20 @@ _MOST_UNSIGNED: Final = 2**20
 """Entries looked for under a checkpoint that nobody signed, so that a made-up size costs little."""
 
 
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A verified export, for whoever has questions: the report, and what the log amounts to at its end."""
+
+    report: AuditReport
+    lineage: Lineage = field(default_factory=Lineage)
+    book: PolicyBook = field(default_factory=PolicyBook)
+    directory: Directory | None = None
+    """None where trust was refused: then nothing was read."""
+    entries: Iterable[bytes | None] = ()
+    """Read again from the export at each walk; those of ``doubtful`` are not the ones that were signed."""
+    doubtful: frozenset[int] = frozenset()
+
+
 def verify_export(read: Read, *, fed: str, now: datetime, answer_within: timedelta = ANSWER_WITHIN) -> AuditReport:
     """Verify an export from the pinned federation id up. ``now`` judges whether the root has expired.
 
@@ -52,13 +71,18 @@ def verify_export(read: Read, *, fed: str, now: datetime, answer_within: timedel
     Raises ``AuditImpossible`` if there is nothing to begin with; whatever is wrong with what is there is
     a finding.
     """
+    return examine_export(read, fed=fed, now=now, answer_within=answer_within).report
+
+
+def examine_export(read: Read, *, fed: str, now: datetime, answer_within: timedelta = ANSWER_WITHIN) -> Examined:
+    """Verify an export as ``verify_export`` does, and keep what questions are answered from."""
     trust, note = read(TRUST), read(CHECKPOINT)
     if trust is None or note is None:
         raise AuditImpossible(f"an export has the files `{TRUST}` and `{CHECKPOINT}`; this one does not")
     try:
         directory = Directory.from_bytes(trust, fed=fed, now=now)
     except Refusal as refusal:
-        return AuditReport(fed, "", None, (Finding("trust_refused", refusal.sentence),), (), (), {})
+        return Examined(AuditReport(fed, "", None, (Finding("trust_refused", refusal.sentence),), (), (), {}))
     checkpoint, size, findings = _checkpoint(note, directory)
     tree = audit_tree(read, size, checkpoint.root if checkpoint else None)
     replay = Replay(read, directory, [*findings, *tree.findings])
@@ -71,7 +95,8 @@ def verify_export(read: Read, *, fed: str, now: datetime, answer_within: timedel
     ordered = tuple(sorted(replay.findings, key=lambda f: -1 if f.index is None else f.index))
     disclosures, denials = tuple(replay.disclosures.values()), tuple(replay.denials)
     followed, counts = replay.acts.lineage.followed(), dict(replay.counts)
-    return AuditReport(fed, directory.root.name, checkpoint, ordered, disclosures, denials, counts, followed)
+    report = AuditReport(fed, directory.root.name, checkpoint, ordered, disclosures, denials, counts, followed)
+    return Examined(report, replay.acts.lineage, replay.book, directory, tree.entries, frozenset(tree.doubtful))
 
 
 def _checkpoint(note: bytes, directory: Directory) -> tuple[Checkpoint | None, int, list[Finding]]:

@@ -275,6 +275,12 @@ class AuditImpossible(Refusal):
     code = "audit_impossible"
 
 
+class QuestionMalformed(Refusal):
+    """A question to a log that it cannot be asked: no such agency, no such message, or no digests (LOG-61)."""
+
+    code = "question_malformed"
+
+
 class NothingThere(Refusal):
     """A path that no call of ix/1 has (HTTP-1)."""
 
