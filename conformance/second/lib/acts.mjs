@@ -34,7 +34,7 @@ const FORMS = {
 /** ACT-2, ACT-3. */
 export function readAct(payload) {
   const value = parseJson(payload, 4096);
-  form(typeof value === "object" && value !== null && Object.hasOwn(KINDS, value.act ?? ""), "no act there is");
+  form(typeof value?.act === "string" && Object.hasOwn(KINDS, value.act), "no act there is");
   const it = members(value, [...HEAD, ...KINDS[value.act]], "act_malformed", "ACT-2: an act");
   form(it.v === "ix/1" && it.typ === "act" && isDigest(it.fed) && isDigest(it.msg) && isText(it.by, AGENCY), "its head");
   for (const [name, good] of Object.entries(FORMS)) form(!(name in it) || good(it[name]), name);

@@ -19,7 +19,7 @@ const upTo8 = (items, minItems = 0) => ({ type: "array", minItems, maxItems: 8, 
 const object = (required, properties) => ({ type: "object", additionalProperties: false, required, properties });
 const { number, issuer } = $defs.Document.properties;
 const FORM = { $defs, ...object(["v", "simulation", "subject"], {
-  v: { const: "ix-identity/1" }, simulation: { const: true }, subject: $defs.SealedPart.properties.subject,
+  v: { const: "ix-identity/1" }, simulation: { const: true }, subject: { type: "string" },
   names: upTo8(ref("Name")), birth: { anyOf: [DAY, $defs.Person.properties.birth_year] },
   documents: upTo8(object(["document"], { document: ref("DocumentKind"), number, issuer })),
   contacts: upTo8(object(["medium", "value"], { medium: ref("CommunicationKind"), value: LINE })),

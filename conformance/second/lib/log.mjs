@@ -255,8 +255,8 @@ function object(value, forms) {
 export function readEntry(bytes) {
   check(bytes.length <= 4096, "entry_malformed", "LOG-30: too long");
   const entry = recoded("entry_malformed", () => parseJson(bytes, 4096));
-  check(typeof entry === "object" && entry !== null && Object.hasOwn(KINDS, entry.typ ?? ""), "entry_malformed",
-    "LOG-30: none of the eight kinds");
+  const known = typeof entry?.typ === "string" && Object.hasOwn(KINDS, entry.typ);
+  check(known, "entry_malformed", "LOG-30: none of the eight kinds");
   const time = (value) => isText(value, TIME) && value.length === 24;
   object(entry, { v: (value) => value === "ix/1", typ: () => true, ts: time, ...KINDS[entry.typ] });
   check(entry.typ !== "receipt" || (entry.status === "rejected") === "code" in entry, "entry_malformed",
