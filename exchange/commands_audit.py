@@ -35,12 +35,14 @@ from exchange.commands_audit_common import (
     reader,
     reading,
 )
+from exchange.commands_audit_page import app as pages
 from exchange.commands_audit_questions import app as questions
 from exchange.commands_audit_showing import show
 from exchange.log_over_http import File, from_url, size_of
 from exchange.protocol.audit import CHECKPOINT, TRUST, statement_path, verify_export
 from exchange.protocol.log import bundle
 from exchange.protocol.merkle import HASH, WIDTH, bundles, entries_path, tile_path, tiles
+from exchange.protocol.quorum import parse_policy
 
 app = typer.Typer(
     name="audit",
@@ -125,10 +127,16 @@ def _from_home(home: Path) -> Iterator[File]:
 
 
 def _from_books(view: Any) -> Iterator[File]:
-    head = view.head()
-    yield CHECKPOINT, head.checkpoint.encode()
-    size = size_of(head.checkpoint.encode())
-    rows = {kind: ",".join(r.jws for r in view.trust() if r.kind == kind) for kind in ("root", "record")}
+    published = view.published()
+    note = published[1] if published else view.head().checkpoint
+    yield CHECKPOINT, note.encode()
+    size = size_of(note.encode())
+
+    def under(rows: Iterable[Any]) -> Iterator[Any]:
+        """What was logged behind a published checkpoint is of the next export (WIT-45)."""
+        return (row for row in rows if not published or getattr(row, "seq", None) is None or row.seq < size)
+
+    rows = {kind: ",".join(r.jws for r in under(view.trust()) if r.kind == kind) for kind in ("root", "record")}
     yield TRUST, f'{{"roots":[{rows["root"]}],"records":[{rows["record"]}]}}'.encode()
     for level, n, width in tiles(size):
         yield tile_path(level, n, width), view.tile(level, n)[: width * HASH]
@@ -142,7 +150,7 @@ def _from_books(view: Any) -> Iterator[File]:
         "receipts": view.batches(),
     }
     for kind, rows_of_kind in statements.items():
-        for row in rows_of_kind:
+        for row in under(rows_of_kind):
             if DIGEST.fullmatch(row.digest):  # it becomes a file's name
                 yield statement_path(kind, row.digest), row.jws.encode()
 
@@ -163,13 +171,18 @@ def verify(
             min=0, help="Hours of silence about a recall, an erasure or an acknowledgement, until it is noted."
         ),
     ] = 72,
+    policy: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="A tlog-policy: which witnesses must have seen the checkpoint."),
+    ] = None,
 ) -> None:
     """Verify every entry of an export, and say who disclosed what to whom under which clause."""
     pinned(federation)
     now = moment(at)
     with reading():
         within = timedelta(hours=answer_within)
-        report = verify_export(reader(folder), fed=federation, now=now, answer_within=within)
+        quorum = parse_policy(policy.read_bytes()) if policy else None
+        report = verify_export(reader(folder), fed=federation, now=now, answer_within=within, policy=quorum)
     if as_json:
         typer.echo(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
     else:
@@ -178,5 +191,5 @@ def verify(
         raise typer.Exit(FOUND)
 
 
-for verbs in (questions,):  # the other groups of verbs stand beside these
+for verbs in (questions, pages):  # the other groups of verbs stand beside these
     app.registered_commands.extend(verbs.registered_commands)
