@@ -111,6 +111,7 @@ def _given(trust: Path | None, statements: Path | None) -> Iterator[File]:
 
 def _from_home(home: Path) -> Iterator[File]:
     """Everything, as the books have it in one instant, right or wrong; auditing comes later."""
+    from exchange.broker.settings import POLICY
     from exchange.broker.store import Store
 
     database = home / "broker.db"
@@ -119,15 +120,14 @@ def _from_home(home: Path) -> Iterator[File]:
     store = Store(database)
     try:
         with store.reading() as view:
-            yield from _from_books(view)
+            yield from _from_books(view, view.published() if (home / POLICY).exists() else None)
     except (AttributeError, TypeError, struct.error):  # somebody put something else where bytes or texts were
         raise Unreadable(f"the books in `{database}` hold values of another kind than a broker writes") from None
     finally:
         store.close()
 
 
-def _from_books(view: Any) -> Iterator[File]:
-    published = view.published()
+def _from_books(view: Any, published: tuple[int, str] | None) -> Iterator[File]:
     note = published[1] if published else view.head().checkpoint
     yield CHECKPOINT, note.encode()
     size = size_of(note.encode())

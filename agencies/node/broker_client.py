@@ -175,8 +175,8 @@ class BrokerClient:
     # -- the log, public --
 
     def checkpoint(self) -> str:
-        """The log's latest checkpoint, unverified."""
-        return self.log_file("checkpoint").decode("utf-8", "replace")
+        """The log's latest checkpoint, unverified: its head, which may not be published yet (WIT-43)."""
+        return self.log_file("head").decode("utf-8", "replace")
 
     def log_file(self, path: str) -> bytes:
         """A file of the log by its C2SP tlog-tiles path, such as ``tile/0/000.p/3``, unverified."""

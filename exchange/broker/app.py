@@ -6,6 +6,7 @@ make an app that would sign over damaged books or in somebody else's name.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -17,10 +18,12 @@ from starlette.exceptions import HTTPException
 from exchange.broker.books_check import check_books
 from exchange.broker.edge import Edge
 from exchange.broker.meters import Meters, new_log
+from exchange.broker.publishing import Publisher
 from exchange.broker.routes import add_routes, direct_calls
 from exchange.broker.service import Broker, found_books
 from exchange.broker.settings import Settings, UnsafeSettings
 from exchange.broker.store import Store
+from exchange.broker.witness_client import Ask, WitnessClient
 from exchange.http import PROBLEM, NonceMemory, RateLimit, problem, status_of
 from keys.encoding import write_json
 from keys.trust import Directory
@@ -31,16 +34,28 @@ def system_clock() -> datetime:
     return datetime.now(UTC)
 
 
-def create_app(settings: Settings, *, clock: Callable[[], datetime] = system_clock) -> FastAPI:
-    """Make the broker's app. ``BooksDamaged`` or ``UnsafeSettings`` say why not, and what to do."""
+def create_app(settings: Settings, *, clock: Callable[[], datetime] = system_clock, ask: Ask | None = None) -> FastAPI:
+    """Make the broker's app. ``BooksDamaged`` or ``UnsafeSettings`` say why not, and what to do.
+
+    ``ask`` is how witnesses are asked; over HTTP unless it is given.
+    """
     meters, log = Meters(), new_log()
     rate = RateLimit(settings.rate, settings.burst)
     broker = open_broker(settings, clock, meters, lambda caller, cost: rate.charge(caller, time.monotonic(), cost))
+    witnesses = WitnessClient()
+    if settings.policy is not None:
+        clerk, asked = broker.clerk, ask or witnesses.ask
+        broker.publisher = Publisher(settings.policy, clerk.store, clerk.refresh, asked, meters, clock, log)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         log.info("started", log_size=broker.clerk.books.head.size)
+        publishing = asyncio.create_task(broker.publisher.run()) if broker.publisher else None
         yield
+        if publishing is not None:
+            publishing.cancel()
+            await asyncio.gather(publishing, return_exceptions=True)
+        await witnesses.close()
         broker.close()
         log.info("stopped")
 

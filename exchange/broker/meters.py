@@ -48,6 +48,11 @@ class Meters:
         )
         self._log_size = Gauge("ix_log_size", "Entries in the log.", registry=registry)
         self._rows = Gauge("ix_rows", "Rows in the tables that grow.", ["table"], registry=registry)
+        self._witnesses = Counter("ix_witness_answers", "Witnesses asked, by outcome.", ["outcome"], registry=registry)
+        self._published = Gauge("ix_published_size", "Entries under the published checkpoint.", registry=registry)
+        self._lag = Gauge(
+            "ix_publishing_lag_seconds", "For how long there has been a head that is not published.", registry=registry
+        )
         self._outcomes: dict[tuple[str, str], Any] = {}
 
     def committed(self, group: Group) -> None:
@@ -69,6 +74,15 @@ class Meters:
     def refused(self, code: str) -> None:
         """Count one refusal."""
         self._refusals.labels(code).inc()
+
+    def asked_witness(self, outcome: str) -> None:
+        """Count one witness that was asked."""
+        self._witnesses.labels(outcome).inc()
+
+    def publishing(self, size: int, seconds: int) -> None:
+        """Note how far publishing is behind."""
+        self._published.set(size)
+        self._lag.set(seconds)
 
     def text(self, counts: Callable[[], dict[str, int]]) -> bytes:
         """All of it, as Prometheus reads it. ``counts`` is asked for table sizes, by table and ``log``."""

@@ -128,12 +128,16 @@ def _health(broker: Broker, meters: Meters) -> APIRouter:
     async def ready() -> Response:
         """Say whether the broker can do its work, and if not, why."""
         wrong = broker.ready()
-        body = write_json({"ready": not wrong, "wrong": wrong})
+        behind = {"publishing": broker.publisher.state()} if broker.publisher else {}
+        body = write_json({"ready": not wrong, "wrong": wrong, **behind})
         return Response(body, 503 if wrong else 200, media_type=JSON, headers=NOW_ONLY)
 
     @router.get("/metrics", response_class=Response)
     async def metrics() -> Response:
         """Show the counters."""
+        if broker.publisher is not None:
+            state = broker.publisher.state()
+            meters.publishing(state["published"], state["seconds"])
         return Response(meters.text(broker.counts), media_type=METRICS_TYPE, headers=NOW_ONLY)
 
     return router

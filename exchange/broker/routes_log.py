@@ -42,8 +42,13 @@ def log_routes(broker: Broker) -> APIRouter:
 
     @router.api_route("/checkpoint", methods=READING, response_class=Response)
     async def checkpoint(request: Request) -> Response:
-        """Show the newest checkpoint (C2SP tlog-tiles)."""
+        """Show the published checkpoint (C2SP tlog-tiles)."""
         return _answer(request, broker.checkpoint, CHECKPOINT_TYPE, ASK_AGAIN)
+
+    @router.api_route("/head", methods=READING, response_class=Response)
+    async def head(request: Request) -> Response:
+        """Show the newest signed checkpoint, whether or not witnesses have seen it."""
+        return _answer(request, broker.head, CHECKPOINT_TYPE, ASK_AGAIN)
 
     @router.api_route("/tile/{path:path}", methods=READING, response_class=Response)
     async def tile(request: Request, path: str) -> Response:

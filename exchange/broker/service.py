@@ -23,6 +23,7 @@ from exchange.broker.jobs_rules import PROPOSAL_MS, AgreementOffer, NoticeGiven
 from exchange.broker.listing import MAX_PAGE_BYTES, agreement_page, mail_item, proposal_page
 from exchange.broker.meters import Meters
 from exchange.broker.page import State, from_millis, to_millis
+from exchange.broker.publishing import Publisher
 from exchange.broker.store import HeadRow, Reading, Store, prepare
 from exchange.http import problem_bytes
 from exchange.protocol import admission
@@ -67,6 +68,8 @@ class Broker:
         self._timer: asyncio.TimerHandle | None = None
         self._directory_bytes: tuple[int, bytes] = (-1, b"")
         self._closing = False
+        self.publisher: Publisher | None = None
+        """Stands between the log and ``/log/checkpoint`` where a policy of witnesses is set."""
         self.clerk = Clerk(store, log, clock, self._load, self._committed, max_queue)
 
     # -- beginning and ending --
@@ -257,6 +260,8 @@ class Broker:
         if self._seen == group.log_size - group.entries:  # else somebody else wrote as well: the timer wakes all
             self._seen = group.log_size
         self._meters.committed(group)
+        if self.publisher is not None:
+            self.publisher.committed()
 
     # -- receipts, agreements, records --
 
@@ -314,7 +319,11 @@ class Broker:
     # -- the log --
 
     def checkpoint(self) -> bytes:
-        """The newest signed checkpoint."""
+        """The published checkpoint: where a policy is set, the newest that enough witnesses have seen."""
+        return self.publisher.note().encode() if self.publisher else self.head()
+
+    def head(self) -> bytes:
+        """The newest signed checkpoint, whoever has seen it."""
         return self.clerk.refresh().head.checkpoint.encode()
 
     def tile(self, path: str) -> bytes:

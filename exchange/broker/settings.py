@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
+from exchange.protocol.cosignature import log_keys
 from exchange.protocol.log import LogSigner
+from exchange.protocol.quorum import TrustPolicy, parse_policy
 from keys.encoding import read_json
 from keys.keystore import BrokerKeys
 from keys.signing import TransportSigner
@@ -16,6 +19,8 @@ from keys.trust import Directory
 
 _AUTHORITY: Final = re.compile(r"(?:[a-z0-9.-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?")
 FILE: Final = "broker.json"
+POLICY: Final = "witnesses.policy"
+"""Where a broker's home says who must have seen a checkpoint before it is published, if anybody."""
 
 
 class UnsafeSettings(ValueError):
@@ -42,6 +47,7 @@ class Settings:
     max_wait: int = 30
     poll_seconds: float = 1.0
     nonces: int = 500_000
+    policy: TrustPolicy | None = None
 
     def __post_init__(self) -> None:
         for wrong, sentence in self._wrongs():
@@ -58,14 +64,27 @@ class Settings:
             (not 0.05 <= self.poll_seconds <= 10, "`poll_seconds` is 0.05 to 10"),
             (not 1000 <= self.nonces <= 10_000_000, "`nonces` is 1000 to 10000000"),
             (names is not None and not names, "`authorities` lists no name, so nobody could call"),
+            (bool(self._policy_wrong()), f"`{POLICY}`: {self._policy_wrong()}"),
             (any(not _AUTHORITY.fullmatch(n) for n in names or ()), "an authority is a lower-case host, with its port"),
         ]
+
+    def _policy_wrong(self) -> str:
+        """Why nothing could ever be published under the policy; nothing if something can."""
+        policy = self.policy
+        if policy is None:
+            return ""
+        if policy.logs and not any(key in log_keys(self.log.identity) for key in policy.logs):
+            return "it names logs, and this one is not among them"
+        called = [urlsplit(url) for url in policy.urls.values()]
+        if any(url.scheme not in ("http", "https") or not url.hostname for url in called):
+            return "a witness's address is of http or https"
+        return "" if policy.could(policy.urls) else "the witnesses that have addresses are too few for its quorum"
 
     @classmethod
     def from_home(
         cls, home: Path, passphrase: str, now: datetime, *, authorities: frozenset[str] | None = None
     ) -> Settings:
-        """Read a broker's home: ``broker.json``, ``keys.json`` (encrypted), ``trust.json``.
+        """Read a broker's home: ``broker.json``, ``keys.json`` (encrypted), ``trust.json``, a policy.
 
         ``broker.json`` holds ``fed`` and any of the numbers above by name; names it lists under ``authorities``
         are added to those given.
@@ -91,6 +110,7 @@ class Settings:
             log=LogSigner(origin, keys.log),
             transport=keys.transport,
             authorities=named or None,
+            policy=parse_policy((home / POLICY).read_bytes()) if (home / POLICY).exists() else None,
             **{name: told[name] for name in _NUMBERS if name in told},
         )
 

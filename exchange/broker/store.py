@@ -52,6 +52,7 @@ from exchange.broker.tables import (
     MESSAGE,
     METADATA,
     NOTICE,
+    PUBLISHED,
     RECEIPT,
     SCHEMA,
     SIGNATURE,
@@ -306,6 +307,13 @@ class Reading(ActReading):
         """The entries from ``first`` up to and without ``end``, as far as they exist."""
         return [row[0] for row in self._connection.execute(_SELECT_ENTRIES, {"first": first, "end": end})]
 
+    def published(self) -> tuple[int, str] | None:
+        """Size and note of the checkpoint shown to everybody; none if none is, or in books of an older schema."""
+        if not self._connection.dialect.has_table(self._connection, PUBLISHED.name):
+            return None
+        row = self._connection.execute(select(PUBLISHED.c.size, PUBLISHED.c.note)).one_or_none()
+        return (row.size, row.note) if row else None
+
     def length(self) -> tuple[int, int]:
         """How many entries there are, and the index of the last (-1 if none)."""
         count, last = self._connection.execute(select(func.count(), func.max(ENTRY.c.seq)).select_from(ENTRY)).one()
@@ -459,6 +467,16 @@ class Writing(Reading, ActWriting):
         moved = self._connection.execute(_MOVE_HEAD, {"old_size": old.size, "old_root": old.root, **parameters})
         if moved.rowcount != 1:
             raise HeadMoved
+
+    def publish(self, size: int, note: str) -> None:
+        """Show a checkpoint to everybody, unless a later one is shown already."""
+        statement = upsert(PUBLISHED).values(one=1, size=size, note=note)
+        new = {"size": statement.excluded.size, "note": statement.excluded.note}
+        self._connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["one"], set_=new, where=PUBLISHED.c.size <= statement.excluded.size
+            )
+        )
 
     def forget_proposals(self, before: int) -> None:
         """Drop what was put forward before ``before`` (ms) and not signed by all since."""

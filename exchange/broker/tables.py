@@ -14,7 +14,7 @@ from sqlalchemy import Column, ForeignKey, Index, LargeBinary
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
-SCHEMA: Final = 3
+SCHEMA: Final = 4
 
 
 class _Row(SQLModel, registry=registry()):
@@ -36,6 +36,14 @@ class Head(_Row, table=True):
     """Milliseconds of the newest entry's log time; log time never runs backwards."""
     version: int
     """Counts changes of the directory and the agreements, so that other processes notice them."""
+
+
+class Published(_Row, table=True):
+    """The one checkpoint that is shown to everybody, with the lines of the witnesses who have seen it (WIT-42)."""
+
+    one: int = Field(default=1, primary_key=True)
+    size: int
+    note: str
 
 
 class Entry(_Row, table=True):
@@ -165,11 +173,11 @@ class Act(_Row, table=True):
     jws: str
 
 
-HEAD, ENTRY, TILE, MESSAGE, BATCH, RECEIPT, AGREEMENT, NOTICE, TRUST, MAIL, SIGNATURE, LINEAGE, ACT = (
+HEAD, ENTRY, TILE, MESSAGE, BATCH, RECEIPT, AGREEMENT, NOTICE, TRUST, MAIL, SIGNATURE, LINEAGE, ACT, PUBLISHED = (
     _Row.metadata.tables[name]
     for name in (
         "head", "entry", "tile", "message", "batch", "receipt", "agreement", "notice", "trust", "mail", "signature",
-        "lineage", "act",
+        "lineage", "act", "published",
     )
 )  # fmt: skip
 METADATA: Final = _Row.metadata
@@ -177,5 +185,6 @@ METADATA: Final = _Row.metadata
 UPGRADES: Final = {
     1: ("ALTER TABLE agreement ADD COLUMN proposer VARCHAR",),
     2: ("CREATE INDEX IF NOT EXISTS agreement_logged ON agreement (seq)",),
+    3: (),
 }
 """What brings books of an older schema up by one; tables that are new are made besides."""

@@ -9,16 +9,17 @@ disclosed what to whom under which clause, and when. ``reconcile`` holds one nod
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from exchange.protocol.audit_report import AuditReport, Denied, Disclosed, Told
-from exchange.protocol.errors import AuditImpossible, CheckpointInvalid
+from exchange.protocol.errors import AuditImpossible, CheckpointInvalid, QuorumMissing
 from exchange.protocol.finding import Finding
 from exchange.protocol.lineage import ANSWER_WITHIN, Lineage
 from exchange.protocol.log import Checkpoint, unverified_checkpoint, verify_checkpoint
 from exchange.protocol.policy import PolicyBook
+from exchange.protocol.quorum import TrustPolicy
 from exchange.protocol.reconciliation import LedgerRow, reconcile
 from exchange.protocol.replay import Replay, statement_path
 from exchange.protocol.tree_audit import Read, audit_tree
@@ -62,16 +63,30 @@ class Examined:
     doubtful: frozenset[int] = frozenset()
 
 
-def verify_export(read: Read, *, fed: str, now: datetime, answer_within: timedelta = ANSWER_WITHIN) -> AuditReport:
+def verify_export(
+    read: Read,
+    *,
+    fed: str,
+    now: datetime,
+    answer_within: timedelta = ANSWER_WITHIN,
+    policy: TrustPolicy | None = None,
+) -> AuditReport:
     """Verify an export from the pinned federation id up. ``now`` judges whether the root has expired.
 
     ``answer_within`` is how long a holder may be silent about a recall, or about what it had to erase, by the log's
-    own time (LOG-47, LOG-49, LOG-55).
+    own time (LOG-47, LOG-49, LOG-55). With a ``policy``, its witnesses must have seen the checkpoint (WIT-45).
 
     Raises ``AuditImpossible`` if there is nothing to begin with; whatever is wrong with what is there is
     a finding.
     """
-    return examine_export(read, fed=fed, now=now, answer_within=answer_within).report
+    report = examine_export(read, fed=fed, now=now, answer_within=answer_within).report
+    if policy is None:
+        return report
+    try:
+        policy.verify((read(CHECKPOINT) or b"").decode("utf-8", "replace"))
+    except (QuorumMissing, CheckpointInvalid) as refusal:
+        return replace(report, findings=(Finding("quorum_missing", refusal.sentence), *report.findings))
+    return report
 
 
 def examine_export(read: Read, *, fed: str, now: datetime, answer_within: timedelta = ANSWER_WITHIN) -> Examined:

@@ -13,6 +13,7 @@ from typing import Any, Final
 SEVERITIES: Final[Mapping[str, str]] = {
     "trust_refused": "error",
     "checkpoint_refused": "error",
+    "quorum_missing": "error",
     "file_missing": "error",
     "root_differs": "error",
     "log_rewritten": "error",

@@ -8,7 +8,7 @@ mean nothing outside of it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -65,7 +65,11 @@ class TrustPolicy:
             raise QuorumMissing(f"not enough witnesses: {wanted}; seen by {', '.join(sorted(seen)) or 'none'}")
         return seen
 
-    def _met(self, name: str, seen: Mapping[str, datetime]) -> bool:
+    def could(self, names: Collection[str]) -> bool:
+        """Whether these witnesses would be enough."""
+        return self._met(self.quorum, names)
+
+    def _met(self, name: str, seen: Collection[str]) -> bool:
         if name == NONE:
             return True
         group = self.groups.get(name)

@@ -157,7 +157,7 @@ def test_a_line_that_fails_says_so_in_one_way(world: World, north: WorldNode) ->
 def test_the_log_is_fetched_without_saying_who_asks(world: World, north: WorldNode) -> None:
     north.service.office.broker.checkpoint()
     call = world.wire.calls[-1]
-    assert call.path == "/log/checkpoint"
+    assert call.path == "/log/head"
     assert not {"signature", "signature-input", "authorization"} & {name for name, _ in call.headers}
 
 
