@@ -1,10 +1,11 @@
 // Judges every test vector, and prints what this implementation made of it: one JSON object, by vector.
 //
 //   node vectors.mjs tests/vectors keys|messages|log|edges|acts|decisions
+//   node vectors.mjs EXPORTS audits      any number of exports, each with `told.json`: the federation and the time
 //
 // It does not look at the answers the vectors give; the caller compares. Refused: the code. Taken: the value.
 
-import { readFileSync } from "node:fs";
+import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import {
   Refusal, ascii, b64u, check, digest, parseJson, parseTime, sha256, unb64u,
@@ -206,9 +207,11 @@ async function judgeLog() {
   return found;
 }
 
-function fileOf(name, folder = "export") {
+const fileOf = (name, folder = "export") => read(join(place, "log", folder, name));
+
+function read(path) {
   try {
-    return readFileSync(join(place, "log", folder, name));
+    return readFileSync(path);
   } catch {
     return undefined;
   }
@@ -291,6 +294,19 @@ function judgeDecisions() {
   return Object.fromEntries(runCases(readFileSync(join(place, "decisions.json"))).map((it) => [it.name, it.found]));
 }
 
+// --- exports -------------------------------------------------------------------------------------------------------------
+
+async function judgeExports() {
+  const found = {};
+  for (const name of readdirSync(place).sort()) {
+    const { fed, now } = load(join(name, "told.json"));
+    const file = (path) => read(join(place, name, path));
+    const { clean, findings, followed } = auditExport(file, fed, parseTime(now));
+    found[name] = { clean, findings: findings.map((one) => [one.code, one.index]), followed };
+  }
+  return found;
+}
+
 const filled = ({ pad = 0 }, text) => text.replace("{pad}", "A".repeat(pad));
 
 /** A copy of a value with other values at some places. */
@@ -304,5 +320,5 @@ function changed(base, edits) {
 }
 
 const parts = { edges: judgeEdges, keys: judgeKeys, messages: judgeMessages, log: judgeLog, acts: judgeActs,
-  decisions: judgeDecisions };
+  decisions: judgeDecisions, audits: judgeExports };
 process.stdout.write(JSON.stringify(await parts[process.argv[3]]()));

@@ -24,6 +24,7 @@ from exchange.protocol.content import content_from
 from exchange.protocol.identity import open_identity, read_identity, seal_identity
 from keys.encoding import stamp, write_json
 from keys.rolekey import RoleKey
+from tests.foreign.histories import History
 from tests.vectors.logbook import Logbook, between_two_agreements, ceilings
 
 REPO = Path(__file__).resolve().parent.parent.parent
@@ -343,11 +344,37 @@ def test_it_too_takes_a_ceiling_from_the_record_in_force(theirs: Run, tmp_path: 
     assert (report["clean"], report["counts"]["denial"], report["counts"]["disclosure"]) == (True, 3, 3)
 
 
+@pytest.mark.slow
+@pytest.mark.spec(
+    "LOG-46", "LOG-47", "LOG-48", "LOG-49", "LOG-51", "LOG-52", "LOG-55", "ACT-7", "ACT-9", "ACT-14", "ACT-20"
+)
+def test_it_finds_the_same_in_whatever_a_log_may_hold(theirs: Run, tmp_path: Path) -> None:
+    """Findings, and who answered what to whom, of histories that nobody thought up."""
+    told: dict[str, Any] = {}
+    for seed in range(25):
+        book = History(seed).written()
+        write_export(book, tmp_path / str(seed))
+        (tmp_path / str(seed) / "told.json").write_text(json.dumps({"fed": book.on.fed, "now": stamp(book.now)}))
+        told[str(seed)] = book.audit().to_json()
+    found = json.loads(good(theirs("vectors.mjs", tmp_path, "audits")))
+    for seed, report in told.items():
+        assert sorted(map(str, found[seed]["findings"])) == sorted(
+            str([it["code"], it["index"]]) for it in report["findings"]
+        ), seed
+        assert (found[seed]["followed"], found[seed]["clean"]) == (report["followed"], report["clean"]), seed
+    codes = {it["code"] for report in told.values() for it in report["findings"]}
+    assert codes >= {"not_permitted", "act_refused", "act_not_theirs", "erasure_contradicted", "recall_unanswered"}
+
+
+def write_export(book: Logbook, folder: Path) -> None:
+    for name, data in book.export().items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+
+
 def verified(theirs: Run, book: Logbook, tmp_path: Path) -> Any:
     """What it reports of a whole export."""
-    for name, data in book.export().items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes(data)
+    write_export(book, tmp_path)
     return json.loads(good(theirs("ix.mjs", "verify-log", tmp_path, f"--fed={book.on.fed}", "--at", stamp(book.now))))
 
 
