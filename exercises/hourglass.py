@@ -50,6 +50,7 @@ def _world(stage: Stage) -> Iterator[World]:
     home = stage.home / "hourglass"
     home.mkdir(parents=True)
     log = stage.evidence / "logs" / "hourglass.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
     with (
         log.open("w", encoding="utf-8") as said,
         redirect_stdout(said),
