@@ -50,7 +50,9 @@ def create_app(settings: Settings, *, clock: Clock = now, http: Http | None = No
     """Make the officers' API of one node, complete before its lifespan runs; ``app.state.node`` is the node."""
     node = build_node(settings, clock=clock, http=http)
     sessions = Sessions(node.office.store, settings.profile, clock, settings.session_life)
-    rounds = Rounds(node, wait=settings.wait, every=settings.every, refresh=settings.refresh)
+    witnessing = Witnessing(node.office, settings.witness) if settings.witness else None
+    also = (lambda: witnessing.compare(node.watch)) if witnessing else lambda: None
+    rounds = Rounds(node, wait=settings.wait, every=settings.every, refresh=settings.refresh, also=also)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -71,6 +73,6 @@ def create_app(settings: Settings, *, clock: Clock = now, http: Http | None = No
     )
     app.state.node, app.state.sessions, app.state.rounds = node, sessions, rounds
     add_routes(app, node, sessions, rounds)
-    if settings.witness is not None:
-        add_witness(app, Witnessing(node.office, settings.witness))
+    if witnessing is not None:
+        add_witness(app, witnessing)
     return app

@@ -20,10 +20,15 @@ _log = logging.getLogger("ix.node")
 
 
 class Rounds:
-    """Starts and stops the two loops of one node. ``troubles`` counts refusals by code, ``last`` names the last."""
+    """Starts and stops the two loops of one node. ``troubles`` counts refusals by code, ``last`` names the last.
 
-    def __init__(self, node: Node, *, wait: int, every: float, refresh: int) -> None:
-        self._node, self._wait, self._every = node, wait, every
+    ``also`` is done at every refresh, after the log was looked at.
+    """
+
+    def __init__(
+        self, node: Node, *, wait: int, every: float, refresh: int, also: Callable[[], object] = lambda: None
+    ) -> None:
+        self._node, self._wait, self._every, self._also = node, wait, every, also
         self._refresh_rounds = max(1, int(refresh / every))
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -76,6 +81,7 @@ class Rounds:
         if turn % self._refresh_rounds == self._refresh_rounds - 1:
             self._node.refresh()
             self._node.watch.look()
+            self._also()
         settled = self._node.retry_outbox()
         self._node.post_receipts()
         return settled == 0

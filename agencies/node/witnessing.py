@@ -1,4 +1,4 @@
-"""A node as a witness of the federation's log: it cosigns what only grows, and never goes back (WIT-30 to WIT-34).
+"""A node as a witness of the federation's log: it cosigns what only grows, and never goes back (WIT-30 to WIT-35).
 
 The rules are those of ``exchange.protocol.witnessing``. This module keeps what they need: of each log the one
 checkpoint last cosigned here, moved by compare-and-swap before the answer leaves. Two processes on one home, or two
@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from agencies.node.office import Office
+from agencies.node.watch import LogWatch
 from exchange.protocol.cosignature import Cosigner, add_lines, log_keys
 from exchange.protocol.errors import LogInconsistent, OriginUnknown, WitnessAhead
 from exchange.protocol.log import Checkpoint, split_note, verify_checkpoint
@@ -49,6 +50,15 @@ class Witnessing:
         if row is None or hashlib.sha256(log.encode()).hexdigest() != origin:
             raise OriginUnknown("no checkpoint of a log of that name was cosigned here")
         return str(row.note)
+
+    def compare(self, watch: LogWatch) -> None:
+        """Hold what was cosigned here, as a stranger, against what this node is shown as a member (WIT-35).
+
+        ``LogForked`` if both cannot be true; the watch has then kept both checkpoints and the proof.
+        """
+        row, _ = self._latest(self._office.trust.log.origin)
+        if row is not None and row.size:
+            watch.see([row.note])
 
     def _latest(self, origin: str) -> tuple[Any, Checkpoint | None]:
         with self._office.store.reading() as books:

@@ -12,19 +12,22 @@ from typing import Any
 import pytest
 
 from agencies.node.app import create_app
+from agencies.node.errors import LogForked
 from agencies.node.profile import MIN_COST, new_officer, new_profile
+from agencies.node.rounds import Rounds
 from agencies.node.routes_witness import BURST
 from agencies.node.settings import Settings
 from agencies.node.witnessing import Witnessing
 from exchange.protocol.cosignature import Cosigner, verify_line
-from exchange.protocol.errors import WitnessAhead
-from exchange.protocol.log import LogSigner, sign_checkpoint, split_note, verify_checkpoint
+from exchange.protocol.errors import LogInconsistent, WitnessAhead
+from exchange.protocol.log import LogSigner, sign_checkpoint, split_note, verify_checkpoint, verify_growth
 from exchange.protocol.merkle import Tree, leaf_hash
 from exchange.protocol.witnessing import Submission
 from exercises.federation import ORIGIN
-from exercises.world import BROKER_HOST, World
+from exercises.world import BROKER_HOST, World, WorldNode
+from keys.encoding import unb64u
 from keys.signing import Signer
-from tests.agencies.node.conftest import NORTH
+from tests.agencies.node.conftest import NORTH, REQUEST, SOUTH
 
 WITNESS = Cosigner(f"{NORTH}/witness", Signer.generate())
 NAME = hashlib.sha256(ORIGIN.encode()).hexdigest()
@@ -189,3 +192,36 @@ def test_a_node_without_a_witness_s_keys_is_none(world: World, tmp_path: Path) -
     for node in serve(world, tmp_path, None):
         assert node.post(node.step(0, 7)).status_code == 404
         assert node.kept().json()["code"] == "not_found"
+
+
+@pytest.mark.spec("WIT-35")
+def test_another_log_for_witnesses_than_for_members_is_found_at_the_next_look(
+    world: World, node: Asked, north: WorldNode, south: WorldNode
+) -> None:
+    """The evidence speaks for itself: both notes are the log's, and no proof can join them."""
+    for _ in range(3):
+        north.send(REQUEST, SOUTH)
+    served, watch = node.app.state.node, node.app.state.node.watch
+    witnessing = Witnessing(served.office, WITNESS)
+    witnessing.compare(watch)  # nothing was cosigned yet
+    honest = served.office.broker.checkpoint()
+    assert node.post(Submission(0, (), honest).to_bytes()).status_code == 200
+    watch.look()
+    witnessing.compare(watch)
+    assert node.evidence("log_forked") == []
+    size = verify_checkpoint(honest, node.log.identity).size
+    with node.office.store.writing() as books:  # a node that was only ever shown the other log
+        other = node.head(size - 1, OTHER)
+        row = {"origin": ORIGIN, "size": size - 1, "root": OTHER.root(size - 1), "note": other}
+        books.put("witnessed", [row])
+    with pytest.raises(LogForked):
+        witnessing.compare(watch)
+    (kept,) = [json.loads(row.detail) for row in node.evidence("log_forked")]
+    older, newer = (verify_checkpoint(kept[name], node.log.identity) for name in ("older", "newer"))
+    assert (older.size, newer.size) == (size - 1, size)
+    assert older.root == OTHER.root(size - 1)
+    with pytest.raises(LogInconsistent):
+        verify_growth(kept["older"], kept["newer"], [unb64u(one) for one in kept["proof"]], node.log.identity)
+    rounds = Rounds(served, wait=0, every=0.05, refresh=1, also=lambda: witnessing.compare(watch))
+    with pytest.raises(LogForked):
+        rounds._send(rounds._refresh_rounds - 1)
