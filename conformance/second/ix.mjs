@@ -35,7 +35,8 @@ const many = { type: "string", multiple: true };
 const OPTIONS = {
   key: text, trust: text, fed: text, to: many, agreement: text, out: text, purpose: text, crime: text, class: text,
   handling: many, officer: text, re: text, days: text, at: text, case: text, exempt: text,
-  identity: many, part: text, "role-key": text, "passphrase-file": text, "officer-passphrase-file": text, help: { type: "boolean" },
+  identity: many, part: text, "role-key": text, "passphrase-file": text, "officer-passphrase-file": text,
+  help: { type: "boolean" },
 };
 const COMMANDS = { seal, open, identity, inspect, "verify-log": verifyLog, decide };
 
@@ -84,7 +85,9 @@ async function withIdentities(bytes, draft, options, trusted) {
   if (options.identity === undefined) return bytes;
   const content = parseContent(bytes);
   const parts = [];
-  for (const file of options.identity) parts.push(await sealIdentity(readFileSync(file), content, draft, trusted, now(options)));
+  for (const file of options.identity) {
+    parts.push(await sealIdentity(readFileSync(file), content, draft, trusted, now(options)));
+  }
   return Buffer.from(JSON.stringify({ ...content, sealed_parts: [...(content.sealed_parts ?? []), ...parts] }));
 }
 

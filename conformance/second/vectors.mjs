@@ -294,7 +294,7 @@ function judgeDecisions() {
   return Object.fromEntries(runCases(readFileSync(join(place, "decisions.json"))).map((it) => [it.name, it.found]));
 }
 
-// --- exports -------------------------------------------------------------------------------------------------------------
+// --- exports ---------------------------------------------------------------------------------------------------------
 
 async function judgeExports() {
   const found = {};

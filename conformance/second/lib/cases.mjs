@@ -44,7 +44,8 @@ function run({ log, now, request }, statements, recordOf) {
 
 function written({ code, policy, to }) {
   const near = ({ agreement, clause, missed, caught }) => ({
-    agreement: agreement.digest, clause: clause.id, ...(missed ? { missed: missed.map((one) => one.member) } : { caught }) });
+    agreement: agreement.digest, clause: clause.id,
+    ...(missed ? { missed: missed.map((one) => one.member) } : { caught }) });
   const recipients = to.map(({ id, code: own, clauses, obligations, nearest }) => ({
     id, code: own, clauses, ...(obligations && { obligations }), nearest: nearest.map(near) }));
   return { outcome: code === "permitted" ? "permit" : "deny", code, policy, recipients };

@@ -5,7 +5,8 @@ import Ajv2020 from "ajv/dist/2020.js";
 import { check, dayExists, digest, isObject, parseJson, recoded, unb64u } from "./encoding.mjs";
 
 const LIMIT = 131072;
-export const SCHEMA = JSON.parse(readFileSync(new URL("../../../spec/schemas/case-message.json", import.meta.url), "utf8"));
+const SCHEMA_FILE = new URL("../../../spec/schemas/case-message.json", import.meta.url);
+export const SCHEMA = JSON.parse(readFileSync(SCHEMA_FILE, "utf8"));
 const valid = new Ajv2020({ strict: false, validateFormats: false, unicodeRegExp: true }).compile(SCHEMA);
 
 const rule = (condition, sentence) => check(condition, "content_malformed", sentence);
@@ -71,7 +72,8 @@ export function parseContent(bytes) {
 
 // --- strings ---------------------------------------------------------------------------------------------------------
 
-const OPAQUE = { attachments: ["data", "sha256"], photo: ["data", "sha256"], sealed_parts: ["kid", "wrap", "body", "commit"], sources: ["msg"] };
+const OPAQUE = { attachments: ["data", "sha256"], photo: ["data", "sha256"], sources: ["msg"],
+  sealed_parts: ["kid", "wrap", "body", "commit"] };
 
 /** Every string that CNT-10 to CNT-17 look at, with where it stands. */
 export function* strings(value, path) {

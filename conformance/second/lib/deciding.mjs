@@ -17,7 +17,8 @@ const forbids = ({ clause }) => clause.effect === "forbid";
 /** AGR-64. */
 const FLOOR_FILE = readFileSync(new URL("../../../spec/floor.json", import.meta.url));
 check(digest(FLOOR_FILE) === "UbaNsQ7KP_XGgUeAj0T757CkHrEm0VlYC-kJrqBrR4U", "refused", "AGR-64: another floor");
-const FLOOR = rulesOf({ ...JSON.parse(FLOOR_FILE), digest: digest(FLOOR_FILE), parties: [], territory: [], groups: new Map() });
+const floor = { ...JSON.parse(FLOOR_FILE), digest: digest(FLOOR_FILE), parties: [], territory: [], groups: new Map() };
+const FLOOR = rulesOf(floor);
 
 /** The order of agreements in an explanation: AGR-40, AGR-42. */
 function byName(a, b) {
@@ -68,11 +69,12 @@ function decideOne(it) {
   if (matching.length === 0) return denied("no_clause");
 
   const judged = (asked.sources ?? []).map((source) => ({ source, code: judgeSource(source, it) }));
-  const bad = codes.DENIALS.flatMap((code) => judged.filter((one) => one.code === code)); // AGR-63: by code, then as they came
+  const bad = codes.DENIALS.flatMap((code) => judged.filter((one) => one.code === code)); // the order of AGR-63
   if (bad.length === 0) return permitted(matching, asked);
   const sources = bad.slice(0, SHOWN.sources).map(({ source, code }) => (
     { member: "source", have: source.msg, ...(code === "consent_missing" && { want: source.originator }) }));
-  return { code: bad[0].code, clauses: [], nearest: matching.slice(0, SHOWN.near).map((rule) => ({ ...rule, missed: sources })) };
+  const nearest = matching.slice(0, SHOWN.near).map((rule) => ({ ...rule, missed: sources }));
+  return { code: bad[0].code, clauses: [], nearest };
 }
 
 const permitted = (rules, asked) => (
@@ -80,10 +82,11 @@ const permitted = (rules, asked) => (
 
 // --- whether a clause matches ----------------------------------------------------------------------------------------
 
+/** VOC-3. A classification that the vocabulary does not have is above every other, and everything is above it. */
+const upTo = (level, highest) => codes.CLASS.includes(level) && codes.CLASS.indexOf(level) <= codes.CLASS.indexOf(highest);
+
 /** AGR-39. */
-function underCeiling(level, record) {
-  return codes.CLASS.includes(level) && codes.CLASS.indexOf(level) <= codes.CLASS.indexOf(record?.ceiling);
-}
+const underCeiling = (level, record) => upTo(level, record?.ceiling);
 
 /** AGR-11, AGR-51. Whoever must be a party is one already. */
 function names(list, id, { agreement }, { recordOf, now }) {
@@ -105,7 +108,7 @@ function missed(rule, it) {
   const unlisted = asked.cats.filter((cat) => !clause.cats.includes(cat));
   const unset = conditions.handling_required.filter((code) => !asked.handling.includes(code));
   const told = [asked.from, ...asked.to];
-  const below = codes.CLASS.includes(asked.class) && codes.CLASS.indexOf(asked.class) <= codes.CLASS.indexOf(clause.class_max);
+  const below = upTo(asked.class, clause.class_max);
   const here = "transfer" in conditions || agreement.territory.includes(record?.territory);
   const copied = !("copy_to" in conditions) || told.includes(conditions.copy_to)
     || conditions.copy_exempt?.includes(asked.exempt);

@@ -242,7 +242,8 @@ export class Directory {
 
   /** KEY-26. */
   sealingKey(agency, instant) {
-    return this.newestKey(agency, "enc", instant) ?? refuse("key_not_valid", `KEY-26: ${agency} has no encryption key that counts`);
+    const key = this.newestKey(agency, "enc", instant);
+    return key ?? refuse("key_not_valid", `KEY-26: ${agency} has no encryption key that counts`);
   }
 
   /** KEY-27; an agency may have none. */
