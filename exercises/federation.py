@@ -6,7 +6,7 @@ the folders from which a real broker and real nodes start, each with its own key
     federation.json      names and addresses, for people and for the demo
     federation/          root and enrolment keys (in earnest: in a safe, in two buildings), trust.json
     broker/              broker.json, keys.json, trust.json
-    nodes/<agency>/      node.json, keys.json, trust.json, profile.json, officers/, perhaps protection.json
+    nodes/<agency>/      node.json, keys.json, witness.keys, trust.json, profile.json, officers/, perhaps protection.json
 
 Every passphrase is random, and lies in a file of its own with mode 0600 next to what it opens. That is fit
 for a simulation and for nothing else.
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from agencies.node.profile import MIN_COST, new_officer, new_profile, read_rights
-from agencies.node.settings import ROLE_KEY, write_home
+from agencies.node.settings import ROLE_KEY, new_witness, write_home
 from agencies.profiles import Plan
 from exchange.protocol.terms import write_notice, write_terms
 from keys.ceremony import RootPlan, enrol, federation_id, new_root, protect
@@ -185,7 +185,9 @@ def _settle_node(
     write_home(
         folder, fed=federation.fed, broker=f"http://{broker}", trust=trust, profile=profile, listen=address, **more
     )
-    federation.identities[agency].save(folder / "keys.json", _passphrase(folder))
+    passphrase = _passphrase(folder)
+    federation.identities[agency].save(folder / "keys.json", passphrase)
+    new_witness(folder, agency, passphrase)
 
 
 def _passphrase(folder: Path, name: str = "passphrase") -> str:

@@ -53,6 +53,8 @@ def test_the_homes_can_be_started_from(home: Path) -> None:
         folder = home / "nodes" / plan.id
         node = NodeSettings.from_home(folder, (folder / "passphrase").read_text().strip())
         assert node.identity.agency == plan.id
+        assert node.witness is not None
+        assert node.witness.name == f"{plan.id}/witness"
         assert set(node.profile.officers) == {officer.id for officer in plan.officers}
 
 
