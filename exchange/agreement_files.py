@@ -119,6 +119,18 @@ def read_statement(data: bytes) -> tuple[Statement | None, bytes]:
     return statement, statement.payload
 
 
+_OFFICE: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"{\\rtf", b"%PDF")
+"""How files of word processors begin."""
+_ADVICE: Final = {
+    "'\\t'": ": a tab stands there; indent with spaces",
+    "mapping values are not allowed": ": put quotes around a text that has `: ` in it, and begin members that belong "
+    "together in one column",
+    "could not find expected ':'": ": a `:` is missing after a name, there or in the line before",
+    "expected <block end>": ": what belongs together has to begin in one column",
+}
+"""What the YAML reader complains of, and what to do about it."""
+
+
 class _Loader(yaml.SafeLoader):
     """YAML without aliases, tags that run anything, or a member written twice."""
 
@@ -137,6 +149,17 @@ class _Loader(yaml.SafeLoader):
             )
         return super().construct_mapping(node, deep)
 
+    def construct_time(self, node: yaml.ScalarNode) -> Any:
+        """A time with its zone as YAML reads it; anything else that looks like one as it was written."""
+        try:
+            value = self.construct_yaml_timestamp(node)
+        except ValueError:  # 31 November
+            return node.value
+        return value if isinstance(value, datetime) and value.tzinfo else node.value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_time)
+
 
 def load(data: bytes) -> dict[str, Any]:
     """What a YAML or JSON file says, as members with names."""
@@ -145,13 +168,22 @@ def load(data: bytes) -> dict[str, Any]:
     try:
         value = yaml.load(data, _Loader)  # noqa: S506 - a safe loader, made stricter
     except yaml.MarkedYAMLError as wrong:
-        where = f", at line {wrong.problem_mark.line + 1}" if wrong.problem_mark else ""
-        raise AgreementMalformed(f"the file is neither YAML nor JSON{where}") from None
+        raise AgreementMalformed(f"the file is neither YAML nor JSON{_broken(wrong)}") from None
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError):
-        raise AgreementMalformed("the file is neither YAML nor JSON") from None
+        what = ": it looks like a word processor's; save it as plain text" if data.startswith(_OFFICE) else ""
+        raise AgreementMalformed(f"the file is neither YAML nor JSON{what}") from None
+    if value is None:
+        raise AgreementMalformed("the file is empty")
     if type(value) is not dict or not all(type(name) is str for name in value):
         raise AgreementMalformed("terms are members with names, such as `title:` and `clauses:`")
     return value
+
+
+def _broken(wrong: yaml.MarkedYAMLError) -> str:
+    """Where YAML ends to be YAML, and what to do about it where that is known."""
+    problem = wrong.problem or ""
+    what = next((advice for sign, advice in _ADVICE.items() if sign in problem), "")
+    return f", at line {wrong.problem_mark.line + 1}{what}" if wrong.problem_mark else ""
 
 
 def _lines(data: bytes) -> dict[Place, int]:

@@ -26,6 +26,10 @@ _STAND_IN: Final[dict[str, Any]] = {
 }  # fmt: skip
 """What is put where a member is missing, so that the rest can be read; never signed, never shown."""
 
+_PERMITTING: Final = ("allow", "permit", "may")
+_FORBIDDING: Final = ("forbid", "den", "prohibit", "refuse")
+"""How people begin what they write for ``permit`` and ``forbid``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -108,7 +112,10 @@ def _hear(root: _Node, place: Place, sentence: str) -> tuple[Fault, list[_Node],
 def _set_aside(path: list[_Node], missing: str) -> None:
     """Take it out of its list or object; for what is missing, put a stand-in there, or take out what lacks it."""
     node = path[-1]
-    if missing == "replaces":
+    clause = node if missing else path[-2] if len(path) > 1 else node
+    if "effect" in (missing, *node.place[-1:]) and (meant := _effect(clause)):
+        clause.members["effect"] = _Node.of(meant, (*clause.place, "effect"))
+    elif missing == "replaces":
         node.members["version"] = _Node.of(1, (*node.place, "version"))
     elif missing in _STAND_IN:
         # The id of a clause has to be its own, and its place in the file is.
@@ -122,6 +129,15 @@ def _set_aside(path: list[_Node], missing: str) -> None:
             holder.members["start"] = _Node.of(_STAND_IN["start"], ("start",))
         holder.items = [one for one in holder.items if one is not node]
         holder.members = {name: one for name, one in holder.members.items() if one is not node}
+
+
+def _effect(clause: _Node) -> str:
+    """What a clause without a known effect was meant to have, if it can be told."""
+    given = clause.members.get("effect")
+    said = str(given.value).lower() if given else ""
+    if said.startswith(_FORBIDDING):
+        return "forbid"
+    return "permit" if said.startswith(_PERMITTING) or {"class_max", "conditions"} & clause.members.keys() else ""
 
 
 def _once(node: _Node) -> list[_Node]:

@@ -94,12 +94,14 @@ def _sorted(found: Iterable[Finding], order: list[Any]) -> tuple[Finding, ...]:
 
 def _malformed(value: Mapping[str, Any], fault: Fault) -> Finding:
     place, here = fault.place, fault.value
-    if place[:1] == ("bases",) and isinstance(here, str):
+    if place[:1] == ("bases",) and len(place) == 2 and isinstance(here, str):
         why = why_not_binding(here)
         if why is not None:
             return error("not_binding", None, f"`{here}` is {why}: no legal basis", *place)
         return error("unknown_basis", None, f"`{here}` is no legal basis of the vocabulary", *place)
-    return error("malformed", _clause_at(value, place), fault.sentence, *place)
+    member = next((step for step in reversed(place) if isinstance(step, str)), "")
+    named = "" if not member or f"`{member}`" in fault.sentence else f"`{member}`: "
+    return error("malformed", _clause_at(value, place), named + fault.sentence, *place)
 
 
 def _clauses(value: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -49,7 +49,7 @@ class Allowed:
 
 def _choice(name: str, codes: tuple[str, ...]) -> str:
     if len(codes) > _LISTED:
-        return f"one of the {len(codes)} codes of {name} in the vocabulary"
+        return f"one of the {len(codes)} codes of {name} in spec/vocabulary.md"
     return f"{name}: " + " or ".join(filter(None, [", ".join(f"`{code}`" for code in codes[:-1]), f"`{codes[-1]}`"]))
 
 
@@ -82,6 +82,8 @@ def say(error: Mapping[str, Any], table: Table, members: Members) -> Fault:
         return place, _own(error["msg"])
     value = error.get("input")
     if type(value) is str and _CODE_LIKE.fullmatch(value):
+        if allowed.each and not item:
+            return place, f"`{value}` stands here without brackets; write `[{value}]`, for it is {words}"
         return place, f"`{value}` cannot stand here{_meant(value, allowed.codes)}; it is {words}"
     return place, f"it is {words}"
 

@@ -88,7 +88,7 @@ def _party(value: str) -> str:
         return value
     if value.startswith("role:"):
         if value.removeprefix("role:") not in _ROLES:
-            raise ValueError("not `role:` and a role of the vocabulary")
+            raise ValueError(f"after `role:` stands one of: {', '.join(Role)}")
         return value
     if value.startswith(("territory:", GROUP)):
         if not _NAMED.fullmatch(value):
@@ -289,7 +289,9 @@ def faults(terms: Mapping[str, Any]) -> list[Fault]:
     """
     terms, found = _as_signed(terms), dict[Place, str]()
     for place in _nulls(terms, ()):
-        found.setdefault(place, "a member that says nothing is absent, not null")
+        found.setdefault(
+            place, "nothing stands here: leave the member out, or say what it holds (an empty list is `[]`)"
+        )
     try:
         AgreementTerms.model_validate_json(write_json(terms), context={"by": "reader"})
     except ValidationError as wrong:

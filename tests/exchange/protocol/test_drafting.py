@@ -265,13 +265,13 @@ def test_everything_is_found_at_once_and_said_with_its_place() -> None:
     said = {(f.code, f.clause, f.place): f.sentence for f in found}
     assert said["not_binding", None, ("bases", 1)].startswith("`khazar_process` is a consultative process")
     assert "no legal basis of the vocabulary" in said["unknown_basis", None, ("bases", 2)]
-    assert said["malformed", "c1", ("clauses", 0, "types", 0)].startswith("`gossip` cannot stand here")
+    assert said["malformed", "c1", ("clauses", 0, "types", 0)].startswith("`types`: `gossip` cannot stand here")
     assert "listed twice" in said["malformed", "c1", ("clauses", 0, "types")]
-    assert said["malformed", "c1", ("clauses", 0, "hello")].startswith("there is no such member here")
-    assert said["malformed", "c1", ("clauses", 0, "class_max")].startswith("`top` cannot stand here")
+    assert said["malformed", "c1", ("clauses", 0, "hello")].startswith("`hello`: there is no such member here")
+    assert said["malformed", "c1", ("clauses", 0, "class_max")].startswith("`class_max`: `top` cannot stand here")
     assert "`permit` or `forbid`" in said["malformed", "c2", ("clauses", 1, "effect")]
     assert "informant_named" in {f.code for f in found if f.clause == "c3" and f.place[:2] == ("clauses", 2)}
-    assert said["malformed", None, ("title",)].startswith("it is missing; it is a text")
+    assert said["malformed", None, ("title",)].startswith("`title`: it is missing; it is a text")
     assert ("malformed", None, ("start",)) in said
     assert not {f.code for f in found} - {"malformed", "not_binding", "unknown_basis", "informant_named"}
 
@@ -288,11 +288,32 @@ def test_everything_is_found_at_once_and_said_with_its_place() -> None:
         ({"kind": "police_coperation"}, ("kind",), "did you mean `police_cooperation`?"),
         ({"version": True}, ("version",), "1 to 9999"),
         ({"fed": object()}, ("fed",), "digest"),
+        ({"bases": "untoc_18"}, ("bases",), "`untoc_18` stands here without brackets; write `[untoc_18]`"),
+        ({"territory": None}, ("territory",), "an empty list is `[]`"),
     ],
 )  # fmt: skip
 def test_what_cannot_stand_together_is_named_once(change: dict[str, Any], place: tuple[Any, ...], words: str) -> None:
     found = [f for f in check_draft({**draft(PERMIT), **change}, PLANS) if f.code == "malformed"]
     assert [(f.place, words in f.sentence) for f in found] == [(place, True)]
+
+
+@pytest.mark.parametrize(
+    ("effect", "there"),
+    [
+        ("allow", {"class_max"}),
+        ("Permitted", {"class_max"}),
+        ("perhaps", {"class_max"}),
+        ("deny", set()),
+        (None, {"class_max"}),
+    ],
+)
+def test_a_clause_whose_effect_is_misspelt_is_read_on(effect: str | None, there: set[str]) -> None:
+    clause = {**PERMIT, "effect": effect, "types": ["gossip"]}
+    if effect is None:
+        del clause["effect"]
+    found = {f.place[2:] for f in check_draft(draft(clause), PLANS) if f.code == "malformed"}
+    assert {("effect",), ("types", 0)} <= found
+    assert (("class_max",) in found) == (not there)
 
 
 def test_the_linter_never_fails_whatever_it_is_given() -> None:
