@@ -19,6 +19,7 @@ from exchange.protocol.floor import FLOOR
 from exchange.protocol.matching import Party, Request
 from exchange.protocol.policy import State
 from exchange.protocol.reach import Lane, Scene, example, lanes, space_of
+from exchange.protocol.terms import Permit
 from exchange.protocol.vocabulary import MessageType
 from exchange.protocol.wording import listed, more_strings, strings
 
@@ -239,12 +240,27 @@ def _denial(space: Space, scene: Scene, question: Question, asked: Box) -> Recip
     named = _named(scene, question)
     digests = [a.digest for a in named] or [question.agreement or "A" * 43]
     narrowed = [space.narrow(asked, "type", [code]) for code in space.codes(asked, "type")]
+    narrowed += _as_permitted(space, asked, named)
     made = [
         decide(example(space, box, digest, discloser, recipient, scene.parties), scene.book, scene.at).per_recipient[0]
         for digest in digests
         for box in narrowed
     ]
     return min(made, key=_farness)
+
+
+def _as_permitted(space: Space, asked: Box, named: Iterable[Agreement]) -> Iterator[Box]:
+    """For each permit what was asked, as the permit has it where that was left open: nobody misses what nobody said."""
+    for agreement in named:
+        for clause in agreement.terms.clauses:
+            box = asked
+            if not isinstance(clause, Permit):
+                continue
+            lists = (clause.types, clause.purposes, clause.crimes, clause.conditions.urgency)
+            for name, codes in zip(("type", "purpose", "crime", "urgency"), lists, strict=True):
+                narrower = space.narrow(box, name, [str(code) for code in codes])
+                box = narrower if space.codes(narrower, name) else box
+            yield box
 
 
 def _farness(one: RecipientDecision) -> tuple[bool, int, int]:

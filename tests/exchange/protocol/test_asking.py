@@ -107,6 +107,12 @@ def test_a_no_says_why_and_what_is_the_least_to_change(question: Question, code:
     assert found.remedies
 
 
+def test_a_no_holds_nothing_against_what_was_left_open() -> None:
+    denial = asked(Question(NORTH, COURT, cats=frozenset({"data_minor", "smug_e_legislative"}))).denial
+    assert denial is not None
+    assert set(denial.nearest[0].members) == {"cats"}
+
+
 def test_the_least_is_named_before_the_rest() -> None:
     question = Question(
         EAST, NORTH, "coast-hub", "info_reply", "investigate", "human_trafficking", frozenset({"person_suspect"}),
