@@ -6,7 +6,7 @@ the folders from which a real broker and real nodes start, each with its own key
     federation.json      names and addresses, for people and for the demo
     federation/          root and enrolment keys (in earnest: in a safe, in two buildings), trust.json
     broker/              broker.json, keys.json, trust.json
-    nodes/<agency>/      node.json, keys.json, witness.keys, trust.json, profile.json, officers/, perhaps protection.json
+    nodes/<agency>/      node.json, keys.json, witness.keys, trust.json, profile.json, officers/; also protection.json
 
 Every passphrase is random, and lies in a file of its own with mode 0600 next to what it opens. That is fit
 for a simulation and for nothing else.
