@@ -26,7 +26,7 @@ from exchange.protocol.act import parse_act, sign_act, write_act
 from exchange.protocol.entry import ActEntry, parse_entry
 from exchange.protocol.log import verify_tlog_proof
 from exchange.protocol.vocabulary import Act, ActKind, Justification
-from keys.encoding import b64u, read_json, stamp, unb64u, write_json
+from keys.encoding import b64u, instant, read_json, stamp, unb64u, write_json
 from keys.errors import Refusal
 from keys.signing import Statement, parse_statement
 
@@ -35,6 +35,9 @@ LEASE: Final = timedelta(seconds=60)
 MAX_RETRIED: Final = 100
 """Acts sent again in one round."""
 LIMIT: Final = 64 * 1024
+INSISTS: Final = timedelta(days=1)
+"""How long what was done already is told again though it is refused: this node's clock may go ahead of the log's."""
+_DONE: Final = frozenset({ActKind.ERASED, ActKind.ACKNOWLEDGE})
 LEDGER: Final[Mapping[ActKind, Act]] = {
     ActKind.ASK: Act.CONSENT,
     ActKind.CONSENT: Act.CONSENT,
@@ -175,7 +178,8 @@ class Acts:
             answer = self._office.broker.act(row.jws)
             index, entry, proof, checkpoints = self._proved(row, answer)
         except BrokerRefused as refusal:
-            return self._refused(row, refusal) if refusal.lasting else self._later(row, refusal)
+            final = refusal.lasting and not self._insists(row)
+            return self._refused(row, refusal) if final else self._later(row, refusal)
         except (BrokerUnreachable, LogForked) as refusal:
             return self._later(row, refusal)
         except Refusal as refusal:  # proved by the broker's own signature on the call: its answer, and not true
@@ -207,6 +211,10 @@ class Acts:
         if (str(entry.act), entry.by, entry.msg, entry.re) != (row.kind, row.by, row.msg, row.re):
             raise AnswerMismatch("the log entry does not say what the act says")
         return index, entry, proof, checkpoints
+
+    def _insists(self, row: Any) -> bool:
+        """Whether a refused act is tried again: it tells what cannot be taken back, and was made not long ago."""
+        return ActKind(row.kind) in _DONE and self._office.clock() < instant(row.made) + INSISTS
 
     def _refused(self, row: Any, refusal: BrokerRefused) -> Deed:
         """The broker will never log this: what was written beside it is taken back."""

@@ -25,12 +25,12 @@ def behind(office: Office, books: Books, row: Any) -> dict[str, tuple[str, ...]]
     waiting, seen = [row], {row.ref}
     while waiting:
         mine = waiting.pop()
-        if not mine.src:
-            continue
         if mine.content is None:
-            raise NoLongerHere("what this was derived from is not here any more")
+            if mine.src:
+                raise NoLongerHere("what this was derived from is not here any more")
+            continue
         content = read_json(office.vault.unlock(mine.content, f"outbox content {mine.ref}"), limit=LIMIT)
-        for source in content["sources"]:
+        for source in content.get("sources", ()):  # what the content says is sealed; a column can be written over
             ours = books.get("outbox", msg=source["msg"])
             if ours is None or books.inbox_of([source["msg"]]):
                 taken = {*found.get(source["msg"], ()), *source["fields"]}

@@ -10,20 +10,18 @@ in the way; which one, the ledger and the auditor know.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
 from agencies.node.draft import OfficerDraft
 from agencies.node.errors import SafeguardRefused
+from agencies.node.leads import case_fact, facts_of, facts_of_cases, facts_of_identity, facts_of_person
 from agencies.node.ledger import LedgerAct
 from agencies.node.office import Office
 from agencies.node.store import Books
 from exchange.protocol import marks
-from exchange.protocol.case_vocabulary import Relation
 from exchange.protocol.content import CaseMessage, parse_content
-from exchange.protocol.entities import Account, Communication, Document, Name, Person
-from exchange.protocol.identity import ProtectedIdentity, folded, open_texts, words_of
+from exchange.protocol.identity import ProtectedIdentity
 from exchange.protocol.neutral import ABOUT_REQUEST
 from exchange.protocol.vocabulary import Act, Category, MessageType, Onward, Purpose, RefusalGround
 from keys.encoding import b64u, stamp
@@ -32,13 +30,9 @@ from keys.vault import Vault
 
 PAGE: Final = 500
 """Messages learned from in one transaction."""
-SPAN: Final = 4
-"""Words of a text that are tried together as a name."""
 LIMIT: Final = 256 * 1024
 TELLING: Final = frozenset({Purpose.ASYLUM_ASSESSMENT, Purpose.VICTIM_PROTECTION})
 """Purposes that say by themselves that somebody is being protected."""
-_TIES: Final = frozenset({Relation.OWNS, Relation.USES, Relation.ISSUED_TO, Relation.CONTACTS})
-_TOKEN = re.compile(r"[^\s,;()\[\]{}\"]+")
 _CLAIM: Final = str(Category.DATA_PROTECTION_CLAIM)
 
 
@@ -82,7 +76,7 @@ class Firewall:
 
     def note(self, identity: ProtectedIdentity, against: Iterable[str], references: Iterable[str] = ()) -> int:
         """Index a claimant known from elsewhere, such as an opened identity; says how many marks were new."""
-        facts = {*facts_of_identity(identity), *(f"case {one}" for one in references)}
+        facts = {*facts_of_identity(identity), *(case_fact(one) for one in references)}
         with self._office.store.writing() as books:
             return self._keep(books, facts, against)
 
@@ -97,7 +91,7 @@ class Firewall:
             books.set_meta(cursor, str(rows[-1].n))
 
     def _learn(self, books: Books, content: CaseMessage) -> None:
-        cases = {f"case {content.case.reference}", *(f"case {link.reference}" for link in content.case.links)}
+        cases = facts_of_cases(content)
         for person in content.persons:
             self._keep(books, {*facts_of_person(person, content), *cases}, person.feared)
 
@@ -177,8 +171,7 @@ class Firewall:
             return "claim_carried"
         if content.sealed_parts and any(one.protection_claim for one in content.persons):
             return "claim_carried"
-        cases = {f"case {content.case.reference}", *(f"case {one.reference}" for one in content.case.links)}
-        if self._known(books, cases, named):
+        if self._known(books, facts_of_cases(content), named):
             return "case_known"
         return "person_known" if self._known(books, facts_of(content), named) else None
 
@@ -242,88 +235,3 @@ class Firewall:
             categories=content.categories, outcome=str(RefusalGround.ASYLUM_CONFIDENTIALITY), reasons=(rule,),
         )  # fmt: skip
         return SafeguardRefused(act)
-
-
-# --- what leads to somebody -----------------------------------------------------------------------
-
-
-def facts_of(content: CaseMessage) -> set[str]:
-    """Everything in a content that could lead to somebody: described, or standing in any of its texts."""
-    found: set[str] = set()
-    for person in content.persons:
-        found |= _of_names(person.names, person.birth_year)
-    for entity in content.entities:
-        found |= set(_numbers(entity))
-    for text in open_texts(content):
-        found |= _of_text(text)
-    return found
-
-
-def facts_of_person(person: Person, content: CaseMessage) -> set[str]:
-    """What leads to one person of a content: names, and the documents, accounts and contacts that are theirs."""
-    entities = {one.id: one for one in content.entities}
-    found = _of_names(person.names, person.birth_year)
-    for edge in content.relationships:
-        if person.id in (edge.from_, edge.to) and edge.relation in _TIES:
-            other = entities[edge.to if edge.from_ == person.id else edge.from_]
-            found |= set(_numbers(other))
-    return found
-
-
-def facts_of_identity(identity: ProtectedIdentity) -> set[str]:
-    """What leads to somebody whose identity was sealed."""
-    birth = identity.birth
-    year = birth if isinstance(birth, int) else int(birth[:4]) if birth else None
-    found = _of_names(identity.names, year)
-    numbers = [*(one.number for one in identity.documents), *identity.accounts, *(c.value for c in identity.contacts)]
-    return found | {f"number {folded(number)}" for number in numbers if number}
-
-
-def _of_names(names: Sequence[Name], year: int | None) -> set[str]:
-    found: set[str] = set()
-    for name in names:
-        family, given = words_of(name.family or ""), words_of(name.given or "")
-        if family and given:
-            found.add(_name([*family, *given]))
-            found |= {_name([one, other]) for one in family for other in given}
-        if family and year is not None:
-            found.add(f"born {year} {' '.join(sorted(family))}")
-        if family and not given:
-            found.add(f"family {' '.join(sorted(family))}")
-        if given and not family:
-            found.add(f"alias {' '.join(sorted(given))}")
-    return found
-
-
-def _of_text(text: str) -> set[str]:
-    words = words_of(text)
-    found = {
-        _name([words[at], words[at + step]])
-        for at in range(len(words))
-        for step in range(1, SPAN)
-        if at + step < len(words)
-    }
-    for size in range(3, SPAN + 1):
-        found |= {_name(words[at : at + size]) for at in range(len(words) - size + 1)}
-    found |= {f"number {folded(token).strip('.:!?')}" for token in _TOKEN.findall(text) if _could_be_number(token)}
-    return found
-
-
-def _name(words: Iterable[str]) -> str:
-    return f"name {' '.join(sorted(words))}"
-
-
-def _could_be_number(token: str) -> bool:
-    return len(token) >= SPAN and any(c.isdigit() or c in "@_+" for c in token)
-
-
-def _numbers(entity: Any) -> Iterator[str]:
-    match entity:
-        case Document() if entity.number:
-            yield f"number {folded(entity.number)}"
-        case Account() if entity.identifier:
-            yield f"number {folded(entity.identifier)}"
-        case Communication():
-            yield f"number {folded(entity.value)}"
-        case _:
-            return

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from agencies.node.acts import Acts, Deed
+from agencies.node.acts import Acts, Beside, Deed
+from agencies.node.deriving import is_there
 from agencies.node.errors import DraftMalformed, NotHere, NotWaiting, ReleaseRefused
 from agencies.node.ledger import Why
 from agencies.node.office import Office
@@ -30,6 +31,7 @@ from keys.signing import parse_statement
 WHOLE: Final = ("",)
 """The field list that means the whole content: the JSON pointer to it."""
 LIMIT: Final = 64 * 1024
+WIDE: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +82,27 @@ class Consents:
         until: datetime,
         to: Sequence[str] = (),
         fields: Sequence[str] = WHOLE,
+        beside: Beside | None = None,
+        at_once: bool = True,
     ) -> Deed:
-        """Ask a message's originator for its consent; the answer comes through the mailbox."""
+        """Ask a message's originator for its consent; the answer comes through the mailbox.
+
+        ``beside`` is written in the transaction that commits the ask; ``at_once`` as in ``Acts.give``.
+        """
         officer.must_be(OfficerRole.OFFICER, OfficerRole.RELEASE_OFFICER)
         originator = self._originator_of(message)
         if originator == self._office.me:
             raise NotHere("a message of our own needs no consent of ours")
+        self._must_be_there(message, fields)
+        note = self._note(officer)
+
+        def both(books: Books, name: str) -> None:
+            note(books, name)
+            if beside:
+                beside(books, name)
+
         return self._acts.give(
-            ActKind.ASK, message, officer, why, beside=self._note(officer), recipients=(originator,),
+            ActKind.ASK, message, officer, why, beside=both, recipients=(originator,), at_once=at_once,
             want=_code(ConsentFor, "want", want), purposes=list(purposes), fields=list(fields), until=until,
             to=list(to) or None,
         )  # fmt: skip
@@ -98,7 +113,9 @@ class Consents:
         with self._office.store.reading() as books:
             rows = books.rows("consents", msg=message, kind="consent", way="in", state="live", holder=me)
             acts = {row.digest: books.get("acts", digest=row.digest) for row in rows}
-        found = [Agreed.of(row) for row in rows if self._signed(row, acts[row.digest])]
+            withdrawn = {act.re for act in books.rows("acts", msg=message, kind=str(ActKind.WITHDRAW))}
+        kept = [row for row in rows if row.digest not in withdrawn]  # whatever its state says: that can be written over
+        found = [Agreed.of(row) for row in kept if self._signed(row, acts[row.digest])]
         return tuple(one for one in found if one.until > now and want in (None, one.want))
 
     def _signed(self, row: Any, act: Any) -> bool:
@@ -162,6 +179,7 @@ class Consents:
         )
         if not all(less) or [] in (to, purposes, fields):
             raise DraftMalformed("a decision may consent to less than was asked, not to more, and not to nothing")
+        self._must_be_there(row.msg, fields or ())
         told = sorted(asked.to) if to is None else sorted(to)
         self.must_reach(row.msg, told, officer, why)
         return self._acts.give(
@@ -200,6 +218,21 @@ class Consents:
         if ours is not None and ours.officer == officer.id:
             raise ReleaseRefused("who sent a message may not decide who else gets it")
         return row
+
+    def _must_be_there(self, message: str, fields: Sequence[str]) -> None:
+        """Refuse a field that is nothing of the message: others read it, and it could say a name (NODE-144)."""
+        with self._office.store.reading() as books:
+            rows = books.inbox_of([message])
+            row, context = (rows[0], f"inbox {message}") if rows else (books.get("outbox", msg=message), "")
+        content = None
+        if row is not None and row.content is not None:
+            content = read_json(
+                self._office.vault.unlock(row.content, context or f"outbox content {row.ref}"), limit=WIDE
+            )
+        if not all(is_there(content, field) for field in fields):
+            raise DraftMalformed(
+                "a field is empty for all, or points to an item of the message, perhaps to a member of it"
+            )
 
     def _note(self, officer: Officer) -> Any:
         def note(books: Books, name: str) -> None:

@@ -85,6 +85,17 @@ def _named(content: Mapping[str, Any], field: str) -> Iterator[tuple[str, int, s
     yield found[1], int(found[2]), (found[3] or "").removeprefix("/")
 
 
+def is_there(content: Mapping[str, Any] | None, field: str) -> bool:
+    """Whether a pointer names something this content has; of one that is not here, whether it could, in codes alone."""
+    found = _POINTER.fullmatch(field)
+    if field == WHOLE or found is None:
+        return field == WHOLE
+    if content is None:
+        return found[3] is None
+    items, place, member = content.get(found[1], ()), int(found[2]), (found[3] or "").removeprefix("/")
+    return place < len(items) and (not member or member in items[place])
+
+
 def unnamed(content: Mapping[str, Any], source: Mapping[str, Any], fields: Iterable[str]) -> list[str]:
     """Pointers to what a content carries word for word from a source without naming it among its fields."""
     granted, found = tuple(fields), []
@@ -102,4 +113,4 @@ def _told(item: Mapping[str, Any]) -> Any:
     return item.get("sha256") or {key: value for key, value in item.items() if key not in ("id", "evaluation")}
 
 
-__all__ = ["derive", "unnamed"]
+__all__ = ["derive", "is_there", "unnamed"]

@@ -120,8 +120,8 @@ class Forecast:
 
     @property
     def unsure(self) -> bool:
-        """Whether the broker may know the agreement to be in force, and so permit on a ruling what is denied here."""
-        return self.decision.code.startswith("agreement_")
+        """Whether it is denied here: the broker may know better, and so permit on a ruling what this node would not."""
+        return not self.decision.permitted
 
     @property
     def approvals(self) -> int:
@@ -132,7 +132,7 @@ class Forecast:
         return 1 if any(one.human_release for one in bound if one) else 0
 
     def _strings(self) -> list[Obligations]:
-        """What clauses for such a message ask for in an agreement that does not count here; all, if it is unknown."""
+        """What the agreement's clauses for such a message ask for, whether or not they match; all, if it is unknown."""
         if self.agreement is None:
             return [STRICTEST]
         return [

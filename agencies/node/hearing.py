@@ -116,7 +116,7 @@ class Hearing:
         terms = act.terms
         with self._office.store.reading() as books:
             ours = books.get("outbox", msg=terms.msg)
-        if ours is not None and ours.state == "sent":
+        if ours is not None and (ours.state == "sent" or self._is_logged(terms.msg, seq)):
             self._must_hold(act, seq, ours.recipients.split())
             return (terms.msg,)
         if terms.addressed_to == "originator":
@@ -132,6 +132,11 @@ class Hearing:
                 if not known:
                     raise ActRefused("there is no consent of that digest here")
         return self.concerned(passages, terms.msg)
+
+    def _is_logged(self, msg: str, seq: int) -> bool:
+        """Whether the log has a message of ours whose own answer is still on its way, or was lost."""
+        root, _ = self._root(msg, seq, look=False)
+        return root is not None and root.entry.from_ == self._office.me
 
     def _must_hold(self, act: Act, seq: int, recipients: list[str]) -> None:
         """Refuse an act about a message of ours by somebody who holds nothing of it."""

@@ -238,16 +238,13 @@ class Holdings:
         return Held(row.msg, entry, owes, frozenset(codes), parties, known, ended, row)
 
     def _ended(self, agr: str) -> datetime | None:
-        """When an agreement ended or will, by its own date or a party's leaving, its later versions included."""
+        """When an agreement ended or will, by its date or a party's leaving; a later version changes nothing (AGR-54)."""
         book = self._office.trust.book
-        following = {one.terms.replaces: one for one in book.agreements if one.terms.replaces is not None}
-        while agr in following:
-            agr = following[agr].digest
-        last = book.get(agr)
-        if last is None:
+        named = book.get(agr)
+        if named is None:
             return None
         left = [notice.at for notice in book.notices if notice.terms.agr == agr and notice.terms.act == "leave"]
-        return min([last.terms.end, *left])
+        return min([named.terms.end, *left])
 
     def change(self, books: Books, held: Held, **to: Any) -> Held:
         """Note something about a message, sealed anew."""

@@ -185,6 +185,7 @@ class Protection:
     def open(self, message: str, part: str, passphrase: str, officer: Officer, why: Why) -> dict[str, Any]:
         """Show one sealed identity to an officer of the role, after the ledger says so; nothing is kept."""
         officer.must_be(OfficerRole.PROTECTION_OFFICER)
+        self.must_be_shown([message])
         office = self._office
         sender, row, content = self._message(message)
         found = next((one for one in content.sealed_parts if one.id == part), None)

@@ -159,6 +159,8 @@ def parse_manifest(payload: bytes) -> Manifest:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         member = where(first["loc"])
         raise EnvelopeMalformed(f"manifest member `{member}` is not as MSG-3 says: {first['type']}") from None
+    if manifest.type == MessageType.EXCULPATORY_NOTICE and manifest.src is not None:
+        raise EnvelopeMalformed("an exculpatory notice is derived from nothing: no agreement would judge its sources")
     try:
         for text in (manifest.ts, manifest.exp):
             instant(text)  # the pattern lets through a 31st of February

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 from agencies.node.errors import (
     ClearanceMissing,
     EvidenceRefused,
+    NoLongerHere,
     OnwardRefused,
     PurposeRefused,
     TrainingMissing,
@@ -78,3 +79,48 @@ def test_ones_own_message_in_between_washes_no_mark_off(tmp_path: Path) -> None:
             south.send(content, EAST, src=[own])
         with pytest.raises(PurposeRefused):
             south.send(content, EAST, src=[own], handling=["H1"], purpose="prosecute")
+
+
+@pytest.mark.spec("NODE-96", "NODE-100")
+def test_erasing_reaches_the_copy_of_a_copy(tmp_path: Path) -> None:
+    with bound(tmp_path, terms()) as world:
+        south = world.node(SOUTH)
+        name = told(world)
+        own = passed_on(world, name, NORTH)
+        far = south.send({**TIP, "sources": [{"msg": own, "fields": [""]}]}, EAST, src=[own])
+        assert far.state == "sent", far
+        south.service.erase(name, south.officer("release_officer"), WHY)
+        for copy in (own, far.msg or ""):
+            with pytest.raises(NoLongerHere):
+                south.service.open(copy, south.officer(), WHY)
+        with south.service.office.store.reading() as books:
+            assert [row.content for row in books.rows("outbox")] == [None, None]
+
+
+@pytest.mark.spec("NODE-91")
+def test_a_ruling_is_no_way_round_the_release_where_only_this_node_sees_a_forbid(tmp_path: Path) -> None:
+    """South has suspended the agreement that forbids; north has not heard of it, and the broker permits at once."""
+    with bound(tmp_path, terms((NORTH, SOUTH), human_release=True)) as world:
+        north, south = world.node(NORTH), world.node(SOUTH)
+        clause = {key: value for key, value in terms()["clauses"][0].items() if key not in ("class_max", "conditions")}
+        no = {**terms((NORTH, SOUTH)), "id": "nothing", "clauses": [{**clause, "id": "no", "effect": "forbid"}]}
+        south.service.give_notice("suspend", world.agree(no), south.officer("release_officer"), "not for now")
+        assert north.send(TIP, SOUTH, agr=world.agreements["strings-2"]).code == "forbidden"
+        sent = north.send(TIP, SOUTH, agr=world.agreements["strings-2"], ruling=True)
+        assert sent.state == "pending_release"
+        assert south.collect() == []
+        assert north.release(sent.ref).state == "sent"
+
+
+@pytest.mark.spec("AGR-54", "NODE-94")
+def test_a_longer_version_of_the_agreement_postpones_no_purge(tmp_path: Path) -> None:
+    first = {**terms((NORTH, SOUTH), purge_days=1), "end": "2026-12-01T00:00:00Z"}
+    with bound(tmp_path, first) as world:
+        south, name = world.node(SOUTH), told(world)
+        one = world.agreements["strings-2"]
+        world.agree({**first, "version": 2, "replaces": one, "end": "2029-01-01T00:00:00Z"})
+        world.clock.now = datetime(2026, 12, 1, 23, 59, tzinfo=UTC)
+        south.service.open(name, south.officer(), WHY)
+        world.clock.now = datetime(2026, 12, 2, tzinfo=UTC)
+        with pytest.raises(NoLongerHere):
+            south.service.open(name, south.officer(), WHY)
