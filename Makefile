@@ -63,8 +63,9 @@ lint: $(READY) ## style, types and import rules alone
 	@$(BIN)/lint-imports --no-logo
 
 .PHONY: crash
-crash: $(READY) ## kill the broker N times under load and audit the books after each (N=50)
-	@CRASH_N=$(N) $(BIN)/python -m pytest -q -p no:randomly -s tests/exchange/broker/test_crash.py $(ARGS)
+crash: $(READY) ## kill the broker N times under load, fail N of its writes, and audit the books after each (N=50)
+	@CRASH_N=$(N) $(BIN)/python -m pytest -q -p no:randomly -s tests/exchange/broker/test_crash.py \
+	  tests/exchange/broker/test_faults.py $(ARGS)
 
 .PHONY: bench
 bench: $(READY) ## measure, side by side in one run, and print one JSON document

@@ -166,7 +166,7 @@ def _serve(settings: Settings, host: str, port: int) -> None:
 @contextmanager
 def _answering() -> Iterator[None]:
     """What keeps a command from doing its work is one sentence and exit code 1."""
-    from exchange.broker.store import BooksDamaged
+    from exchange.broker.store import BooksDamaged, unreadable
 
     try:
         yield
@@ -176,6 +176,11 @@ def _answering() -> Iterator[None]:
         said = str(wrong)
     except OSError as wrong:
         said = f"`{wrong.filename}`: {wrong.strerror}" if wrong.filename else str(wrong.strerror or wrong)
+    except Exception as wrong:
+        if not unreadable(wrong):
+            raise
+        cause = getattr(wrong, "orig", None) or wrong
+        said = f"the books cannot be read or written ({cause}): see to the disk and its free space, and start again"
     else:
         return
     typer.echo(said, err=True)

@@ -2,12 +2,14 @@
 
 A host imports everything once. For each line with a port on its standard input it forks a broker that serves
 HOME there, and answers with the broker's process id. The brokers are as real as any: own process, own file
-handles, own event loop; only the two seconds of importing are saved, fifty times over.
+handles, own event loop; only the two seconds of importing are saved, fifty times over. Behind the port may stand
+what the library of ``faults`` shall do to this broker, and at which change of its files.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import json
 import os
 import random
@@ -15,12 +17,15 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+import typer
 
 from exchange.http import new_nonce, sign_request
 from exchange.protocol.message import MEDIA_TYPE, NDJSON, parse
@@ -32,20 +37,31 @@ PASSPHRASE = "for tests only"
 
 def main(home: str) -> None:
     """Fork brokers until standard input ends."""
-    from exchange.broker.commands import _serve
+    from exchange.broker.commands import _answering, _serve
     from exchange.broker.settings import Settings
 
     settings = Settings.from_home(Path(home), PASSPHRASE, datetime.now(UTC))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the dead
     for line in sys.stdin:
-        port = int(line)
+        port, *fault = map(int, line.split())
         pid = os.fork()
         if pid == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             os.close(0)
+            if fault:
+                signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # when the server has left, not instead of leaving
+                ctypes.CDLL(None).ix_fault_arm(*fault)
             try:
-                _serve(settings, "127.0.0.1", port)
+                with _answering():
+                    _serve(settings, "127.0.0.1", port)
+            except typer.Exit:
+                pass  # it has said why
+            except Exception:  # noqa: BLE001  # nothing of the host's may run on in its child
+                traceback.print_exc()
             finally:
+                if fault:
+                    sys.stderr.write(f"changes {ctypes.CDLL(None).ix_fault_seen()}\n")
+                sys.stderr.flush()
                 os._exit(0)
         sys.stdout.write(f"{pid}\n")
         sys.stdout.flush()
@@ -60,17 +76,40 @@ class Host:
 
     def start(self, port: int) -> None:
         """Start a broker on a port and return when it answers."""
+        self.launch(port)
+        asyncio.run(_ready(port))
+
+    def launch(self, port: int, *fault: int) -> None:
+        """Start a broker on a port, with something that shall happen to it or nothing, and do not wait."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(f"{port}\n")
+        self.process.stdin.write(" ".join(map(str, (port, *fault))) + "\n")
         self.process.stdin.flush()
         self.brokers[port] = int(self.process.stdout.readline())
-        asyncio.run(_ready(port))
+
+    def alive(self, port: int) -> bool:
+        """Whether the broker of a port still runs."""
+        with suppress(ProcessLookupError):
+            os.kill(self.brokers[port], 0)
+            return True
+        return False
+
+    def end(self, port: int, within: float = 8.0) -> bool:
+        """SIGTERM, and SIGKILL if that is not enough; whether it was."""
+        with suppress(ProcessLookupError):
+            os.kill(self.brokers[port], signal.SIGTERM)
+        deadline = time.monotonic() + within
+        while self.alive(port) and time.monotonic() < deadline:
+            time.sleep(0.002)
+        left = not self.alive(port)
+        self.kill(port)
+        return left
 
     def kill(self, port: int) -> None:
         """SIGKILL: no goodbye, no flush, no close; returns when the process is gone."""
         pid = self.brokers.pop(port)
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
         while True:
             try:
                 os.kill(pid, 0)
@@ -103,13 +142,13 @@ async def _ready(port: int) -> None:
 
 
 @contextmanager
-def hosted(home: Path, log: Path) -> Iterator[Host]:
+def hosted(home: Path, log: Path, **environment: str) -> Iterator[Host]:
     """A host for one home."""
     with log.open("ab") as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", __name__, str(home)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])},
+            env={**os.environ, **environment, "PYTHONPATH": str(Path(__file__).resolve().parents[3])},
         )  # fmt: skip
         host = Host(process)
         try:
