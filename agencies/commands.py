@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from exchange.protocol.vocabulary import Justification
 from keys.commands import plain, read_passphrase
 
 app = typer.Typer(name="parties", no_args_is_help=True, rich_markup_mode=None)
@@ -37,7 +38,7 @@ TokenFile = Annotated[
         "--token-file", envvar="IX_TOKEN_FILE", dir_okay=False, help="A file with a token, instead; else IX_TOKEN."
     ),
 ]
-Code = Annotated[str, typer.Option("--code", help="The justification's code, such as case_assigned.")]
+Code = Annotated[str, typer.Option("--code", help=f"The justification's code: {', '.join(Justification)}.")]
 Reason = Annotated[str, typer.Option("--why", help="The justification, in a sentence of at least 20 characters.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the node's whole answer.")]
 HERE: Final = "http://127.0.0.1:8401"
@@ -169,6 +170,10 @@ def tell(found: dict[str, Any], as_json: bool, line: str, recipients: Sequence[d
             show(f"    nearest {near['clause']}: {near['sentence']}", err=True)
 
 
+_HOW: Final = {"not_acknowledged": " (ix inbox --open: --condition shows it, --acknowledge takes note of it and opens)"}
+"""What to do about a refusal with this command, where the node's sentence cannot know."""
+
+
 class _Call:
     """Calls one node in one officer's name."""
 
@@ -179,7 +184,8 @@ class _Call:
         answer = self._line.request(method, path, json=body, headers=self._headers)
         found = answer.json()
         if answer.status_code != 200:
-            _refuse(f"{found.get('code', answer.status_code)}: {found.get('detail', '')}")
+            code = found.get("code", answer.status_code)
+            _refuse(f"{code}: {found.get('detail', '')}{_HOW.get(code, '')}")
         return found
 
 

@@ -7,14 +7,22 @@ found out; 2 the command was misused.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from agencies.commands import HERE, AsJson, Code, Node, PassphraseFile, Reason, TokenFile, Who, show, signed_in, tell
+from exchange.protocol.vocabulary import AfterGround, HolderAnswer, RefusalGround, RetainGround
 
 app = typer.Typer(name="acts", no_args_is_help=True, rich_markup_mode=None)
+
+
+def _any_of(codes: Iterable[str]) -> str:
+    *others, last = map(str, codes)
+    return f"{', '.join(others)} or {last}"
+
 
 Message = Annotated[str, typer.Option("--msg", help="The message's digest.")]
 Until = Annotated[str, typer.Option("--until", help="Until when, such as 2026-12-31T00:00:00.000Z.")]
@@ -27,7 +35,9 @@ Until = Annotated[str, typer.Option("--until", help="Until when, such as 2026-12
 )
 def ask(
     msg: Message,
-    want: Annotated[str, typer.Option(help="onward, purpose or evidence.")],
+    want: Annotated[
+        str, typer.Option(help="onward: pass it on. purpose: use it for another. evidence: use it in court.")
+    ],
     purpose: Annotated[list[str], typer.Option(help="For which purposes.")],
     until: Until,
     why: Reason,
@@ -50,13 +60,15 @@ def ask(
 
 @app.command(
     "consent",
-    epilog="Example: ix consent --act=DIGEST --approve --officer np-release-1 "
+    epilog="Example: ix consent --act=DIGEST --approve --officer np-release "
     "--why 'the crossing has to know of this lorry'",
 )
 def consent(
     act: Annotated[str, typer.Option("--act", help="The ask to decide, or the consent to withdraw.")] = "",
     approve: Annotated[bool, typer.Option("--approve", help="Consent to what was asked.")] = False,
-    decline: Annotated[str, typer.Option("--decline", help="Decline, on this ground of the list.")] = "",
+    decline: Annotated[
+        str, typer.Option("--decline", help=f"Decline, on one of these grounds: {_any_of(RefusalGround)}.")
+    ] = "",
     withdraw: Annotated[bool, typer.Option("--withdraw", help="Take this consent of ours back.")] = False,
     why: Reason = "",
     code: Code = "case_assigned",
@@ -83,7 +95,8 @@ def consent(
         return
     for one in found["consents"]:
         whom = f"{one['holder']} -> {', '.join(one['to'])}" if one["to"] else one["holder"]
-        way = "of us" if one["way"] == "in" else "by us"
+        came = "to us" if one["kind"] == "consent" else "of us"
+        way = came if one["way"] == "in" else "by us"
         show(f"{one['act']}  {one['kind']} {way}  {one['state']:9}  {one['want']}  {whom}  until {one['until']}")
     if not found["consents"]:
         show("nobody has asked for anything")
@@ -91,12 +104,12 @@ def consent(
 
 @app.command(
     "recall",
-    epilog="Example: ix recall --msg=DIGEST --ground inaccurate --officer np-release-1 "
+    epilog="Example: ix recall --msg=DIGEST --ground inaccurate --officer np-release "
     "--why 'the plate was read wrongly at the crossing'",
 )
 def recall(
     msg: Message,
-    ground: Annotated[str, typer.Option(help="inaccurate, unlawful, purpose_ended, victim_safety, ...")],
+    ground: Annotated[str, typer.Option(help=f"{_any_of(AfterGround)}.")],
     why: Reason,
     act: Annotated[str, typer.Option("--as", help="recall, restrict or rectify.")] = "recall",
     by_msg: Annotated[str, typer.Option("--by-msg", help="For rectify: the digest of the correcting message.")] = "",
@@ -117,13 +130,13 @@ def recall(
 
 @app.command(
     "duties",
-    epilog="Example: ix duties --act=DIGEST --outcome erased --officer sp-release-1 "
+    epilog="Example: ix duties --act=DIGEST --outcome erased --officer sp-release "
     "--why 'the sender has taken this back as wrong'",
 )
 def duties(
     act: Annotated[str, typer.Option("--act", help="What to answer; without it, the list is shown.")] = "",
-    outcome: Annotated[str, typer.Option(help="erased, restricted, rectified or retained.")] = "",
-    ground: Annotated[str, typer.Option(help="For retained: on which ground of the list.")] = "",
+    outcome: Annotated[str, typer.Option(help=f"{_any_of(HolderAnswer)}; rectified answers a rectify alone.")] = "",
+    ground: Annotated[str, typer.Option(help=f"For retained: {_any_of(RetainGround)}.")] = "",
     why: Reason = "",
     code: Code = "case_assigned",
     node: Node = HERE,

@@ -116,7 +116,7 @@ def test_an_ask_is_made_listed_declined_and_heard(town: Town, message: str) -> N
     assert town.ix(A, "consent", f"--act={consent}", "--withdraw", "--why", WHY.text).exit_code == 0
     collect(town, B)
     assert "ask by us  consented" in town.ix(B, "consent").stdout
-    assert "consent of us  withdrawn" in town.ix(B, "consent").stdout
+    assert "consent to us  withdrawn" in town.ix(B, "consent").stdout
 
 
 def test_a_recall_is_given_obeyed_and_shown(town: Town, message: str) -> None:
