@@ -3,7 +3,8 @@
 The log is the broker's own, clerk and books included: every batch is one transaction with its tiles, its head moved by
 compare-and-swap, a checkpoint signed with both keys, and fsync. What is left out is everything about messages. Entries
 are receipts, the commonest kind. Verifying happens in processes of their own, from exported files, so that their
-memory is theirs. Beside it, where it is installed, pymerkle does what it can of the same work.
+memory is theirs. Times are of the clock on the wall; of appending the processor's time is given too, which other work
+on the machine does not blur. Beside it, where it is installed, pymerkle does what it can of the same work.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,10 +31,14 @@ from exchange.protocol.log import LogSigner, bundle, parse_entry, receipt_entry,
 from exchange.protocol.merkle import WIDTH, Tree, bundles, entries_path, leaf_hash, tile_path, tiles, verify_inclusion
 from exchange.protocol.policy import PolicyBook
 from exchange.protocol.tree_audit import Read, audit_growth, audit_tree
+from exercises.bench_load import found
+from exercises.processes import here
 from keys.encoding import digest
 from keys.signing import Signer
 from keys.trust import Directory, LogIdentity
 
+SIZE: Final = 1_000_000
+QUICK: Final = 3000
 BATCH: Final = 64
 NEWEST: Final = 10_000
 PROOFS: Final = 1000
@@ -73,7 +79,7 @@ def measure(home: Path, directory: Directory, size: int, say: Callable[[str], No
     store = Store(home / "log.db")
     try:
         clerk = Clerk(store, log, lambda: START, lambda _, head: State(directory, PolicyBook(), head.version))
-        seconds = _grow(clerk, size)
+        seconds, cpu = _grow(clerk, size)
         proofs = _prove(store, clerk.books)
         _export(store, clerk.books, home / "export")
     finally:
@@ -84,6 +90,7 @@ def measure(home: Path, directory: Directory, size: int, say: Callable[[str], No
     return {
         "log_entries": size,
         "log_append_per_s": round(size / seconds),
+        "log_append_per_cpu_s": round(size / cpu),
         "log_proof_ms": round(1000 * proofs, 3),
         "log_verify_s": whole["tree_s"],
         "log_verify_with_forms_s": whole["forms_s"],
@@ -93,16 +100,16 @@ def measure(home: Path, directory: Directory, size: int, say: Callable[[str], No
     }
 
 
-def _grow(clerk: Clerk, size: int) -> float:
-    seconds = 0.0
+def _grow(clerk: Clerk, size: int) -> tuple[float, float]:
+    seconds = cpu = 0.0
     for first in range(0, size, BATCH):
         lines = [entry(number) for number in range(first, min(first + BATCH, size))]
-        began = time.perf_counter()
+        began, busy = time.perf_counter(), time.process_time()
         (grown,) = clerk.write_now([_Lines(lines)])
-        seconds += time.perf_counter() - began
+        seconds, cpu = seconds + time.perf_counter() - began, cpu + time.process_time() - busy
         if grown != first + len(lines):
             raise RuntimeError(f"the log did not take a batch: {grown}")
-    return seconds
+    return seconds, cpu
 
 
 def _prove(store: Store, books: Books) -> float:
@@ -140,9 +147,9 @@ def _files(view: Any, size: int) -> Iterator[tuple[str, bytes]]:
 def _alone(what: str, folder: Path, log: LogIdentity) -> dict[str, Any]:
     keys = [log.ed25519.raw.hex(), log.mldsa44.raw.hex()]
     command = [sys.executable, "-m", "exercises.bench_log", what, str(folder), *keys]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    done = subprocess.run(command, capture_output=True, text=True, env=here(), check=True)
+    figures: dict[str, Any] = json.loads(done.stdout)
+    return figures
 
 
 def verify(what: str, folder: Path, log: LogIdentity) -> dict[str, Any]:
@@ -204,14 +211,33 @@ def _pymerkle(size: int, say: Callable[[str], None]) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """``python -m exercises.bench_log whole|newest FOLDER ED25519 MLDSA44``: one JSON line."""
+def measure_apart(*, quick: bool) -> dict[str, Any]:
+    """The same in a process of its own: a log that grew, and pymerkle's tree, are no company for another clock."""
+    command = [sys.executable, "-m", "exercises.bench_log", "all", *(["--quick"] if quick else [])]
+    ran = subprocess.run(command, stdout=subprocess.PIPE, env=here(), check=True)
+    figures: dict[str, Any] = json.loads(ran.stdout)
+    return figures
+
+
+def _say(what: str) -> None:
+    sys.stderr.write(f"bench: {what}\n")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """``all [--quick]``, or ``whole|newest FOLDER ED25519 MLDSA44``: one JSON document on standard output."""
     from keys.signing import ED25519, ML_DSA_44, PublicKey
 
-    what, folder, ed25519, mldsa44 = sys.argv[1:]
-    keys = PublicKey(ED25519, bytes.fromhex(ed25519)), PublicKey(ML_DSA_44, bytes.fromhex(mldsa44))
-    sys.stdout.write(json.dumps(verify(what, Path(folder), LogIdentity(ORIGIN, *keys))) + "\n")
+    if arguments[0] == "all":
+        with tempfile.TemporaryDirectory() as folder:
+            directory = found(2, START).directory
+            size = QUICK if "--quick" in arguments else SIZE
+            document = measure(Path(folder) / "log", directory, size, _say)
+    else:
+        what, folder, ed25519, mldsa44 = arguments
+        keys = PublicKey(ED25519, bytes.fromhex(ed25519)), PublicKey(ML_DSA_44, bytes.fromhex(mldsa44))
+        document = verify(what, Path(folder), LogIdentity(ORIGIN, *keys))
+    sys.stdout.write(json.dumps(document) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
