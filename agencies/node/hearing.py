@@ -31,13 +31,14 @@ from agencies.node.office import Office
 from agencies.node.recalls import Recalls
 from agencies.node.store import Books
 from exchange.protocol.act import AFTER, Act, Answer, Ask, Consent, Decline, Withdraw, parse_act, read_act
-from exchange.protocol.entry import ActEntry
+from exchange.protocol.entry import ActEntry, DisclosureEntry
 from exchange.protocol.errors import ActNotTheirs, ActRefused, ProofMismatch
 from exchange.protocol.lineage import Lineage
+from exchange.protocol.manifest import Manifest
 from exchange.protocol.matching import Source
 from exchange.protocol.message import Opened
 from exchange.protocol.vocabulary import Act as LedgerCode
-from exchange.protocol.vocabulary import ActKind, Onward
+from exchange.protocol.vocabulary import ActKind, Classification, Handling, Onward
 from keys.encoding import instant, stamp
 from keys.signing import parse_statement
 
@@ -208,6 +209,22 @@ class Hearing:
         for source in lineage.sources_for(manifest.src, manifest.from_):
             late = source.stopped or self._was_stopped(source, index)
             self._judge(source, late, opened, fields.get(source.msg))
+        self._must_carry(opened.manifest, {one.entry.msg: one.entry for one in roots})
+
+    def _must_carry(self, manifest: Manifest, known: Mapping[str, DisclosureEntry]) -> None:
+        """Refuse what lost a mark of what its sender took it from, also by way of a message of its sender's own."""
+        waiting, seen = list(manifest.src or ()), set[str]()
+        while waiting:
+            entry = known.get(waiting.pop())
+            if entry is None or entry.msg in seen:
+                continue
+            seen.add(entry.msg)
+            if entry.from_ == manifest.from_:
+                waiting += entry.src or ()
+            elif entry.from_ != self._office.me:
+                kept = Classification(manifest.class_).rank >= Classification(entry.class_).rank
+                if not kept or not {*entry.handling} - {Handling.H0} <= {*manifest.handling}:
+                    raise OnwardForbidden(f"`{manifest.from_}` took marks off what `{entry.from_}` told it")
 
     def _known_acts(self, names: set[str], heard: Sequence[Heard]) -> Iterator[tuple[int, Act]]:
         """The acts about these messages that were filed, given and proved, or have just come."""

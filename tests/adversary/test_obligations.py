@@ -124,3 +124,23 @@ def test_a_longer_version_of_the_agreement_postpones_no_purge(tmp_path: Path) ->
         world.clock.now = datetime(2026, 12, 2, tzinfo=UTC)
         with pytest.raises(NoLongerHere):
             south.service.open(name, south.officer(), WHY)
+
+
+@pytest.mark.spec("NODE-127", "NODE-90")
+@pytest.mark.parametrize("through", ["itself", "its own message to the originator"])
+def test_a_node_that_takes_marks_off_is_not_believed(tmp_path: Path, through: str) -> None:
+    """South's node lies: what north marked H1 goes on without, and the broker judges no marks."""
+    with bound(tmp_path, terms()) as world:
+        south, east = world.node(SOUTH), world.node(EAST)
+        name = told(world, handling=["H1"])
+        if through != "itself":
+            content = {**TIP, "sources": [{"msg": name, "fields": [""]}]}
+            name = south.send(content, NORTH, src=[name]).msg or ""
+        content = {**TIP, "sources": [{"msg": name, "fields": [""]}]}
+        south.service.sending._onward.must_pass = lambda *_: None  # type: ignore[method-assign]
+        sent = south.send(content, EAST, src=[name])
+        assert sent.state == "sent", sent
+        assert east.collect() == []
+        assert [one["code"] for one in east.service.rejected()] == ["onward_forbidden"]
+        honest = south.send(content, EAST, src=[name], handling=["H1"])
+        assert east.collect() == [honest.msg]
