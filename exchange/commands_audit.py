@@ -22,6 +22,7 @@ from typing import Annotated, Any, Final
 import typer
 from rich.console import Console
 
+from exchange.commands_audit_bundle import app as evidence
 from exchange.commands_audit_common import (
     DIGEST,
     FOUND,
@@ -191,5 +192,5 @@ def verify(
         raise typer.Exit(FOUND)
 
 
-for verbs in (questions, pages):  # the other groups of verbs stand beside these
+for verbs in (questions, pages, evidence):  # the other groups of verbs stand beside these
     app.registered_commands.extend(verbs.registered_commands)

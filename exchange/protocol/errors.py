@@ -281,6 +281,12 @@ class QuestionMalformed(Refusal):
     code = "question_malformed"
 
 
+class EvidenceMalformed(Refusal):
+    """A file of evidence has another form or spelling, or something in it that nothing names (LOG-74)."""
+
+    code = "evidence_malformed"
+
+
 class NothingThere(Refusal):
     """A path that no call of ix/1 has (HTTP-1)."""
 

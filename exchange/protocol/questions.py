@@ -114,6 +114,21 @@ class Record:
                     waiting.append(other)
         return self.in_order(found)
 
+    def family(self, messages: Iterable[str]) -> set[str]:
+        """These messages and all that are tied to them by derivation or correction, near and far, up and down."""
+        tied: dict[str, set[str]] = {}
+        decided: list[Disclosed | Denied] = [*self.disclosed.values(), *self.denied.values()]
+        for one in decided:
+            for source in one.entry.src or ():
+                tied.setdefault(one.entry.msg, set()).add(source)
+                tied.setdefault(source, set()).add(one.entry.msg)
+        for msg in self.disclosed:
+            for _, act in self.examined.lineage.about(msg):
+                if isinstance(act.terms, Rectify):
+                    tied.setdefault(msg, set()).add(act.terms.by_msg)
+                    tied.setdefault(act.terms.by_msg, set()).add(msg)
+        return _closure(messages, tied)
+
     def below(self, msg: str) -> list[str]:
         """This message and everything derived from it, in the order of the log; only what was disclosed."""
         return self.in_order(name for name in _closure([msg], self._below) if name in self.disclosed)
