@@ -34,6 +34,7 @@ export function parseManifest(bytes) {
   form(!("re" in it) || isDigest(it.re), "MSG-3: re");
   form(!("src" in it) || (isList(it.src, 1, 4) && it.src.every(isDigest) && ascending(it.src)), "MSG-3: src");
   form(!("src" in it) || it.type !== "exculpatory_notice", "MSG-34: what speaks for a suspect has no sources");
+  form(it.type !== "exculpatory_notice" || !("src" in it), "MSG-34: sources of an exculpatory notice");
   form(!("exempt" in it) || codes.EXEMPT.includes(it.exempt), "MSG-3: exempt");
   form(isText(it.id, codes.UUID7), "MSG-3: id");
   form(isText(it.ts, TIME) && isText(it.exp, TIME), "MSG-3: ts or exp");
