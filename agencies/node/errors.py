@@ -247,6 +247,18 @@ class AlreadyAnswered(Refusal):
     code = "already_answered"
 
 
+class EmergencyRefused(Refusal):
+    """No opening in an emergency: not needed, not for such a danger or purpose, or not by two people (NODE-160)."""
+
+    code = "emergency_refused"
+
+
+class FlagTooWide(Refusal):
+    """A flag on more than one case or message, for longer than allowed, or on too much of one agency's (NODE-171)."""
+
+    code = "flag_too_wide"
+
+
 class RoleKeyMissing(Refusal):
     """This node has no role key for protected identities, or none that this part was sealed to (SAFE-3)."""
 

@@ -21,6 +21,7 @@ from agencies.node.draft import OfficerDraft, read_draft
 from agencies.node.errors import BrokerRefused, DraftMalformed
 from agencies.node.profile import Officer
 from agencies.node.routes_acts import add_acts
+from agencies.node.routes_emergency import add_emergency
 from agencies.node.routes_forms import (
     REASON,
     SIMULATION,
@@ -69,6 +70,7 @@ def add_routes(app: FastAPI, node: Node, sessions: Sessions, rounds: Rounds) -> 
 
     def protecting(router: APIRouter, node: Node) -> None:
         add_protection(router, node, sessions)
+        add_emergency(router, node, sessions)
 
     for routes in (_sending, _receiving, add_holding, add_acts, protecting, _parties, _auditing):
         router = APIRouter(prefix="/v1", dependencies=[Depends(signed_in)], default_response_class=Response)
@@ -294,7 +296,7 @@ def _add_refusals(app: FastAPI) -> None:
 
 _COUNTED: Final = (
     "inbox", "rejected", "doubts", "receipts", "batches_unposted", "batches_refused", "evidence", "exemptions",
-    "asks", "duties", "ledger",
+    "asks", "duties", "ledger", "emergencies_unreviewed", "emergencies_overdue",
 )  # fmt: skip
 
 
@@ -335,7 +337,8 @@ def _add_probes(app: FastAPI, node: Node, rounds: Rounds) -> None:
     def ready() -> Response:
         """The books can be read; how the broker was found last is told, and keeps nobody out."""
         state = node.state()
-        return answer({"ready": True, "collected": state["collected"], "trouble": rounds.last})
+        status = "amber" if state["emergencies_overdue"] else "green"  # somebody has to look, and nobody is kept out
+        return answer({"ready": True, "status": status, "collected": state["collected"], "trouble": rounds.last})
 
     @app.get("/metrics")
     def metrics() -> Response:

@@ -18,8 +18,10 @@ from agencies.node.broker_client import BrokerClient
 from agencies.node.collecting import Collected, Collecting
 from agencies.node.consents import Consents
 from agencies.node.draft import Forecast, OfficerDraft
+from agencies.node.emergency import Emergency
 from agencies.node.errors import NeedToKnowMissing, NotHere
 from agencies.node.exculpation import Exculpation
+from agencies.node.flags import Flags
 from agencies.node.following import Following
 from agencies.node.hearing import Hearing
 from agencies.node.holding import Holdings
@@ -96,6 +98,8 @@ class Node:
         self.answering = Answering(
             self.office, lambda draft, who, why, key: self.sending.send(draft, who, why, key=key, ruling=False)
         )
+        self.emergency = Emergency(self.office, self.holding, self.consents, self.protection.must_be_shown)
+        self.flags = Flags(self.office, self.holding, self.answering)
         self.exculpation = Exculpation(
             self.office, lambda draft, who, why: self.sending.send(draft, who, why, ruling=False)
         )
@@ -453,6 +457,7 @@ class Node:
         """Counts for the gauges and for readiness; no content, no names."""
         with self.office.store.reading() as books:
             counts = {state: books.count("outbox", state=state) for state in ("pending", "pending_release", "sent")}
+            waiting, overdue = self.emergency.unreviewed(books)
             return {
                 "outbox": counts,
                 "inbox": books.count("inbox"),
@@ -467,6 +472,8 @@ class Node:
                 "duties": books.count("duties", state="open"),
                 "held": {state: books.count("held", state=state) for state in ("held", "restricted", "erased")},
                 "exemptions": books.exemptions(),
+                "emergencies_unreviewed": waiting,
+                "emergencies_overdue": overdue,
                 "ledger": (books.ledger_head() or (0, ""))[0],
                 "collected": books.meta("collected") or None,
             }

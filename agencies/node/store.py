@@ -45,7 +45,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from agencies.node.tables import Base
 
 Values = Mapping[str, Any]
-SCHEMA: Final = 4
+SCHEMA: Final = 5
 _SINCE_3: Final = ("acts", "answer", "claim", "consents", "duties", "held", "logged", "quoted", "task")
 """Tables that books of schema 2 have not."""
 
@@ -80,7 +80,7 @@ class Store:
             version = connection.exec_driver_sql("PRAGMA user_version").scalar()
             if version not in range(SCHEMA + 1):
                 raise RuntimeError(f"the database is of schema {version}; this node writes schema {SCHEMA}")
-            steps = () if version == SCHEMA else (_second, _third, _fourth)[version - 1 :] if version else (_schema,)
+            steps = () if version == SCHEMA else _STEPS[version - 1 :] if version else (_schema,)
             for statement in (statement for step in steps for statement in step()):
                 connection.exec_driver_sql(statement)
 
@@ -135,8 +135,18 @@ def _third() -> tuple[str, ...]:
 
 def _fourth() -> tuple[str, ...]:
     """What makes books of schema 3 books of schema 4."""
-    made = str(CreateTable(_BY_NAME["witnessed"], if_not_exists=True).compile(dialect=sqlite.dialect()))
-    return (made, f"PRAGMA user_version={SCHEMA}")
+    return (str(CreateTable(_BY_NAME["witnessed"], if_not_exists=True).compile(dialect=sqlite.dialect())),)
+
+
+def _fifth() -> tuple[str, ...]:
+    """What makes books of schema 4 books of schema 5."""
+    dialect, new = sqlite.dialect(), (_BY_NAME["emergency"], _BY_NAME["flag"])
+    made = [str(CreateTable(table, if_not_exists=True).compile(dialect=dialect)) for table in new]
+    indexes = [CreateIndex(index, if_not_exists=True) for table in new for index in _sorted_indexes(table)]
+    return (*made, *(str(index.compile(dialect=dialect)) for index in indexes), f"PRAGMA user_version={SCHEMA}")
+
+
+_STEPS: Final = (_second, _third, _fourth, _fifth)
 
 
 def _sorted_indexes(table: Table) -> list[Index]:

@@ -118,6 +118,41 @@ class Task(Base, table=True):
     officer: str | None = None
 
 
+class EmergencyRow(Base, table=True):
+    """One opening in an emergency: by whom, for what danger, past which rules, and what a review said; all sealed."""
+
+    __tablename__ = "emergency"
+    id: str = Field(primary_key=True)
+    msg: str = Field(index=True)
+    officer: str
+    second: str
+    danger: str
+    purpose: str
+    passed: str
+    at: str
+    due: str
+    ask: str
+    verdict: str | None = Field(default=None, index=True)
+    reviewer: str | None = None
+    reviewed: str | None = None
+    seal: bytes = Field(sa_type=LargeBinary)
+
+
+class FlagRow(Base, table=True):
+    """One case or message that cannot be executed here, until when; ``secret`` is the ground and reason, locked."""
+
+    __tablename__ = "flag"
+    id: str = Field(primary_key=True)
+    kind: str
+    name: str = Field(index=True)
+    sender: str = Field(index=True)
+    officer: str
+    made: str
+    until: str
+    lifted: str | None = None
+    secret: bytes = Field(sa_type=LargeBinary)
+
+
 class Quoted(Base, table=True):
     """A MAC of words that came with a message, so that they are known again; with no message, words of our own."""
 

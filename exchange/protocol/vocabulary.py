@@ -356,3 +356,11 @@ class RetainGround(StrEnum):
     EVIDENCE_HOLD = "evidence_hold"
     DATA_SUBJECT_INTEREST = "data_subject_interest"
     CASE_OPEN = "case_open"
+
+
+class Danger(StrEnum):
+    """An imminent danger for which a node may show an officer what it would else refuse to show (NODE-160)."""
+
+    DANGER_TO_LIFE = "danger_to_life"
+    DANGER_TO_PHYSICAL_INTEGRITY = "danger_to_physical_integrity"
+    CHILD_MISSING_AT_RISK = "child_missing_at_risk"
