@@ -8,7 +8,7 @@ messages: whoever knows one of them is led by ``re``, ``src`` and corrections to
 from __future__ import annotations
 
 import re as patterns
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -393,9 +393,6 @@ def _to_tell(record: Record, agency: str, roles: Mapping[str, set[str]]) -> Json
 
 
 def _enrolled(examined: Examined, agency: str) -> None:
-    if examined.directory is not None and agency not in _agencies(examined):
+    known = examined.directory.agencies() if examined.directory else ()
+    if examined.directory and all(one.agency != agency for one in known):
         raise QuestionMalformed(f"no agency `{agency[:40]}` in this federation")
-
-
-def _agencies(examined: Examined) -> Iterator[str]:
-    return (one.agency for one in examined.directory.agencies()) if examined.directory else iter(())

@@ -69,6 +69,12 @@ def test_it_verifies_and_says_what_it_did_not(node: str, evidence: tuple[Logbook
     assert "disclosure: north.police.sim -> south.police.sim (c1)" in done.stdout
 
 
+@pytest.mark.spec("LOG-73", "LOG-75")
+def test_it_verifies_the_golden_file(node: str, evidence: tuple[Logbook, Path]) -> None:
+    golden = VERIFIER.parents[1] / "tests" / "vectors" / "log" / "evidence.json"
+    assert verify(node, golden, evidence[0].on.fed).returncode in (0, 4)
+
+
 @pytest.mark.spec("LOG-75")
 def test_it_refuses_what_was_changed_with_care(node: str, evidence: tuple[Logbook, Path], tmp_path: Path) -> None:
     book, path = evidence

@@ -2,6 +2,7 @@
 
 ``log/export`` is the export of a short history, ``log/expected.json`` what an auditor must say of it, as it is and
 with one thing edited, and of ``log/lies``, the export of a broker that signed what the rules do not allow;
+``log/evidence.json`` is a file of evidence from the first of the two.
 ``log/tree.json`` has roots and proofs over numbered entries, for tree arithmetic alone. Keys are fixed; ML-DSA draws
 its own randomness, so every run writes other signatures. Run it when the format changes, and at no other time.
 """
@@ -13,7 +14,8 @@ import shutil
 from pathlib import Path
 from typing import Any, Final
 
-from exchange.protocol.audit import statement_path
+from exchange.protocol.audit import examine_export, statement_path
+from exchange.protocol.bundle_file import write_evidence
 from exchange.protocol.entry import ActEntry, parse_entry
 from exchange.protocol.log import vkeys
 from exchange.protocol.merkle import Tree, leaf_hash, tile_path, tiles
@@ -145,6 +147,13 @@ def main() -> None:
             path.write_bytes(data)
     for name, document in (("expected.json", expected(book, files, lying, theirs)), ("tree.json", arithmetic())):
         (FOLDER / name).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    (FOLDER / "evidence.json").write_bytes(evidence(book, files))
+
+
+def evidence(book: Logbook, files: Export) -> bytes:
+    """A file of evidence about the message of the story that was passed on and recalled."""
+    log = examine_export(files.get, fed=book.on.fed, now=book.now)
+    return write_evidence(files.get, log, [log.report.disclosures[4].entry.msg])
 
 
 if __name__ == "__main__":

@@ -60,6 +60,20 @@ def test_every_decision_of_the_story_can_be_shown_alone() -> None:
         assert "not_judged" not in found.report.counts
 
 
+@pytest.mark.spec("LOG-73", "LOG-75")
+def test_the_golden_file_still_holds_and_is_still_written_the_same() -> None:
+    folder = Path(__file__).resolve().parents[2] / "vectors" / "log"
+    book, golden = told()[0], (folder / "evidence.json").read_bytes()
+    found = verify_evidence(golden, fed=book.on.fed, now=book.now)
+    assert (found.holds, found.report.counts["decided_again"]) == (True, 5)
+
+    def read(path: str) -> bytes | None:
+        return (folder / "export" / path).read_bytes() if (folder / "export" / path).is_file() else None
+
+    log = examine_export(read, fed=book.on.fed, now=book.now)
+    assert write_evidence(read, log, found.messages) == golden
+
+
 @pytest.mark.spec("LOG-73")
 def test_what_a_message_came_from_and_what_was_done_about_it_come_along(passed_on: tuple[Logbook, bytes]) -> None:
     book, data = passed_on
