@@ -17,6 +17,7 @@ from pydantic_core import core_schema
 from exchange.protocol.act import READER as ACTS
 from exchange.protocol.content import CaseMessage
 from exchange.protocol.decision_cases import DecisionCases
+from exchange.protocol.labels import Labels
 from exchange.protocol.manifest import Manifest
 from exchange.protocol.terms import AgreementTerms
 from keys.signing import ALGORITHMS
@@ -95,6 +96,7 @@ def published() -> dict[str, dict[str, Any]]:
         "agreement": _of(AgreementTerms, "agreement", "Payload of an agreement of ix/1 (AGR-2)"),
         "decision-cases": _of(DecisionCases, "decision-cases", "Mandated decisions of ix/1 (AGR-68)"),
         "act": _headed(ACTS.json_schema(schema_generator=_Published), "act", "Payload of an act of ix/1 (ACT-2)"),
+        "labels": _of(Labels, "labels", "Labels of the codes of ix/1 (VOC-10)"),
     }
 
 
