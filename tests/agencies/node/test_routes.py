@@ -85,6 +85,9 @@ ROUTES = [
     ("POST", "/v1/identities/seal"), ("GET", "/v1/messages/x/identities"), ("POST", "/v1/messages/x/identities/x"),
     ("POST", "/v1/claims"), ("POST", "/v1/messages/x/refuse"), ("GET", "/v1/messages/x/refuse"),
     ("POST", "/v1/messages/x/exculpate"), ("GET", "/v1/tasks"), ("POST", "/v1/tasks/x"),
+    ("POST", "/v1/messages/x/emergency"), ("GET", "/v1/emergencies"), ("POST", "/v1/emergencies/x/review"),
+    ("GET", "/v1/flags"), ("POST", "/v1/flags"), ("POST", "/v1/flags/x/renew"), ("POST", "/v1/flags/x/lift"),
+    ("GET", "/v1/messages/x/flag"), ("POST", "/v1/messages/x/flag"),
 ]  # fmt: skip
 
 
