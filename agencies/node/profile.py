@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -90,17 +91,21 @@ def new_profile(agency: str, officers: Iterable[Officer]) -> Profile:
     """Gather officers into a profile, each id once."""
     listed = list(officers)
     for officer in listed:
-        if not officer.id or any(c <= " " for c in officer.id):
-            raise SettingsRefused("an officer's id is not empty and has no spaces")
+        if not officer.id or any(unicodedata.category(c)[0] in "CZ" for c in officer.id):
+            raise SettingsRefused("an officer's id is not empty and has no spaces, nor characters that nobody sees")
         if not officer.roles:
             raise SettingsRefused(f"officer `{officer.id}` has no role")
         if OfficerRole.AUDITOR in officer.roles and len(officer.roles) > 1:
             raise SettingsRefused(f"officer `{officer.id}` is an auditor and may have no other role")
         _read_hash(officer.passphrase)
     profile = Profile(agency, {officer.id: officer for officer in listed})
-    if len(profile.officers) != len(listed):
-        raise SettingsRefused("an officer is listed twice")
+    if len({_look(officer.id) for officer in listed}) != len(listed):
+        raise SettingsRefused("an officer is listed twice: ids that differ in case or in spelling alone are one")
     return profile
+
+
+def _look(officer_id: str) -> str:
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", officer_id).casefold())
 
 
 def new_officer(

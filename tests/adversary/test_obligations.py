@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from agencies.node.errors import (
     NoLongerHere,
     OnwardRefused,
     PurposeRefused,
+    SettingsRefused,
     TrainingMissing,
 )
+from agencies.node.profile import new_officer, new_profile
 from exchange.protocol.vocabulary import Classification
 from exercises.world import World
 from tests.agencies.node.bound import EAST, NORTH, PROSECUTOR, SOUTH, TIP, able, bound, other, terms, told
@@ -144,3 +147,12 @@ def test_a_node_that_takes_marks_off_is_not_believed(tmp_path: Path, through: st
         assert [one["code"] for one in east.service.rejected()] == ["onward_forbidden"]
         honest = south.send(content, EAST, src=[name], handling=["H1"])
         assert east.collect() == [honest.msg]
+
+
+@pytest.mark.spec("NODE-13", "NODE-91")
+@pytest.mark.parametrize("twin", ["SP-DUTY-1", "\uff53\uff50-duty-1", "sp-duty-1\u200b", "sp-duty-1\u00a0"])
+def test_nobody_is_listed_twice_to_agree_with_himself(twin: str) -> None:
+    one = new_officer("sp-duty-1", "a passphrase of several words", ["release_officer"], cost=2**14)
+    new_profile(SOUTH, [one, replace(one, id="sp-duty-2")])
+    with pytest.raises(SettingsRefused):
+        new_profile(SOUTH, [one, replace(one, id=twin)])
