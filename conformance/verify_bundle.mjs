@@ -22,6 +22,7 @@ export const HAS_ML_DSA = (() => {
 const LEFT_OUT = [
   "decisions are not made again here: that each clause permits what was logged, `ix audit verify-bundle` checks",
   "whether somebody had the standing for an act, likewise",
+  "whether each record only added to the one before it (KEY-16), likewise; that it names it and who signed it was checked",
   "nothing shows that nothing is missing: other entries may be in the log that nobody chose for this file",
   "what was logged after the checkpoint, and what the messages said",
 ];

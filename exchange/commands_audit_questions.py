@@ -76,7 +76,7 @@ def _log(answer: Answer, page: Page) -> None:
     if head is not None:
         page.line(f"{head['origin']}, {head['size']} entries, signed {_time(head['signed'])}", lead="log         ")
     if answer["clean"]:
-        page.line("verified: nothing in it is wrong, and nothing that it had to hold is missing", lead=" " * 12)
+        page.line("verified: nothing in it is wrong; what was never logged, no log can show", lead=" " * 12)
     else:
         said = f"{len(answer['findings'])} findings: this log is not to be relied on; see `ix audit verify`"
         page.line(said, lead=" " * 12, style="bold red")
