@@ -429,15 +429,20 @@ BookTable = Table
 _IN_ORDER: Final = tuple(_INSERTS)
 """Tables rows are added to, those that are referred to first."""
 
-_UPSERT_TILE = upsert(TILE)
-_UPSERT_TILE = _UPSERT_TILE.on_conflict_do_update(
-    index_elements=["level", "number"], set_={"hashes": _UPSERT_TILE.excluded.hashes}
+_widened = upsert(TILE)
+_UPSERT_TILE: Final = str(
+    _widened.on_conflict_do_update(index_elements=["level", "number"], set_={"hashes": _widened.excluded.hashes})
+    .values({name: bindparam(name) for name in ("level", "number", "hashes")})
+    .compile(dialect=sqlite.dialect())
 )
-_MOVE_HEAD = (
+_MOVE_HEAD: Final = (
     update(HEAD)
-    .where(HEAD.c.one == 1, HEAD.c.size == bindparam("old_size"), HEAD.c.root == bindparam("old_root"))
+    .where(HEAD.c.one == bindparam("the_one"))
+    .where(HEAD.c.size == bindparam("old_size"), HEAD.c.root == bindparam("old_root"))
     .values({name: bindparam(f"new_{name}") for name in ("size", "root", "checkpoint", "ts", "version")})
+    .compile(dialect=sqlite.dialect())
 )
+_MOVE_HEAD_SQL, _MOVE_HEAD_ORDER = str(_MOVE_HEAD), tuple(_MOVE_HEAD.positiontup or ())
 
 
 class Writing(Reading, ActWriting):
@@ -457,14 +462,15 @@ class Writing(Reading, ActWriting):
 
     def widen(self, tiles: Iterable[tuple[int, int, bytes]]) -> None:
         """Store tiles that are new or wider than before."""
-        rows = [{"level": level, "number": number, "hashes": hashes} for level, number, hashes in tiles]
+        rows = list(tiles)
         if rows:
-            self._connection.execute(_UPSERT_TILE, rows)
+            self._connection.exec_driver_sql(_UPSERT_TILE, rows)
 
     def move_head(self, old: HeadRow, new: HeadRow) -> None:
         """Grow the log from ``old`` to ``new`` by compare-and-swap, or raise ``HeadMoved`` (LOG-10)."""
-        parameters = {f"new_{name}": value for name, value in _columns(new).items()}
-        moved = self._connection.execute(_MOVE_HEAD, {"old_size": old.size, "old_root": old.root, **parameters})
+        values = {f"new_{name}": value for name, value in _columns(new).items()}
+        values |= {"the_one": 1, "old_size": old.size, "old_root": old.root}
+        moved = self._connection.exec_driver_sql(_MOVE_HEAD_SQL, tuple(values[name] for name in _MOVE_HEAD_ORDER))
         if moved.rowcount != 1:
             raise HeadMoved
 
