@@ -19,6 +19,10 @@ import pytest
 
 from exchange.protocol.log import LogSigner, bundle, sign_checkpoint, vkeys
 from exchange.protocol.merkle import TileRow, Tree, entries_path, leaf_hash, tile_path
+from exercises.processes import free_ports
+from keys.trust import Directory
+from tests.exchange.broker.host import hosted, make_home
+from tests.exchange.test_commands_audit import served
 from tests.vectors.stage import signer
 
 HERE = Path(__file__).resolve().parent
@@ -56,7 +60,7 @@ def judge(tmp_path_factory: pytest.TempPathFactory) -> Any:
     )  # fmt: skip
     assert built.returncode == 0, built.stderr
 
-    def run(verb: str, folder: Path, *args: str, vkey: str = vkeys(LOG.identity)[0]) -> Any:
+    def run(verb: str, folder: Path | str, *args: str, vkey: str = vkeys(LOG.identity)[0]) -> Any:
         done = subprocess.run(
             [place / "verify", verb, folder, vkey, *args], capture_output=True, text=True, timeout=300, check=False
         )
@@ -74,6 +78,32 @@ def test_go_verifies_checkpoint_tiles_and_entries(judge: Any, tmp_path: Path, si
         "size": size,
         "root": base64.b64encode(tree.root()).decode(),
     }
+
+
+@pytest.mark.spec("LOG-80", "LOG-81")
+def test_go_reads_the_log_from_any_web_server(judge: Any, tmp_path: Path) -> None:
+    """Python's http.server shows the folder as it is; nobody tells Go anything but the address and the key."""
+    tree = write_log(tmp_path, [b"entry number %d" % n for n in range(700)])
+    with served(tmp_path) as url:
+        said = judge("log", url)
+        assert said == {"origin": LOG.origin, "size": 700, "root": base64.b64encode(tree.root()).decode()}
+        (tmp_path / "tile" / "entries" / "001").write_bytes(bundle([b"another"] * 256))
+        assert "entry 256 is not the one in its tile" in judge("log", url)
+
+
+@pytest.mark.spec("HTTP-42", "LOG-81")
+def test_go_reads_the_log_from_a_broker(judge: Any, tmp_path: Path) -> None:
+    make_home(tmp_path / "home")
+    (port,) = free_ports(1)
+    with hosted(tmp_path / "home", tmp_path / "host.log") as host:
+        host.start(port)
+        identity = Directory.from_bytes(
+            (tmp_path / "home" / "trust.json").read_bytes(),
+            fed=json.loads((tmp_path / "home" / "broker.json").read_bytes())["fed"],
+            now=datetime.now(UTC),
+        ).root.log
+        said = judge("log", f"http://127.0.0.1:{port}/log", vkey=vkeys(identity)[0])
+    assert (said["origin"], said["size"]) == (identity.origin, 4)
 
 
 @pytest.mark.spec("LOG-7")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import tempfile
@@ -19,8 +20,9 @@ from typing import Any
 
 import pytest
 
-from exchange.protocol.log import LogSigner, sign_checkpoint, tlog_proof, vkeys
+from exchange.protocol.log import LogSigner, sign_checkpoint, tlog_proof, verify_tlog_proof, vkeys
 from exchange.protocol.merkle import Tree, leaf_hash
+from keys.errors import Refusal
 from tests.vectors.stage import signer
 
 HERE = Path(__file__).resolve().parent
@@ -74,12 +76,18 @@ class Verdict:
 
 @pytest.fixture
 def judge(modules: Path) -> Any:
-    def verify(proof: str, entry: bytes, *, keys: tuple[str, str] = vkeys(LOG.identity)) -> Verdict:
-        asked = {"modules": str(modules), "vkeys": keys, "proof": proof, "entry": base64.b64encode(entry).decode()}
+    def verify(proof: str, entry: bytes, *, keys: tuple[str, str] = vkeys(LOG.identity), **more: Any) -> Verdict:
+        asked = {
+            "modules": str(modules),
+            "vkeys": keys,
+            "proof": proof,
+            "entry": base64.b64encode(entry).decode(),
+            **more,
+        }
         node = shutil.which("node") or "node"
         done = subprocess.run(
             [node, str(HERE / "verify_log.mjs")],
-            input=json.dumps(asked), capture_output=True, text=True, timeout=60, check=False,
+            input=json.dumps(asked), capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
         return Verdict(done.returncode == 0, json.loads(done.stdout) if done.returncode == 0 else done.stderr.strip())
 
@@ -117,3 +125,54 @@ def test_others_refuse_what_we_refuse(judge: Any) -> None:
     ):
         assert not verdict.ok
         assert reason in verdict.said
+
+
+def change(text: str, place: int, bit: int) -> bytes:
+    data = bytearray(text.encode())
+    data[place] ^= 1 << bit
+    return bytes(data)
+
+
+def lenient(coded: bytes) -> bytes:
+    """What a reader makes of base64 that minds neither padding, nor unused bits, nor what is no base64 at all."""
+    kept = re.sub(rb"[^A-Za-z0-9+/]", b"", coded)
+    return base64.b64decode(kept[: len(kept) - (len(kept) % 4 == 1)] + b"==")
+
+
+def says_the_same(proof: str, place: int, bit: int) -> bool:
+    """Whether the change leaves what is said as it is, only spelt otherwise, for such a reader."""
+    lines, changed = proof.encode().split(b"\n"), change(proof, place, bit).split(b"\n")
+    if len(lines) != len(changed):
+        return place == len(proof.encode()) - 1  # the line feed at the very end
+    ((old, new),) = [(one, other) for one, other in zip(lines, changed, strict=True) if one != other]
+    name, _, coded = old.rpartition(b" ")
+    return new.startswith(name) and lenient(coded) == lenient(new[len(name) :])
+
+
+def sweep(judge: Any, step: int) -> None:
+    """Flip bits of a proof, checkpoint included, and of its entry; every one is found, by them or else by us."""
+    proof, entry = prove(130, 700), ENTRIES[130]
+    places = [(place, place // step % 8) for place in range(0, len(proof.encode()), step)]
+    swept = judge(proof, entry, flips=places, of="proof")
+    assert swept.ok, swept.said
+    assert swept.said["tried"] == len(places)
+    for place, bit in swept.said["missed"]:
+        assert says_the_same(proof, place, bit), (place, bit)
+        with pytest.raises((Refusal, UnicodeDecodeError)):
+            verify_tlog_proof(change(proof, place, bit).decode(), entry, LOG.identity)
+    bits = [(place, bit) for place in range(len(entry)) for bit in range(8)]
+    swept = judge(proof, entry, flips=bits[::step], of="entry")
+    assert swept.ok, swept.said
+    assert swept.said["missed"] == []
+
+
+@pytest.mark.spec("LOG-83")
+def test_others_find_changed_bytes_of_a_proof_and_its_checkpoint(judge: Any) -> None:
+    sweep(judge, 17)
+
+
+@pytest.mark.slow
+@pytest.mark.spec("LOG-83")
+def test_others_find_every_changed_byte_of_a_proof_and_its_checkpoint(judge: Any) -> None:
+    """But for bits that base64 leaves unused and that they do not look at: ours refuses those as well."""
+    sweep(judge, 1)

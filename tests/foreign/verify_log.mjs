@@ -6,6 +6,9 @@
 //
 // Reads {"modules", "vkeys": [Ed25519, ML-DSA-44], "proof", "entry"} on standard input, binary in base64.
 // Writes what was verified as JSON; exits 1 with one line on standard error if anything was not.
+//
+// With {"flips": [[place, bit], ...], "of": "proof" or "entry"} it verifies once more for each with that one bit of that byte
+// changed, and writes {"tried", "missed": [[place, bit], ...]}.
 
 import { createHash, createPublicKey } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -22,7 +25,7 @@ const noble = pathToFileURL(join(given.modules, "@noble", "post-quantum", "ml-ds
 const { ml_dsa44 } = await import(noble.href);
 
 try {
-  process.stdout.write(JSON.stringify(verify(given)));
+  process.stdout.write(JSON.stringify(given.flips ? sweep(given) : verify(given)));
 } catch (error) {
   process.stderr.write(`${error.message}\n`);
   process.exitCode = 1;
@@ -42,6 +45,23 @@ function verify({ vkeys, proof, entry }) {
   return {
     origin: head.origin, index, size: Number(head.logSize), root: head.logHash.toString("base64"), time,
   };
+}
+
+function sweep(whole) {
+  verify(whole);
+  const missed = [];
+  for (const [place, bit] of whole.flips) {
+    const data = whole.of === "proof" ? Buffer.from(whole.proof) : Buffer.from(whole.entry, "base64");
+    data[place] ^= 1 << bit;
+    const changed = whole.of === "proof" ? { proof: data.toString("utf8") } : { entry: data.toString("base64") };
+    try {
+      verify({ ...whole, ...changed });
+      missed.push([place, bit]);
+    } catch {
+      // found
+    }
+  }
+  return { tried: whole.flips.length, missed };
 }
 
 function parseVkey(text) {

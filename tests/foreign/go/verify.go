@@ -3,7 +3,7 @@
 // note checks the checkpoint's Ed25519 line; tlog checks every tile against the signed root, every entry against
 // its tile, and consistency proofs. What is ours here is only where files are and how a bundle is cut.
 //
-//	verify log DIR VKEY            verify the whole export
+//	verify log DIR|URL VKEY        verify the whole export, from a folder or from a web server that shows it
 //	verify sweep DIR VKEY          the same for every single-byte change of every tile and bundle; one JSON line
 //	verify grown DIR VKEY OLD ROOT HASH...   verify a consistency proof from an older size to the export's
 package main
@@ -14,7 +14,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -67,6 +69,9 @@ func run(args []string) (interface{}, error) {
 
 func load(dir string) (export, error) {
 	files := export{}
+	if strings.HasPrefix(dir, "http://") {
+		return files, files.fetch(dir)
+	}
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
@@ -77,6 +82,46 @@ func load(dir string) (export, error) {
 		return err
 	})
 	return files, err
+}
+
+// fetch gets the checkpoint, and then what it requires.
+func (files export) fetch(prefix string) error {
+	get := func(path string) error {
+		answer, err := http.Get(prefix + "/" + path)
+		if err != nil {
+			return err
+		}
+		defer answer.Body.Close()
+		if answer.StatusCode != 200 {
+			return fmt.Errorf("%s: %s", path, answer.Status)
+		}
+		files[path], err = io.ReadAll(answer.Body)
+		return err
+	}
+	if err := get("checkpoint"); err != nil {
+		return err
+	}
+	size, err := strconv.ParseInt(strings.Split(string(files["checkpoint"])+"\n\n", "\n")[1], 10, 64)
+	if err != nil {
+		return err
+	}
+	for level, n := 0, size; n > 0; level, n = level+1, n/256 {
+		for i := int64(0); i < n; i += 256 {
+			width := n - i
+			if width > 256 {
+				width = 256
+			}
+			if err := get(tilePath(fmt.Sprint(level), i/256, int(width))); err != nil {
+				return err
+			}
+			if level == 0 {
+				if err := get(tilePath("entries", i/256, int(width))); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
 }
 
 func open(files export, verifier note.Verifier) (head, error) {
