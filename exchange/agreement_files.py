@@ -19,6 +19,7 @@ import yaml
 from exchange.protocol.boxes import TooManyPieces
 from exchange.protocol.draft_finding import Place
 from exchange.protocol.errors import AgreementMalformed
+from exchange.protocol.labels import Language
 from exchange.protocol.matching import Party
 from exchange.protocol.terms import MAX_TERMS, AgreementTerms, parse_terms, write_terms
 from keys.encoding import instant, read_json
@@ -56,6 +57,10 @@ AgencyFolder = Annotated[
 ]
 At = Annotated[str, typer.Option("--at", help="Judge as of this instant, 2026-11-21T16:20:00Z; else now.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document.")]
+Lang = Annotated[
+    Language | None,
+    typer.Option("--lang", help="Instead of English sentences: each code beside its label in this language."),
+]
 
 
 @dataclass(frozen=True, slots=True)

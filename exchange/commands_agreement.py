@@ -26,6 +26,7 @@ from exchange.agreement_files import (
     AsJson,
     At,
     Fed,
+    Lang,
     TermsFile,
     TrustFile,
     Written,
@@ -40,8 +41,10 @@ from exchange.agreement_files import (
     read_written,
 )
 from exchange.protocol.agreement import Agreement, read_agreement
+from exchange.protocol.coded import coded_clause, coded_whole
 from exchange.protocol.drafting import Finding, check_draft
 from exchange.protocol.errors import SignedTwice, SignerNotParty
+from exchange.protocol.labels import Language, word
 from exchange.protocol.terms import AgreementTerms, parse_terms, write_terms
 from exchange.protocol.wording import in_words, whole_in_words
 from keys.commands import plain, read_passphrase
@@ -123,18 +126,28 @@ def sign_it(
 
 
 @app.command("show", epilog="Example: ix agreement show task-force.json --trust trust.json --fed $FED")
-def show(file: TermsFile, trust: TrustFile = None, fed: Fed = "", at: At = "", as_json: AsJson = False) -> None:
-    """Show an agreement in words: its parties, who has signed, and each clause. Verifies signatures if it can."""
+def show(
+    file: TermsFile,
+    trust: TrustFile = None,
+    fed: Fed = "",
+    at: At = "",
+    lang: Lang = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show an agreement in words: its parties, who has signed, and each clause. Verifies signatures if it can.
+
+    With --lang its codes stand there beside what they are called in that language, and no sentence.
+    """
     with answering():
         data = file.read_bytes()
         terms, statement, _ = read_terms(data, fed)
         directory = directory_of(trust, fed, at)
         verified = read_agreement(data, directory, instant_of(at)) if statement and directory else None
-        described = describe(terms, statement, verified)
+        described = describe(terms, statement, verified, lang)
     if as_json:
         typer.echo(json.dumps(described, ensure_ascii=True, indent=2))
     else:
-        _print(terms, described)
+        _print(terms, described, lang)
 
 
 @app.command("check", epilog="Example: ix agreement check task-force.yaml --agencies agencies/profiles")
@@ -171,7 +184,9 @@ def _named(written: Written) -> dict[str, Any]:
     return {"agreement": written.members.get("id"), "version": written.members.get("version")}
 
 
-def describe(terms: AgreementTerms, statement: Statement | None, verified: Agreement | None) -> dict[str, Any]:
+def describe(
+    terms: AgreementTerms, statement: Statement | None, verified: Agreement | None, lang: Language | None = None
+) -> dict[str, Any]:
     """An agreement as ``show --json`` prints it; ``signed_by`` only where signatures were verified."""
     members: dict[str, Any] = {
         "simulation": True,
@@ -186,11 +201,19 @@ def describe(terms: AgreementTerms, statement: Statement | None, verified: Agree
     }
     if verified:
         members |= {"signed_by": list(verified.signed_by), "missing": list(verified.missing)}
-    clauses = [{"id": c.id, "effect": c.effect, "title": c.title, "in_words": in_words(c)} for c in terms.clauses]
-    return {**members, "in_words": whole_in_words(terms), "clauses": clauses}
+    clauses = [{"id": c.id, "effect": c.effect, "title": c.title} for c in terms.clauses]
+    if lang is None:
+        said = [{**head, "in_words": in_words(c)} for head, c in zip(clauses, terms.clauses, strict=True)]
+        return {**members, "in_words": whole_in_words(terms), "clauses": said}
+    labelled = [
+        {**head, "labelled": [line.to_json() for line in coded_clause(c, lang)]}
+        for head, c in zip(clauses, terms.clauses, strict=True)
+    ]
+    whole = [line.to_json() for line in coded_whole(terms, lang)]
+    return {**members, "lang": lang.value, "labelled": whole, "clauses": labelled}
 
 
-def _print(terms: AgreementTerms, described: dict[str, Any]) -> None:
+def _print(terms: AgreementTerms, described: dict[str, Any], lang: Language | None) -> None:
     if "signed_by" in described:
         missing = ", ".join(described["missing"])
         signed = f"verified: {', '.join(described['signed_by'])}" + (f"; still to sign: {missing}" if missing else "")
@@ -199,6 +222,9 @@ def _print(terms: AgreementTerms, described: dict[str, Any]) -> None:
     else:
         signed = f"by none of {len(terms.parties)} parties"
     title = f"{terms.title}\n{terms.id} version {terms.version}"
+    if lang is not None:
+        _print_coded(terms, title, f"signed {signed}\ndigest {described['agreement'] or 'not yet signed'}", lang)
+        return
     caption = (
         f"parties {', '.join(terms.parties)}\n"
         + "".join(f"{line}\n" for line in described["in_words"])
@@ -210,6 +236,18 @@ def _print(terms: AgreementTerms, described: dict[str, Any]) -> None:
         table.add_column(column, overflow="fold")
     for clause in described["clauses"]:
         table.add_row(escape(clause["id"]), clause["effect"], escape(f"{clause['title']}.\n{clause['in_words']}"))
+    Console().print(table)
+
+
+def _print_coded(terms: AgreementTerms, title: str, signed: str, lang: Language) -> None:
+    whole = "\n".join(map(str, coded_whole(terms, lang)))
+    caption = escape(f"{whole}\n{signed}")
+    table = Table(title=escape(title), caption=caption, caption_justify="left", show_lines=True)
+    for name in ("id", "clauses"):
+        table.add_column(word(name, lang), overflow="fold")
+    for clause in terms.clauses:
+        lines = "\n".join([clause.title, *map(str, coded_clause(clause, lang))])
+        table.add_row(escape(clause.id), escape(lines))
     Console().print(table)
 
 

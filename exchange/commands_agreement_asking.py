@@ -15,11 +15,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from exchange.agreement_files import REFUSED, AgencyFolder, AsJson, At, Fed, TrustFile, answering
+from exchange.agreement_files import REFUSED, AgencyFolder, AsJson, At, Fed, Lang, TrustFile, answering
 from exchange.agreement_scene import LABELS, Export, Files, say, scene_of, tell, tell_json
 from exchange.matrix_page import matrix_page
+from exchange.page_words import PAGE
 from exchange.protocol.asking import Answer, Question, Way, ask
 from exchange.protocol.decision import RecipientDecision
+from exchange.protocol.labels import Language
 from exchange.protocol.matching import Party
 from exchange.protocol.matrix import Matrix, matrix
 from exchange.protocol.vocabulary import (
@@ -164,17 +166,21 @@ def matrix_(
     agencies: AgencyFolder = None,
     export: Export = None,
     at: At = "",
+    lang: Lang = None,
     as_json: AsJson = False,
 ) -> None:
-    """Who may tell whom what: a table, and with --out a page to read clause by clause."""
+    """Who may tell whom what: a table, and with --out a page to read clause by clause, in the language of --lang."""
+    if lang is not None and out is None:
+        raise typer.BadParameter("--lang is the language of a page: name one with --out")
     with answering():
         scene = scene_of(files or [], trust, fed, agencies, export, at)
         found = matrix(scene)
         if out is not None:
-            notes = [f"{a.terms.id} version {a.terms.version}: {a.terms.title}" for a in scene.agreements]
-            notes.append(f"as of {stamp(scene.at)}" + ("; taken as if all parties had signed" if files else ""))
+            words = PAGE[lang or Language.EN]
+            notes = [(a.terms.id, f"{words['version']} {a.terms.version}:", a.terms.title) for a in scene.agreements]
+            notes.append((words["as of"], stamp(scene.at), f"({words['supposed']})" if files else ""))
             try:
-                out.write_text(matrix_page(found, "Who may tell whom what", notes), encoding="utf-8")
+                out.write_text(matrix_page(found, words["title"], notes, lang), encoding="utf-8")
             except OSError as wrong:
                 raise typer.BadParameter(f"`{out}` cannot be written: {wrong.strerror}") from None
             say(f"written to {out}")

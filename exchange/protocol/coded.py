@@ -78,22 +78,22 @@ def coded_clause(clause: Clause, lang: Language) -> list[Line]:
     return [*lines, *coded_needs(ties, lang), *coded_ties(ties, lang)]
 
 
-def coded_needs(ties: Conditions, lang: Language) -> list[Line]:
-    """What a clause asks of a message beside its codes."""
+def coded_needs(ties: Conditions, lang: Language, *, copied: bool = True) -> list[Line]:
+    """What a clause asks of a message beside its codes; without the copy where it is to somebody told anyway."""
     lines = []
     if ties.handling_required:
         lines.append(_line("handling_required", values(Handling, ties.handling_required, lang), lang))
-    if ties.copy_to is not None:
+    if ties.copy_to is not None and copied:
         lines.append(_line("copy_to", [Value(ties.copy_to)], lang))
-    if ties.copy_exempt:
+    if ties.copy_exempt and copied:
         lines.append(_line("copy_exempt", values(CopyExemption, ties.copy_exempt, lang), lang))
     if ties.transfer is not None:
         lines.append(_line("transfer", values(TransferBasis, [ties.transfer], lang), lang))
     return lines
 
 
-def coded_ties(ties: Conditions, lang: Language, purge_days: int | None = None) -> list[Line]:
-    """What a clause ties recipient and sender to."""
+def coded_ties(ties: Conditions, lang: Language, purge_days: int | None = None, *, special: bool = False) -> list[Line]:
+    """What a clause ties recipient and sender to; ``special`` data needs two release officers at any level (AGR-53)."""
     lines = [
         _line("onward", values(Onward, [ties.onward], lang), lang),
         _yes_no("evidence", lang, yes=ties.evidence),
@@ -104,8 +104,10 @@ def coded_ties(ties: Conditions, lang: Language, purge_days: int | None = None) 
     if purge_days is not None:
         lines.append(_days("purge_days", purge_days, lang))
     lines.append(_yes_no("human_release", lang, yes=ties.human_release))
-    if ties.second_approver is not None:
-        lines.append(_line("second_approver", values(Classification, [ties.second_approver], lang), lang))
+    second = [] if ties.second_approver is None else values(Classification, [ties.second_approver], lang)
+    second += values(Category, [Category.DATA_SPECIAL_CATEGORY], lang) if special else []
+    if second:
+        lines.append(_line("second_approver", second, lang))
     if ties.readers is not None:
         readers = ties.readers
         if readers.clearance is not None:

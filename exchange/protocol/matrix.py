@@ -14,7 +14,7 @@ from exchange.protocol.boxes import VALUES, Box, Space
 from exchange.protocol.floor import FLOOR
 from exchange.protocol.obligations import Obligations
 from exchange.protocol.reach import Lane, Scene, lanes, space_of
-from exchange.protocol.terms import Permit
+from exchange.protocol.terms import Conditions, Permit
 from exchange.protocol.vocabulary import Category
 from exchange.protocol.wording import more_strings, strings
 
@@ -33,6 +33,9 @@ class Row:
     needs: tuple[str, ...]
     ties: tuple[str, ...]
     parts: tuple[dict[str, tuple[str, ...]], ...]
+    conditions: Conditions
+    copied: bool
+    purge_days: int | None
 
     def permits(self, **wanted: str) -> bool:
         """Whether some one request of this clause has all of these codes."""
@@ -90,11 +93,14 @@ def _row(space: Space, agreement: str, version: int, lane: Lane) -> Row:
     codes = {name: _occurring(space, lane.left, name) for name in (*NAMES, "cats")}
     parts = tuple({name: _occurring(space, [box], name) for name in ("type", "purpose", "cats")} for box in lane.left)
     needs = [f"marked {code.value}" for code in clause.conditions.handling_required]
-    if clause.conditions.copy_to is not None and any(space.required(box, "copied") for box in lane.left):
+    copied = clause.conditions.copy_to is not None and any(space.required(box, "copied") for box in lane.left)
+    if copied:
         needs.append(f"copy to {clause.conditions.copy_to}")
-    ties = strings(Obligations.of(clause.conditions, codes["class"][0], lane.rules.terms.purge_days))
+    purge = lane.rules.terms.purge_days
+    ties = strings(Obligations.of(clause.conditions, codes["class"][0], purge))
     ties += more_strings(clause.conditions, codes["class"], codes["cats"])
-    return Row(agreement, version, clause.id, clause.title, codes, tuple(needs), tuple(ties), parts)
+    said = (tuple(needs), tuple(ties), parts)
+    return Row(agreement, version, clause.id, clause.title, codes, *said, clause.conditions, copied, purge)
 
 
 def _occurring(space: Space, boxes: Sequence[Box], name: str) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner, Result
 
 from exchange.commands_agreement import app
@@ -196,3 +197,62 @@ def test_show_says_what_is_new_in_the_language_in_words() -> None:
     assert (
         "coast.hub.sim must get a copy, unless exempt for sensitive case, source protection or imminent danger." in hub
     )
+
+
+@pytest.mark.spec("CLI-54", "VOC-14")
+@pytest.mark.parametrize(
+    ("lang", "who", "word"),
+    [("en", "Border or coast guard (role:border_guard)", "From"), ("fr", "Police (role:police)", "De"),
+     ("es", "Policía (role:police)", "De"), ("ar", "الشرطة (role:police)", "من")],
+)  # fmt: skip
+def test_show_says_every_code_beside_its_label(lang: str, who: str, word: str) -> None:
+    shown = CliRunner().invoke(app, ["show", str(FOLDER / "coast-hub.yaml"), "--lang", lang], env={"COLUMNS": "2000"})
+    assert shown.exit_code == 0
+    assert who in shown.stdout
+    assert f"{word}: " in shown.stdout
+    found = json.loads(run("show", str(FOLDER / "coast-hub.yaml"), "--lang", lang, "--json").stdout)
+    assert found["lang"] == lang
+    assert "in_words" not in found
+    clause = {line["member"]: line for line in found["clauses"][0]["labelled"]}
+    assert [one["code"] for one in clause["copy_exempt"]["values"]] == [
+        "sensitive_case", "source_protection", "imminent_danger",
+    ]  # fmt: skip
+    assert all(one["label"] for name in ("types", "purposes", "crimes", "cats") for one in clause[name]["values"])
+    whole = {line["member"]: line for line in found["labelled"]}
+    assert whole["bases"]["values"][0]["code"] == "multilateral_agreement"
+
+
+@pytest.mark.spec("CLI-54")
+@pytest.mark.parametrize("path", [*LIBRARY, BAD])
+def test_every_clause_of_the_library_is_said_whole_in_every_language(path: str) -> None:
+    """Whatever a clause lists is in the lines, code for code."""
+    for lang in ("en", "fr", "es", "ar"):
+        if path == BAD:
+            run("show", path, "--lang", lang, code=1)
+            continue
+        found = json.loads(run("show", path, "--lang", lang, "--json").stdout)
+        written = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        for clause, source in zip(found["clauses"], written["clauses"], strict=True):
+            said = {line["member"]: [one["code"] for one in line["values"]] for line in clause["labelled"]}
+            for member in ("from", "to", "types", "purposes", "crimes", "cats"):
+                assert [code for code in said[member] if code] == source[member]
+            for member, value in source.get("conditions", {}).items():
+                if member == "readers":
+                    assert {"clearance", "training", "roles"} & value.keys() <= said.keys()
+                elif value not in (None, []):
+                    one = (
+                        value if isinstance(value, list) else [str(value).lower() if value in (True, False) else value]
+                    )
+                    assert said[member] == [str(code) for code in one]
+
+
+@pytest.mark.spec("CLI-54", "VOC-14")
+def test_matrix_speaks_a_language_on_its_page_only(tmp_path: Path) -> None:
+    page = tmp_path / "matrix.html"
+    run("matrix", *LIBRARY, *PLANS, *AT, "--lang", "ar", "-o", str(page))
+    text = page.read_text(encoding="utf-8")
+    assert '<html lang="ar" dir="rtl">' in text
+    assert "من يجوز له أن يفصح لمن وعن ماذا" in text
+    run("matrix", *LIBRARY, *PLANS, *AT, "--lang", "ar", code=2)
+    run("matrix", *LIBRARY, *PLANS, *AT, "--lang", "de", "-o", str(page), code=2)
+    run("explain", *LIBRARY, *PLANS, *PAIR, "--type", "Request for information", code=2)

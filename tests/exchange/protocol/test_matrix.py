@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from html import escape
 from html.parser import HTMLParser
 from random import Random
 
 import pytest
 
 from exchange.matrix_page import matrix_page
+from exchange.page_words import PAGE
 from exchange.protocol.decision import decide
+from exchange.protocol.labels import Language, label
 from exchange.protocol.matrix import matrix
+from exchange.protocol.vocabulary import Category, MessageType, Purpose
 from tests.exchange.protocol import random_drafts as drafts
 from tests.exchange.protocol.test_asking import COURT, FIU, HUB, LIBRARY, NGO, NORTH, SOUTH
 
@@ -87,7 +91,7 @@ class Page(HTMLParser):
 
 @pytest.mark.spec("CLI-52")
 def test_the_page_loads_nothing_and_shows_every_clause_that_is_counted() -> None:
-    text = matrix_page(MATRIX, "Who may tell whom", ["note <b>one</b>"])
+    text = matrix_page(MATRIX, "Who may tell whom", [("note <b>one</b>",)])
     page = Page(text)
     assert page.open == []
     assert not re.search(r"https?:|//[a-z]|url\(|@import|src=", text)
@@ -101,6 +105,44 @@ def test_the_page_loads_nothing_and_shows_every_clause_that_is_counted() -> None
     assert 'lang="en"' in text
     assert "prefers-color-scheme:dark" in text
     assert "@media print" in text
+
+
+@pytest.mark.spec("CLI-54", "VOC-14")
+@pytest.mark.parametrize("lang", Language)
+def test_a_page_in_a_language_has_every_code_beside_its_label(lang: Language) -> None:
+    text = matrix_page(MATRIX, "t", [("a", "b")], lang)
+    page = Page(text)
+    assert page.open == []
+    assert f'<html lang="{lang}" dir="{"rtl" if lang is Language.AR else "ltr"}">' in text
+    assert sorted(page.links) == sorted(f"#{name}" for name in page.ids)
+    assert "SIMULATION. Synthetic agencies" in page.text
+    rows = [row for found in MATRIX.cells.values() for row in found]
+    assert len([1 for name, _ in page.attributes if name == "data-parts"]) == len(rows)
+    for name, kind in (("type", MessageType), ("purpose", Purpose), ("cats", Category)):
+        for code in {code for row in rows for code in row.codes[name]}:
+            assert f'{escape(label(kind, code, lang))} <code dir="ltr">{code}</code>' in text
+    assert not re.search("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]", text)
+
+
+@pytest.mark.spec("CLI-54")
+def test_a_page_in_a_language_is_tied_to_what_the_sentences_say() -> None:
+    refer = next(row for row in MATRIX.cells[NORTH, NGO] if row.clause == "refer")
+    text = matrix_page(MATRIX, "t", [], Language.ES)
+    row = next(part for part in text.split("<tr ")[1:] if ">refer<" in part)
+    assert "it is erased after 180 days" in refer.ties
+    assert 'Supresión tras (días): <code dir="ltr">180</code>' in row
+    assert 'Retransmisión: Ninguna retransmisión <code dir="ltr">none</code>' in row
+    assert 'Marca obligatoria: No retransmitir sin permiso del proveedor <code dir="ltr">H2</code>' in row
+
+
+def test_every_page_says_the_same_things_of_itself() -> None:
+    english = PAGE[Language.EN]
+    assert set(PAGE) == set(Language)
+    for lang, words in PAGE.items():
+        assert list(words) == list(english)
+        for name, text in words.items():
+            assert re.findall(r"{\w+}", text) == re.findall(r"{\w+}", english[name]), f"{lang} {name}"
+            assert lang is not Language.AR or not re.search("[a-z]", re.sub(r"{\w+}", "", text)), name
 
 
 def test_text_of_others_is_escaped_in_the_page() -> None:
