@@ -131,7 +131,7 @@ def firewall(stage: Stage) -> Scene:
     sees = {
         "the officer": "that a safeguard stands in the way",
         "the auditor of the South": "which one, and both reasons",
-        "Northern police": "nothing yet; two steps on we let the four hours pass",
+        "Northern police": "nothing yet; in the next step the four hours pass",
     }
     facts = {"refused": told.code, "rule": "person_known", "marks": noted, "public": shown[0][0]}
     return Scene(said, sees, facts)
