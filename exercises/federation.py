@@ -20,9 +20,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from agencies.node.offences import read_table
 from agencies.node.profile import MIN_COST, new_officer, new_profile, read_rights
-from agencies.node.settings import ROLE_KEY, new_witness, write_home
-from agencies.profiles import Plan
+from agencies.node.settings import OFFENCES, ROLE_KEY, new_witness, write_home
+from agencies.profiles import Plan, load_offences
 from exchange.protocol.terms import write_notice, write_terms
 from keys.ceremony import RootPlan, enrol, federation_id, new_root, protect
 from keys.encoding import b64u, write_json
@@ -185,6 +186,8 @@ def _settle_node(
     write_home(
         folder, fed=federation.fed, broker=f"http://{broker}", trust=trust, profile=profile, listen=address, **more
     )
+    if agency in (tables := load_offences()):
+        replace_file(folder / OFFENCES, read_table(tables[agency]).to_bytes())
     passphrase = _passphrase(folder)
     federation.identities[agency].save(folder / "keys.json", passphrase)
     new_witness(folder, agency, passphrase)

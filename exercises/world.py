@@ -27,11 +27,12 @@ from typing import Any, Final, Self
 from agencies.node.broker_client import BrokerClient
 from agencies.node.draft import OfficerDraft, read_draft
 from agencies.node.ledger import justify
+from agencies.node.offences import read_table
 from agencies.node.outbox import Sent
 from agencies.node.profile import Officer, OfficerRole, read_rights
 from agencies.node.service import Node
 from agencies.node.store import Store
-from agencies.profiles import Plan, load_plans, load_terms
+from agencies.profiles import Plan, load_offences, load_plans, load_terms
 from exchange.broker.app import create_app
 from exchange.broker.settings import Settings
 from exchange.commands_audit import export
@@ -54,7 +55,7 @@ SAMPLES: Final = Path(__file__).parent / "samples"
 MAX_ROUNDS: Final = 40
 TASK_FORCE: Final = "smuggling-task-force"
 REFERRAL: Final = "victim-referral"
-_plans, _terms = cache(load_plans), cache(load_terms)
+_plans, _terms, _offences = cache(load_plans), cache(load_terms), cache(load_offences)
 
 
 class Clock:
@@ -107,6 +108,7 @@ class WorldNode:
         self.service = Node(
             identity, self.store, world.federation.directory, self._connect, world.clock,
             role_key=world.role_keys.get(plan.id), persecutors=world.persecutors,
+            offences=read_table(_offences()[plan.id]) if plan.id in _offences() else None,
         )  # fmt: skip
 
     def officer(self, role: str = "officer") -> Officer:

@@ -1,4 +1,4 @@
-"""The officers' calls about emergencies and their review, and about flags (NODE-160 to NODE-174)."""
+"""The officers' calls about emergencies and their review, flags, and offences of other laws (NODE-160 to NODE-183)."""
 
 from __future__ import annotations
 
@@ -87,6 +87,20 @@ def add_emergency(router: APIRouter, node: Node, sessions: Sessions) -> None:
         told = members(body, {"justification": dict}, {"text": str})
         said = node.flags.answer(msg, caller, reason(told["justification"]), text=told.get("text"))
         return answer(said.to_json())
+
+    @router.get("/offences")
+    def offence(code: str) -> Response:
+        """How a code of another law is read here; null if nobody has placed it."""
+        found = node.offences.map(code)
+        return answer({"code": code, "offence": found.to_json() if found else None})
+
+    @router.post("/messages/{msg}/offence", openapi_extra=body_schema({"code": _TEXT, "justification": REASON}))
+    def judge(msg: str, body: Body, caller: Caller) -> Response:
+        """Refuse a request with the ground the table has for its offence; without one nothing is sent."""
+        told = members(body, {"code": str, "justification": dict}, {"text": str})
+        why = reason(told["justification"])
+        judged, said = node.offences.answer(msg, told["code"], caller, why, text=told.get("text"))
+        return answer({**judged.to_json(), "answer": said.to_json() if said else None})
 
 
 def _until(told: dict[str, Any]) -> datetime:

@@ -27,6 +27,7 @@ from agencies.node.hearing import Hearing
 from agencies.node.holding import Holdings
 from agencies.node.ledger import Entry, LedgerAct, Why
 from agencies.node.looking import WORKERS, Looking
+from agencies.node.offences import Offences, OffenceTable
 from agencies.node.office import Office
 from agencies.node.onward import Onwards
 from agencies.node.profile import Officer, OfficerRole
@@ -81,6 +82,7 @@ class Node:
         *,
         role_key: RoleKey | None = None,
         persecutors: Iterable[str] = (),
+        offences: OffenceTable | None = None,
     ) -> None:
         trust = TrustView(directory, store, clock, Vault.derive(identity.pseudonym_key, f"node {identity.agency}"))
         self.office = Office(identity, store, connect(lambda: trust.directory), trust, clock, chance)
@@ -100,6 +102,7 @@ class Node:
         )
         self.emergency = Emergency(self.office, self.holding, self.consents, self.protection.must_be_shown)
         self.flags = Flags(self.office, self.holding, self.answering)
+        self.offences = Offences(self.office, self.answering, offences)
         self.exculpation = Exculpation(
             self.office, lambda draft, who, why: self.sending.send(draft, who, why, ruling=False)
         )

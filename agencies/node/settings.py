@@ -10,6 +10,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from agencies.node.errors import SettingsRefused
+from agencies.node.offences import OffenceTable
 from agencies.node.profile import Profile
 from exchange.protocol.cosignature import Cosigner
 from keys.encoding import read_json, write_json
@@ -25,6 +26,8 @@ ROLE_KEY: Final = "protection.json"
 """Where the key of the protection role lies, if the agency has one."""
 WITNESS: Final = "witness.keys"
 """Where a witness's keys lie, if the node is one."""
+OFFENCES: Final = "offences.json"
+"""Where it stands how the agency reads the codes of other laws, if it says so."""
 _FED: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -52,6 +55,7 @@ class Settings:
     persecutors: frozenset[str] = frozenset()
     """Territories that get nothing that shows a claim to protection, whoever named them (SAFE-12)."""
     witness: Cosigner | None = field(default=None, repr=False)
+    offences: OffenceTable | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for wrong, sentence in self._wrongs():
@@ -105,6 +109,7 @@ class Settings:
             role_key=RoleKey.from_bytes(read_private(home / ROLE_KEY)) if (home / ROLE_KEY).exists() else None,
             persecutors=frozenset(told.pop("persecutors", ())),
             witness=read_witness(home, identity.agency, passphrase),
+            offences=OffenceTable.from_bytes(_read(home / OFFENCES)) if (home / OFFENCES).exists() else None,
             **{name: told[name] for name in _OPTIONAL if name in told},
         )
 

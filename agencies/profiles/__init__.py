@@ -1,8 +1,8 @@
 """The simulated agencies and their agreements, as data: adding one needs a file here and no code.
 
 ``<agency>.yaml`` plans an agency: id, name, roles, territory, ceiling and officers, who have role titles and
-never names. ``agreements/<name>.yaml`` holds the terms of an agreement between them, without ``fed``. All of
-it is invented.
+never names. ``agreements/<name>.yaml`` holds the terms of an agreement between them, without ``fed``;
+``offences/<agency>.yaml`` says how an agency reads codes of other laws. All of it is invented.
 """
 
 from __future__ import annotations
@@ -52,6 +52,11 @@ def load_plans() -> tuple[Plan, ...]:
 def load_terms() -> dict[str, dict[str, Any]]:
     """The terms of every agreement of the simulation, by file name; ``write_terms`` makes them ready to sign."""
     return dict(sorted(_read_all("agreements")))
+
+
+def load_offences() -> dict[str, dict[str, Any]]:
+    """What those agencies that have a table of offences make of the codes of other laws, by agency; as data."""
+    return dict(sorted(_read_all("offences")))
 
 
 def _read_all(folder: str) -> list[tuple[str, Any]]:

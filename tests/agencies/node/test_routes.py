@@ -88,6 +88,7 @@ ROUTES = [
     ("POST", "/v1/messages/x/emergency"), ("GET", "/v1/emergencies"), ("POST", "/v1/emergencies/x/review"),
     ("GET", "/v1/flags"), ("POST", "/v1/flags"), ("POST", "/v1/flags/x/renew"), ("POST", "/v1/flags/x/lift"),
     ("GET", "/v1/messages/x/flag"), ("POST", "/v1/messages/x/flag"),
+    ("GET", "/v1/offences"), ("POST", "/v1/messages/x/offence"),
 ]  # fmt: skip
 
 

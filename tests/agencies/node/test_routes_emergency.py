@@ -1,4 +1,4 @@
-"""Emergencies, their review, and flags, over HTTP (NODE-160 to NODE-174)."""
+"""Emergencies, their review, flags, and offences of other laws, over HTTP (NODE-160 to NODE-183)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from agencies.node.app import create_app
+from agencies.node.offences import read_table
 from agencies.node.profile import MIN_COST, Officer, new_officer, new_profile
 from agencies.node.sessions import FREE_ATTEMPTS
 from agencies.node.settings import Settings
+from agencies.profiles import load_offences
 from exchange.protocol.vocabulary import Classification
 from exercises.world import BROKER_HOST, World
 from keys.encoding import stamp
@@ -47,7 +49,7 @@ def call(world: World, officers: list[Officer], tmp_path: Path) -> Iterator[Call
     settings = Settings(
         database=tmp_path / "served.db", fed=federation.fed, trust=federation.directory.to_bytes(),
         identity=federation.identities[SOUTH], profile=new_profile(SOUTH, officers), broker=f"http://{BROKER_HOST}",
-        background=False,
+        background=False, offences=read_table(load_offences()[SOUTH]),
     )  # fmt: skip
     app = create_app(settings, clock=world.clock, http=world.client(SOUTH))
     app.state.node.refresh()
@@ -165,3 +167,22 @@ def test_a_flag_is_set_renewed_offered_answered_and_lifted(world: World, call: C
     assert call("chief", "POST", f"flags/{flag}/lift", REASON)[1]["state"] == "lifted"
     assert call("duty", "POST", f"flags/{flag}/lift", REASON)[0] == 409
     assert call("duty", "GET", "flags?state=live")[1]["flags"] == []
+
+
+@pytest.mark.spec("NODE-181", "NODE-182", "NODE-183")
+def test_a_request_is_refused_by_its_offence(world: World, call: Call) -> None:
+    name = told(world, call, request())
+    at = f"messages/{name}/offence"
+    assert call("duty", "GET", "offences?code=XN-PC 411")[1]["offence"]["crime"] is None
+    assert call("duty", "GET", "offences?code=XN-PC 999")[1] == {"code": "XN-PC 999", "offence": None}
+    assert call("duty", "GET", "offences?code=xn")[1]["code"] == "draft_malformed"
+    assert call("duty", "GET", "offences")[1]["code"] == "parameter_invalid"
+    assert call("audit", "POST", at, REASON | {"code": "XN-PC 411"})[1]["code"] == "role_missing"
+    assert call("duty", "POST", at, REASON)[0] == 400
+    fits = call("duty", "POST", at, REASON | {"code": "XN-PC 211"})[1]
+    assert (fits["ground"], fits["answer"]) == (None, None)
+    said = call("duty", "POST", at, REASON | {"code": "XN-PC 411"})[1]
+    assert (said["ground"], said["answer"]["public"], said["answer"]["state"]) == (
+        "not_an_offence_here", "not_an_offence_here", "sent",
+    )  # fmt: skip
+    assert call("duty", "POST", at, REASON | {"code": "XN-PC 411"})[0] == 409
