@@ -30,6 +30,7 @@ from exercises.federation import ORIGIN
 from exercises.world import World
 from tests.agencies.node.conftest import NORTH
 from tests.agencies.node.test_witnessing import serve
+from tests.exchange.test_commands_audit import served
 from tests.foreign.test_gosumdb import LOG, write_log
 from tests.vectors.stage import signer
 
@@ -91,12 +92,14 @@ def tree_of(entries: list[bytes]) -> Tree:
 def judge(interpreter: Path, tmp_path: Path) -> Any:
     tree = write_log(tmp_path, ENTRIES)
 
-    def run(lines: str = "", *, quorum: int = 0, old: int = 7, root: bytes | None = None, log: LogSigner = LOG) -> Any:
+    def run(
+        lines: str = "", *, quorum: int = 0, old: int = 7, root: bytes | None = None, log: LogSigner = LOG, at: str = ""
+    ) -> Any:
         note = sign_checkpoint(300, tree.root(), log, NOW)
         (tmp_path / "checkpoint").write_text(note + lines, encoding="utf-8")
         proof = [base64.b64encode(one).decode() for one in tree.consistency(old)]
         asked = {
-            "folder": str(tmp_path),
+            "folder": at or str(tmp_path),
             "log": vkeys(log.identity)[0],
             "witnesses": [str(one.keys[0]) for one in WITNESSES],
             "quorum": quorum,
@@ -117,6 +120,13 @@ def test_it_verifies_checkpoint_root_and_every_entry(judge: Any) -> None:
     said = judge()
     assert (said["ok"], said["size"], said["root"], said["included"], said["grown"]) == (True, 300, True, 300, True)
     assert judge(root=bytes(32))["grown"] is False
+
+
+@pytest.mark.spec("LOG-80", "LOG-81")
+def test_it_reads_the_same_from_any_web_server(judge: Any, tmp_path: Path) -> None:
+    with served(tmp_path) as url:
+        said = judge(at=url)
+    assert (said["ok"], said["size"], said["root"], said["included"], said["grown"]) == (True, 300, True, 300, True)
 
 
 def test_it_counts_our_witnesses(judge: Any) -> None:

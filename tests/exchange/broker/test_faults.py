@@ -214,4 +214,4 @@ def test_a_few_faults_of_every_kind_lose_nothing_that_was_acknowledged(tmp_path:
 @pytest.mark.slow
 @pytest.mark.spec("LOG-84", "ADM-11", "ADM-12", "LOG-3", "LOG-4", "LOG-18")
 def test_faults_all_over_the_commit_path_lose_nothing_that_was_acknowledged(tmp_path: Path, library: Path) -> None:
-    sys.stderr.write(play(tmp_path, library, max(60, times())) + "\n")
+    sys.stderr.write(play(tmp_path, library, times()) + "\n")
