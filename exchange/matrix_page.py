@@ -220,7 +220,7 @@ font-size:.85rem;padding:0 .5rem}
 .clauses{width:100%;font-size:.9rem;border-top:1px solid var(--line)}
 .clauses th,.clauses td{vertical-align:top;text-align:start;padding:.55rem .8rem;border-bottom:1px solid var(--line)}
 .clauses thead th{color:var(--soft);font-size:.8rem;font-weight:600}
-.clauses tbody th{font-weight:400;width:20%}.clauses td{width:20%}
+.clauses tbody th{font-weight:400;width:17%}.clauses td{width:15%}.clauses td:nth-of-type(n+3){width:26%}
 .id{font-weight:700;display:block}small{display:block;color:var(--soft);margin-top:.25rem}
 .clauses ul{margin:0;padding-inline-start:1rem}
 .tags{list-style:none;padding:0!important;display:flex;flex-wrap:wrap;gap:.25rem}
@@ -234,7 +234,8 @@ body{max-width:none;padding:0;background:#fff;font-size:.72rem}h1{font-size:1.2r
 .clauses{font-size:.68rem}.clauses th,.clauses td{padding:.2rem .5rem}.clauses tr{break-inside:avoid}
 .tags{display:block}.tags li{display:inline;border:0;padding:0;font-size:inherit}.tags li+li::before{content:", "}
 .some a{padding:.35rem .6rem}
-details{break-inside:avoid;border:0}.scroll{overflow:visible}details:not([open])>*{display:block}
+details{border:0}summary{break-after:avoid}thead{break-after:avoid}
+.scroll{overflow:visible}details:not([open])>*{display:block}
 ::details-content{content-visibility:visible;block-size:auto}.off{display:none}}
 @media (prefers-reduced-motion:no-preference){html{scroll-behavior:smooth}}
 """
