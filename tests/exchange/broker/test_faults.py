@@ -208,7 +208,7 @@ def count(scene: Struck, host: Host) -> int:
 
 @pytest.mark.spec("LOG-84", "ADM-11", "ADM-12", "LOG-3", "LOG-4", "LOG-18")
 def test_a_few_faults_of_every_kind_lose_nothing_that_was_acknowledged(tmp_path: Path, library: Path) -> None:
-    play(tmp_path, library, 8)
+    play(tmp_path, library, 6)
 
 
 @pytest.mark.slow
