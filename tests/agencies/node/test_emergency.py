@@ -29,6 +29,7 @@ from agencies.node.errors import (
 )
 from agencies.node.ledger import justify
 from agencies.node.profile import Officer
+from agencies.node.store import Store
 from exchange.protocol.vocabulary import Classification, Danger, Purpose
 from exercises.world import World, WorldNode
 from keys.errors import Refusal
@@ -358,3 +359,15 @@ def test_a_line_changed_in_the_books_is_overdue_at_once(world: World, south: Wor
         with south.store.writing() as store:
             store.put("emergency", [row._asdict()])
     assert south.service.emergency.listed(overdue=True) == []
+
+
+def test_books_of_the_schema_before_are_brought_up_to_date(tmp_path: Path) -> None:
+    Store(tmp_path / "old.db").close()
+    books = sqlite3.connect(tmp_path / "old.db", isolation_level=None)
+    for statement in ("DROP TABLE emergency", "DROP TABLE flag", "PRAGMA user_version=4"):
+        books.execute(statement)
+    books.close()
+    again = Store(tmp_path / "old.db")
+    with again.reading() as found:
+        assert found.count("emergency") + found.count("flag") == 0
+    again.close()
