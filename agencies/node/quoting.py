@@ -1,14 +1,16 @@
 """Quoting: what was received is known again word for word, also in a draft that names no source (NODE-99).
 
-Of every passage and attachment that comes in, the books keep a MAC that only this node can make, until it is erased.
+Of every longer text and attachment that comes in, the books keep a MAC that only this node can make, until it goes.
 A draft that repeats one and does not name where it is from goes only to whom its originator told it, or lets it go
 without a consent. Words that this agency used itself before anybody told it them are its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import BaseModel
 
 from agencies.node.errors import OnwardRefused
 from agencies.node.holding import Holdings, Stopped, Use, Wish
@@ -25,8 +27,24 @@ if TYPE_CHECKING:
 
 SHORTEST: Final = 40
 """Characters of the shortest passage that is known again; what is shorter may be anybody's words."""
+_NOT_WORDS: Final = frozenset({"handling_text", "sources", "sealed_parts", "attachments"})
+"""Members of a content that say nothing of the matter, or are known again otherwise."""
 OURS: Final = ""
 """What stands for a message where the words are this agency's own."""
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text of a content that is long enough, in whichever member it stands."""
+    if isinstance(value, str):
+        if len(value) >= SHORTEST:
+            yield value
+    elif isinstance(value, BaseModel):
+        for name, member in value.__dict__.items():
+            if member and name not in _NOT_WORDS:
+                yield from _texts(member)
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _texts(item)
 
 
 class Quotes:
@@ -70,8 +88,7 @@ class Quotes:
             raise Stopped(refusal, self._holdings.attempt(rows[0], wish, refusal))
 
     def _quotes(self, content: CaseMessage) -> list[str]:
-        words = [passage.text for passage in content.narrative]
-        said = ["text\n" + " ".join(text.split()) for text in words if len(text) >= SHORTEST]
+        said = ["text\n" + " ".join(text.split()) for text in _texts(content)]
         said += ["file\n" + one.sha256 for one in content.attachments]
         return sorted({b64u(self._office.vault.seal(f"quote\n{one}".encode())) for one in said})
 

@@ -156,3 +156,19 @@ def test_nobody_is_listed_twice_to_agree_with_himself(twin: str) -> None:
     new_profile(SOUTH, [one, replace(one, id="sp-duty-2")])
     with pytest.raises(SettingsRefused):
         new_profile(SOUTH, [one, replace(one, id=twin)])
+
+
+@pytest.mark.spec("NODE-99")
+@pytest.mark.parametrize("where", ["a note", "the reason"])
+def test_words_are_known_again_in_whichever_member_they_stand(tmp_path: Path, where: str) -> None:
+    words = "A compartment behind the cooling unit, reached through the floor of the cab, painted over in blue."
+    with bound(tmp_path, terms(onward="none")) as world:
+        south = world.node(SOUTH)
+        van = {"kind": "transport", "id": "t9", "assertion": "fact", "means": "van", "note": words}
+        bare = {key: value for key, value in TIP.items() if key not in ("narrative", "entities", "relationships")}
+        told(world, {**bare, "entities": [van]})
+        reason = {**bare["spontaneous"], "reason": words if where == "the reason" else "It may concern your crossing."}
+        draft = {**bare, "spontaneous": reason, **({"entities": [van]} if where == "a note" else {})}
+        with pytest.raises(OnwardRefused):
+            south.send(draft, EAST)
+        assert south.send(draft, NORTH).state == "sent"
