@@ -6,7 +6,7 @@ Agreements in files are taken as if all parties had signed them (DRF-22); those 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -15,6 +15,7 @@ import typer
 
 from exchange.agreement_files import directory_of, instant_of, parties_of, read_terms
 from exchange.protocol.agreement import Agreement
+from exchange.protocol.errors import AgreementMalformed
 from exchange.protocol.policy import PolicyBook
 from exchange.protocol.reach import Scene, suppose
 from exchange.protocol.rehearsal import Recording, record
@@ -36,9 +37,11 @@ LABELS: Final = {
 
 
 def scene_of(
-    files: Iterable[Path], trust: Path | None, fed: str, agencies: Path | None, export: Path | None, at: str
+    files: Collection[Path], trust: Path | None, fed: str, agencies: Path | None, export: Path | None, at: str
 ) -> Scene:
     """Agencies and agreements, from files that are taken as signed, or from a log in which they are."""
+    if export is None and not files:
+        raise typer.BadParameter("name the files of the agreements to ask, or a log's --export")
     if export is not None:
         recording = recording_of(export, fed)
         book, parties, when = recording.book, recording.parties, instant_of(at) if at else recording.last
@@ -70,7 +73,11 @@ def _alone(supposed: list[Agreement]) -> Iterable[Agreement]:
 
 
 def _supposed(file: Path, fed: str, when: datetime) -> Agreement:
-    terms, _, payload = read_terms(file.read_bytes(), fed)
+    try:
+        terms, _, payload = read_terms(file.read_bytes(), fed)
+    except AgreementMalformed as wrong:
+        advice = f"`ix agreement check {file.name}` says all that is wrong with it"
+        raise AgreementMalformed(f"{file.name}: {wrong.sentence}; {advice}") from None
     return suppose(payload, min(when, terms.start))
 
 

@@ -69,6 +69,12 @@ def test_explain_takes_agreements_and_agencies_from_an_export() -> None:
     run("explain", "--export", str(LOG / "export"), "--from", "a.sim", "--to", "b.sim", code=2)
 
 
+def test_a_file_that_cannot_be_read_is_named_among_several() -> None:
+    accord = Path(__file__).parents[2] / "agencies" / "profiles" / "agreements" / "training" / "harbour-accord.yaml"
+    refused = run("explain", *LIBRARY, str(accord), *PLANS, *PAIR, code=1)
+    assert refused.stderr.startswith("agreement_malformed: harbour-accord.yaml: `bases.0`: ")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -76,6 +82,7 @@ def test_explain_takes_agreements_and_agencies_from_an_export() -> None:
         ([*LIBRARY, *PLANS, "--from", "west.sim", "--to", "north.fiu.sim"], "--from names nobody known here"),
         ([*LIBRARY, *PLANS, *PAIR, "--type", "gossip"], "`gossip` is no code of --type"),
         ([*LIBRARY, *PLANS, "--from", "north.fiu.sim", "--to", "north.fiu.sim"], "nobody tells itself"),
+        ([*PLANS, *PAIR], "name the files of the agreements to ask"),
     ],
 )
 def test_a_question_that_makes_no_sense_is_misuse(words: list[str], message: str) -> None:
