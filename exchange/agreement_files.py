@@ -16,8 +16,8 @@ from typing import Annotated, Any, Final
 import typer
 import yaml
 
-from exchange.protocol.boxes import TooManyPieces
-from exchange.protocol.draft_finding import Place
+from exchange.drafting.boxes import TooManyPieces
+from exchange.drafting.finding import Place
 from exchange.protocol.errors import AgreementMalformed
 from exchange.protocol.labels import Language
 from exchange.protocol.matching import Party

@@ -14,11 +14,11 @@ from typing import Annotated, Any, Final
 import typer
 
 from exchange.agreement_files import directory_of, instant_of, parties_of, read_terms
+from exchange.drafting.reach import Scene, suppose
+from exchange.drafting.rehearsal import Recording, record
 from exchange.protocol.agreement import Agreement
 from exchange.protocol.errors import AgreementMalformed
 from exchange.protocol.policy import PolicyBook
-from exchange.protocol.reach import Scene, suppose
-from exchange.protocol.rehearsal import Recording, record
 from keys.commands import plain
 
 Files = Annotated[

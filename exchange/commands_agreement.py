@@ -40,13 +40,13 @@ from exchange.agreement_files import (
     read_terms,
     read_written,
 )
+from exchange.drafting.check import Finding, check_draft
+from exchange.drafting.wording import in_words, whole_in_words
 from exchange.protocol.agreement import Agreement, read_agreement
 from exchange.protocol.coded import coded_clause, coded_whole
-from exchange.protocol.drafting import Finding, check_draft
 from exchange.protocol.errors import SignedTwice, SignerNotParty
 from exchange.protocol.labels import Language, word
 from exchange.protocol.terms import AgreementTerms, parse_terms, write_terms
-from exchange.protocol.wording import in_words, whole_in_words
 from keys.commands import plain, read_passphrase
 from keys.encoding import digest, stamp
 from keys.keystore import Identity

@@ -17,13 +17,14 @@ from rich.table import Table
 
 from exchange.agreement_files import REFUSED, AgencyFolder, AsJson, At, Fed, Lang, TrustFile, answering
 from exchange.agreement_scene import LABELS, Export, Files, say, scene_of, tell, tell_json
+from exchange.drafting.asking import Answer, Question, Way, ask
+from exchange.drafting.matrix import Matrix, matrix
+from exchange.drafting.wording import said, strings
 from exchange.matrix_page import matrix_page
 from exchange.page_words import PAGE
-from exchange.protocol.asking import Answer, Question, Way, ask
 from exchange.protocol.decision import RecipientDecision
 from exchange.protocol.labels import Language
 from exchange.protocol.matching import Party
-from exchange.protocol.matrix import Matrix, matrix
 from exchange.protocol.vocabulary import (
     Category,
     Classification,
@@ -34,7 +35,6 @@ from exchange.protocol.vocabulary import (
     Purpose,
     Urgency,
 )
-from exchange.protocol.wording import said, strings
 from keys.encoding import stamp
 
 _CODES: Final[dict[str, Iterable[str]]] = {

@@ -25,13 +25,13 @@ from exchange.agreement_files import (
     read_terms,
 )
 from exchange.agreement_scene import LABELS, SUPPOSED, recording_of, say, tell, tell_json
-from exchange.protocol.case_recording import record_cases
+from exchange.drafting.case_recording import record_cases
+from exchange.drafting.difference import Change, Difference, Shift, compare
+from exchange.drafting.reach import suppose
+from exchange.drafting.rehearsal import Recorded, Rehearsal, rehearse
+from exchange.drafting.wording import said
 from exchange.protocol.decision_cases import read_cases
-from exchange.protocol.difference import Change, Difference, Shift, compare
 from exchange.protocol.matching import Request
-from exchange.protocol.reach import suppose
-from exchange.protocol.rehearsal import Recorded, Rehearsal, rehearse
-from exchange.protocol.wording import said
 from keys.encoding import stamp
 
 

@@ -22,6 +22,7 @@ from typing import Annotated, Any, Final
 import typer
 from rich.console import Console
 
+from exchange.audit.export import CHECKPOINT, TRUST, statement_path, verify_export
 from exchange.commands_audit_bundle import app as evidence
 from exchange.commands_audit_common import (
     DIGEST,
@@ -40,7 +41,6 @@ from exchange.commands_audit_page import app as pages
 from exchange.commands_audit_questions import app as questions
 from exchange.commands_audit_showing import show
 from exchange.log_over_http import File, from_url, size_of
-from exchange.protocol.audit import CHECKPOINT, TRUST, statement_path, verify_export
 from exchange.protocol.log import bundle
 from exchange.protocol.merkle import HASH, WIDTH, bundles, entries_path, tile_path, tiles
 from exchange.protocol.quorum import parse_policy

@@ -9,12 +9,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from exchange.audit.bundle import CANNOT, Verified, verify_evidence, write_evidence
+from exchange.audit.export import examine_export
+from exchange.audit.questions import Record
 from exchange.commands_audit_common import DIGEST, FOUND, At, Fed, Folder, Json, moment, pinned, reader, reading
 from exchange.commands_audit_showing import INDENT, Page, findings, title
-from exchange.protocol.audit import examine_export
-from exchange.protocol.bundle_file import CANNOT, Verified, verify_evidence, write_evidence
 from exchange.protocol.errors import EvidenceMalformed, QuestionMalformed, QuorumMissing, TrustPolicyMalformed
-from exchange.protocol.questions import Record
 from exchange.protocol.quorum import parse_policy
 from keys.commands import plain
 from keys.encoding import read_json, stamp

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
+from exchange.audit.anomalies import Thresholds, anomalies
+from exchange.audit.export import examine_export
 from exchange.audit_page import audit_page
 from exchange.commands_audit_common import FOUND, At, Fed, Folder, Json, moment, pinned, reader, reading
-from exchange.protocol.anomalies import Thresholds, anomalies
-from exchange.protocol.audit import examine_export
 
 app = typer.Typer()
 

@@ -16,11 +16,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from exchange.audit import questions, statistics
+from exchange.audit.anomalies import Thresholds, anomalies
+from exchange.audit.export import Examined, examine_export
 from exchange.commands_audit_common import DIGEST, FOUND, At, Fed, Folder, Json, moment, pinned, reader, reading
 from exchange.commands_audit_showing import INDENT, Page, findings, title
-from exchange.protocol import questions, statistics
-from exchange.protocol.anomalies import Thresholds, anomalies
-from exchange.protocol.audit import Examined, examine_export
 from exchange.protocol.errors import QuestionMalformed
 from keys.commands import plain
 from keys.encoding import instant

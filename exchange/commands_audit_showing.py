@@ -9,10 +9,10 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
+from exchange.audit.export import AuditReport
+from exchange.audit.finding import Finding
 from exchange.protocol.act import Act, Answer
-from exchange.protocol.audit import AuditReport
 from exchange.protocol.entry import DenialEntry, DisclosureEntry
-from exchange.protocol.finding import Finding
 from keys.commands import plain
 from keys.encoding import stamp
 

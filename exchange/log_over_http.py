@@ -12,8 +12,8 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from exchange.audit.export import CHECKPOINT, TRUST, statement_path
 from exchange.commands_audit_common import Unreadable
-from exchange.protocol.audit import CHECKPOINT, TRUST, statement_path
 from exchange.protocol.entry import ActEntry, AgreementEntry, NoticeEntry, ReceiptEntry, SignatureEntry, parse_entry
 from exchange.protocol.log import parse_bundle, unverified_checkpoint
 from exchange.protocol.merkle import HASH, bundles, entries_path, tile_path, tiles

@@ -14,12 +14,12 @@ from enum import StrEnum
 from html import escape
 from typing import Final
 
+from exchange.drafting.matrix import Matrix, Row
+from exchange.drafting.wording import said
 from exchange.page_words import PAGE
 from exchange.protocol.coded import Line, Value, coded_needs, coded_ties, values
 from exchange.protocol.labels import Language
-from exchange.protocol.matrix import Matrix, Row
 from exchange.protocol.vocabulary import Category, Classification, CrimeArea, MessageType, Purpose
-from exchange.protocol.wording import said
 
 _FILTERS: Final[dict[str, type[StrEnum]]] = {"type": MessageType, "purpose": Purpose, "cats": Category}
 _LISTS: Final[dict[str, type[StrEnum]]] = {**_FILTERS, "crime": CrimeArea, "class": Classification}

@@ -23,6 +23,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from exchange.audit.tree import Read, audit_growth, audit_tree
 from exchange.broker.clerk import Clerk
 from exchange.broker.page import Books, Page, State
 from exchange.broker.service import found_books
@@ -30,7 +31,6 @@ from exchange.broker.store import Store
 from exchange.protocol.log import LogSigner, bundle, parse_entry, receipt_entry, verify_checkpoint
 from exchange.protocol.merkle import WIDTH, Tree, bundles, entries_path, leaf_hash, tile_path, tiles, verify_inclusion
 from exchange.protocol.policy import PolicyBook
-from exchange.protocol.tree_audit import Read, audit_growth, audit_tree
 from exercises.bench_load import found
 from exercises.processes import here
 from keys.encoding import digest

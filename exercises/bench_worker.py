@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from agencies.node.broker_client import MAX_BATCH, BrokerClient, new_client
-from agencies.node.draft import OfficerDraft, read_draft
 from agencies.node.ledger import Why, justify
-from agencies.node.outbox import Wanted
+from agencies.node.mail.draft import OfficerDraft, read_draft
+from agencies.node.mail.outbox import Wanted
 from agencies.node.profile import Officer, OfficerRole
 from agencies.node.service import Node
 from agencies.node.store import Store

@@ -20,7 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from agencies.node.offences import read_table
+from agencies.node.care.offences import read_table
 from agencies.node.profile import MIN_COST, new_officer, new_profile, read_rights
 from agencies.node.settings import OFFENCES, ROLE_KEY, new_witness, write_home
 from agencies.profiles import Plan, load_offences

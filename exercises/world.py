@@ -25,18 +25,18 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from agencies.node.broker_client import BrokerClient
-from agencies.node.draft import OfficerDraft, read_draft
+from agencies.node.care.offences import read_table
 from agencies.node.ledger import justify
-from agencies.node.offences import read_table
-from agencies.node.outbox import Sent
+from agencies.node.mail.draft import OfficerDraft, read_draft
+from agencies.node.mail.outbox import Sent
 from agencies.node.profile import Officer, OfficerRole, read_rights
 from agencies.node.service import Node
 from agencies.node.store import Store
 from agencies.profiles import Plan, load_offences, load_plans, load_terms
+from exchange.audit.export import AuditReport, Finding, verify_export
 from exchange.broker.app import create_app
 from exchange.broker.settings import Settings
 from exchange.commands_audit import export
-from exchange.protocol.audit import AuditReport, Finding, verify_export
 from exchange.protocol.log import LogSigner
 from exercises.federation import BROKER, ORIGIN, Federation
 from exercises.wire import Wire

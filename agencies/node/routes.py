@@ -17,8 +17,9 @@ from prometheus_client.core import GaugeMetricFamily
 from starlette.exceptions import HTTPException
 
 from agencies.node.broker_client import MAX_BATCH
-from agencies.node.draft import OfficerDraft, read_draft
 from agencies.node.errors import BrokerRefused, DraftMalformed
+from agencies.node.mail.draft import OfficerDraft, read_draft
+from agencies.node.mail.sending import Sent, Wanted
 from agencies.node.profile import Officer
 from agencies.node.routes_acts import add_acts
 from agencies.node.routes_emergency import add_emergency
@@ -37,7 +38,6 @@ from agencies.node.routes_forms import (
 )
 from agencies.node.routes_holding import add_holding
 from agencies.node.routes_protection import add_protection
-from agencies.node.sending import Sent, Wanted
 from exchange.http import FAULT_BYTES, MAX_BATCH_BODY, PROBLEM, problem, status_of
 from exchange.protocol.content import content_from
 from exchange.protocol.quality import warnings

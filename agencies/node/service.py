@@ -12,38 +12,38 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from agencies.node.acts import Acts
-from agencies.node.answering import Answering
+from agencies.node.after.acts import Acts
+from agencies.node.after.consents import Consents
+from agencies.node.after.following import Following
+from agencies.node.after.recalls import Recalls
+from agencies.node.after.whereabouts import Whereabouts
 from agencies.node.broker_client import BrokerClient
-from agencies.node.collecting import Collected, Collecting
-from agencies.node.consents import Consents
-from agencies.node.draft import Forecast, OfficerDraft
-from agencies.node.emergency import Emergency
+from agencies.node.care.answering import Answering
+from agencies.node.care.emergency import Emergency
+from agencies.node.care.exculpation import Exculpation
+from agencies.node.care.flags import Flags
+from agencies.node.care.offences import Offences, OffenceTable
+from agencies.node.care.protection import Protection
 from agencies.node.errors import NeedToKnowMissing, NotHere
-from agencies.node.exculpation import Exculpation
-from agencies.node.flags import Flags
-from agencies.node.following import Following
-from agencies.node.hearing import Hearing
-from agencies.node.holding import Holdings
+from agencies.node.held.holding import Holdings
+from agencies.node.held.looking import WORKERS, Looking
+from agencies.node.held.onward import Onwards
+from agencies.node.held.retention import Retention, Swept
 from agencies.node.ledger import Entry, LedgerAct, Why
-from agencies.node.looking import WORKERS, Looking
-from agencies.node.offences import Offences, OffenceTable
+from agencies.node.mail.collecting import Collected, Collecting
+from agencies.node.mail.draft import Forecast, OfficerDraft
+from agencies.node.mail.hearing import Hearing
+from agencies.node.mail.receipting import Receipting
+from agencies.node.mail.sending import Sending, Sent, Wanted
 from agencies.node.office import Office
-from agencies.node.onward import Onwards
 from agencies.node.profile import Officer, OfficerRole
-from agencies.node.protection import Protection
-from agencies.node.recalls import Recalls
-from agencies.node.receipting import Receipting
-from agencies.node.retention import Retention, Swept
-from agencies.node.sending import Sending, Sent, Wanted
 from agencies.node.store import Store
 from agencies.node.trust_view import TrustView
 from agencies.node.watch import LogWatch
-from agencies.node.whereabouts import Whereabouts
+from exchange.audit.finding import Finding
+from exchange.audit.reconciliation import LedgerRow, reconcile
 from exchange.protocol.agreement import Agreement
-from exchange.protocol.finding import Finding
 from exchange.protocol.log import parse_entry
-from exchange.protocol.reconciliation import LedgerRow, reconcile
 from exchange.protocol.terms import write_notice, write_terms
 from exchange.protocol.vocabulary import Act
 from keys.encoding import b64u, read_json, stamp

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from agencies.node.care.offences import OffenceTable
 from agencies.node.errors import SettingsRefused
-from agencies.node.offences import OffenceTable
 from agencies.node.profile import Profile
 from exchange.protocol.cosignature import Cosigner
 from keys.encoding import read_json, write_json

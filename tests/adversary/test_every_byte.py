@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from exchange.protocol.audit import verify_export
+from exchange.audit.export import verify_export
 from exchange.protocol.errors import AuditImpossible
 from exchange.protocol.log import parse_bundle, tlog_proof, verify_tlog_proof
 from exchange.protocol.merkle import Tree, leaf_hash

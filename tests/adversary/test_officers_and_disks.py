@@ -17,8 +17,8 @@ import pytest
 
 from agencies import commands
 from agencies.node.app import create_app
-from agencies.node.draft import read_draft
-from agencies.node.outbox import Wanted, request_facts
+from agencies.node.mail.draft import read_draft
+from agencies.node.mail.outbox import Wanted, request_facts
 from agencies.node.profile import MIN_COST, new_officer, new_profile
 from agencies.node.settings import Settings
 from exchange import commands_offline

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from exchange.audit.export import AuditReport, verify_export
 from exchange.commands_audit import export
-from exchange.protocol.audit import AuditReport, verify_export
 from exercises.world import World
 from keys.ceremony import amend, revoke
 from keys.errors import RecordRefused

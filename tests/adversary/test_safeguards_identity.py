@@ -109,7 +109,7 @@ def test_an_officer_of_the_role_opens_it_and_the_ledger_said_so_first(
     listed = harbour.service.protection.parts(message)
     assert listed == [{"id": part, "for": "protection_officer", "subject": "v1", "ours": True}]
     written: list[str] = []
-    import agencies.node.protection as module
+    import agencies.node.care.protection as module
 
     def opened(*args: Any, **named: Any) -> Any:
         written.append(acts(harbour)[-1]["act"])

@@ -126,7 +126,7 @@ def test_diff_tells_what_is_gained_lost_and_tied_otherwise(tmp_path: Path) -> No
 def test_what_cannot_be_exact_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old, new = FOLDER / "smuggling-task-force.yaml", tmp_path / "new.yaml"
     new.write_text(old.read_text(encoding="utf-8").replace("[any]", "[info_request]", 1), encoding="utf-8")
-    monkeypatch.setattr("exchange.protocol.boxes.MAX_PIECES", 0)
+    monkeypatch.setattr("exchange.drafting.boxes.MAX_PIECES", 0)
     assert "too many ways to be exact" in run("diff", str(old), str(new), *PLANS, code=1).stderr
     assert "too many ways to be exact" in run("matrix", *LIBRARY, *PLANS, code=1).stderr
     assert "[too_intricate]" in run("check", str(old), *PLANS).stdout

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from exchange.protocol.audit import examine_export
-from exchange.protocol.bundle_file import write_evidence
+from exchange.audit.bundle import write_evidence
+from exchange.audit.export import examine_export
 from keys.encoding import digest, write_json
 from tests.vectors.logbook import Logbook, told
 

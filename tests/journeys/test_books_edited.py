@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from exchange.audit.export import AuditReport, verify_export
 from exchange.commands_audit import export
-from exchange.protocol.audit import AuditReport, verify_export
 from exercises.aftermath import rewrite
 from exercises.markers import search, words_of
 from exercises.world import World, sample

@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, Final
 
+from exchange.audit.export import AuditReport, statement_path, verify_export
 from exchange.protocol.act import read_act, sign_act, write_act
 from exchange.protocol.agreement import read_agreement, read_notice
-from exchange.protocol.audit import AuditReport, statement_path, verify_export
 from exchange.protocol.decision import decide
 from exchange.protocol.entry import (
     DisclosureEntry,

@@ -14,8 +14,8 @@ import shutil
 from pathlib import Path
 from typing import Any, Final
 
-from exchange.protocol.audit import examine_export, statement_path
-from exchange.protocol.bundle_file import write_evidence
+from exchange.audit.bundle import write_evidence
+from exchange.audit.export import examine_export, statement_path
 from exchange.protocol.entry import ActEntry, parse_entry
 from exchange.protocol.log import vkeys
 from exchange.protocol.merkle import Tree, leaf_hash, tile_path, tiles

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from agencies.node.app import create_app
-from agencies.node.offences import read_table
+from agencies.node.care.offences import read_table
 from agencies.node.profile import MIN_COST, Officer, new_officer, new_profile
 from agencies.node.sessions import FREE_ATTEMPTS
 from agencies.node.settings import Settings
@@ -20,7 +20,7 @@ from exchange.protocol.vocabulary import Classification
 from exercises.world import BROKER_HOST, World
 from keys.encoding import stamp
 from tests.agencies.node.bound import NORTH, SOUTH, TIP, bound, terms
-from tests.agencies.node.test_flags import request
+from tests.agencies.node.care.test_flags import request
 
 PASSPHRASE = "a boat in the harbour"
 TEXT = "the lorry is closed, somebody inside it called for help an hour ago"

@@ -16,11 +16,11 @@ import pytest
 from sqlalchemy import event
 from typer.testing import CliRunner
 
+from exchange.audit.export import verify_export
 from exchange.broker.jobs_acts import MAX_ACTS, ActGiven
 from exchange.broker.jobs_rules import NoticeGiven
 from exchange.commands_audit import app as audit
 from exchange.protocol.act import read_act, sign_act, write_act
-from exchange.protocol.audit import verify_export
 from exchange.protocol.content import parse_content, write_content
 from exchange.protocol.log import parse_entry, verify_tlog_proof
 from exchange.protocol.message import parse

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from exchange.audit.export import verify_export
 from exchange.commands_audit import app as audit
-from exchange.protocol.audit import verify_export
 from tests.exchange.broker.office import FIU, NGO, NORTH, SOUTH, Office, open_office
 from tests.exchange.broker.test_acts import agree
 

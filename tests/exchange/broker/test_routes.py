@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from exchange.audit.export import verify_export
 from exchange.broker.routes import read_mailbox_query
 from exchange.commands_audit import app as audit
-from exchange.protocol.audit import verify_export
 from exchange.protocol.log import bundle, parse_entry, verify_checkpoint, verify_tlog_proof
 from exchange.protocol.merkle import Tree, entries_path, leaf_hash, tile_path, tiles
 from exchange.protocol.message import MEDIA_TYPE, NDJSON, Parcel, open_parcel, parse

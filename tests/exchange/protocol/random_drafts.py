@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
+from exchange.drafting.reach import Scene, always, suppose
 from exchange.protocol.agreement import Agreement
 from exchange.protocol.matching import Party, Request
 from exchange.protocol.policy import PolicyBook
-from exchange.protocol.reach import Scene, always, suppose
 from exchange.protocol.terms import Permit, write_terms
 from keys.encoding import digest, stamp
 

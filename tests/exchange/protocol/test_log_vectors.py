@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from exchange.protocol.audit import verify_export
+from exchange.audit.export import verify_export
 from exchange.protocol.log import vkeys
 from exchange.protocol.merkle import Tree, leaf_hash, tile_path, tiles, verify_consistency, verify_inclusion
 from keys.encoding import b64u, instant, unb64u

@@ -1,0 +1,1 @@
+"""What is done about a message after it was disclosed: acts, consents, recalls, and who holds it."""

@@ -1,0 +1,1 @@
+"""What crosses the agency's border: drafts and outbox, mailbox and receipts."""

@@ -1,0 +1,1 @@
+"""Thinking about agreements before anybody signs them: check, explain, compare, try out. Pure; decides nothing itself."""
