@@ -71,6 +71,7 @@ def send(
         if check:
             found = call("POST", "/v1/messages/check", asked)
             tell(found, as_json, f"{found['outcome']}: {found['code']}", found.get("recipients", []))
+            _tell_lapsed(found, as_json)
             raise typer.Exit(0 if found["outcome"] == "permit" else 1)
         asked |= {"justification": {"code": code, "text": why}}
         asked |= {"ruling": True} if ruling else {}
@@ -78,6 +79,7 @@ def send(
         found = call("POST", "/v1/messages", asked)
     recipients = (found["reasons"] or {}).get("recipients", [])
     tell(found, as_json, f"{found['state']}: {found['msg'] or found['ref']}", recipients)
+    _tell_lapsed(found["reasons"] or {}, as_json)
     raise typer.Exit(0 if found["state"] in ("sent", "pending", "pending_release") else 1)
 
 
@@ -168,6 +170,11 @@ def tell(found: dict[str, Any], as_json: bool, line: str, recipients: Sequence[d
         show(f"  {one['id']}: {one['code']}{under}", err=True)
         for near in one.get("nearest", []):
             show(f"    nearest {near['clause']}: {near['sentence']}", err=True)
+
+
+def _tell_lapsed(reasons: dict[str, Any], as_json: bool) -> None:
+    for sentence in () if as_json else reasons.get("not_in_force", ()):
+        show(f"  not in force: {sentence}", err=True)
 
 
 _HOW: Final = {"not_acknowledged": " (ix inbox --open: --condition shows it, --acknowledge takes note of it and opens)"}

@@ -1,1 +1,1 @@
-"""Thinking about agreements before anybody signs them: check, explain, compare, try out. Pure; decides nothing itself."""
+"""Thinking about agreements before anybody signs them: check, explain, compare, try out. Pure, and decides nothing."""

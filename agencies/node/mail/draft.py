@@ -6,7 +6,7 @@ left out is the agreement, if exactly one in force permits the draft.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import pairwise
@@ -24,12 +24,15 @@ from exchange.protocol.errors import Misdeclared
 from exchange.protocol.manifest import MAX_SOURCES
 from exchange.protocol.matching import Request, Source
 from exchange.protocol.obligations import Obligations
+from exchange.protocol.policy import State
 from exchange.protocol.synthetic import where
 from exchange.protocol.terms import Permit
 from exchange.protocol.vocabulary import Category, Classification, CopyExemption, CrimeArea, Handling, Purpose, Urgency
 from keys.encoding import write_json
 
 MAX_DAYS: Final = 30
+MAX_LAPSED: Final = 8
+"""Agreements not in force that a denial names."""
 MAX_WHY: Final = 1000
 """Characters of the reason for an exemption."""
 
@@ -102,6 +105,8 @@ class Forecast:
     content: Content
     decision: Decision
     agreement: Agreement | None = None
+    lapsed: tuple[str, ...] = ()
+    """Of a draft that is denied: which other agreements of all these parties do not count now, and why."""
 
     @property
     def case(self) -> CaseMessage:
@@ -149,12 +154,16 @@ class Forecast:
             if one.outcome == "deny":
                 said.append(f"{one.recipient}: {one.code}: {one.sentence}")
                 said += [f"{one.recipient}: nearest {near.clause}: {near.sentence}" for near in one.nearest]
-        return tuple(said)
+        return (*said, *[f"not in force: {sentence}" for sentence in self.lapsed])
+
+    def explanation(self) -> dict[str, Any]:
+        """The decision with its reasons, and what else there would be if it were in force."""
+        return {**self.decision.to_json(), **({"not_in_force": list(self.lapsed)} if self.lapsed else {})}
 
     def to_json(self) -> dict[str, Any]:
         """The answer to `what would happen if I sent this?`."""
         return {
-            **self.decision.to_json(),
+            **self.explanation(),
             "type": str(self.case.type),
             "cats": list(self.categories),
             "waits_for_release": self.waits and self.decision.permitted,
@@ -175,8 +184,20 @@ def forecast(office: Office, draft: OfficerDraft, now: datetime, sources: tuple[
     _must_declare(office, draft, content.case)
     if draft.agr is not None:
         made = _ask(office, draft, content.case, draft.agr, now, sources)
-        return Forecast(draft, content, made, office.trust.book.get(draft.agr))
-    return _choose(office, draft, content, now, sources)
+        seen = Forecast(draft, content, made, office.trust.book.get(draft.agr))
+    else:
+        seen = _choose(office, draft, content, now, sources)
+    return seen if seen.decision.permitted else replace(seen, lapsed=_lapsed(office, seen, now))
+
+
+def _lapsed(office: Office, seen: Forecast, now: datetime) -> tuple[str, ...]:
+    """Why the other agreements of all these parties do not count; what a later version replaced explains nothing."""
+    parties, book = {office.me, *seen.draft.to}, office.trust.book
+    others = [a for a in book.agreements if parties <= set(a.terms.parties) and a.digest != seen.decision.agreement]
+    standings = [book.standing(a.digest, now) for a in others]
+    return tuple(
+        [one.sentence for one in standings if one.state not in (State.IN_FORCE, State.SUPERSEDED)][:MAX_LAPSED]
+    )
 
 
 def _must_declare(office: Office, draft: OfficerDraft, case: CaseMessage) -> None:

@@ -236,7 +236,7 @@ class Sending:
             "exempt": draft.exempt and str(draft.exempt),
         }
         if not seen.decision.permitted and not one.ruling:
-            row |= {"state": "stopped", "code": seen.decision.code, "reasons": written(seen.decision.to_json())}
+            row |= {"state": "stopped", "code": seen.decision.code, "reasons": written(seen.explanation())}
             reasons = seen.reasons
             return row, replace(act, act=Act.ATTEMPT_DENIED, outcome=seen.decision.code, reasons=reasons), None
         row["content"] = office.vault.lock(seen.content.data, f"outbox content {ref}")
@@ -376,7 +376,7 @@ class Sending:
 
     def _close(self, row: Any, state: str, act: LedgerAct, now: datetime, seen: Forecast | None = None) -> Sent:
         values = {"state": state, "code": act.outcome, "draft": None, "content": None, "act": None}
-        values |= {"released_by": act.officer, "reasons": written(seen.decision.to_json()) if seen else None}
+        values |= {"released_by": act.officer, "reasons": written(seen.explanation()) if seen else None}
         with self._office.store.writing() as books:
             if not books.move(row.n, "pending_release", values):
                 raise NotWaiting("somebody else has just released or withheld this message")

@@ -74,3 +74,20 @@ def test_the_one_agreement_that_permits_is_found(world: World, north: WorldNode)
     with pytest.raises(DraftMalformed, match="several"):
         north.service.check(north.draft(REQUEST, SOUTH), north.officer())
     assert north.service.check(north.draft(REQUEST, SOUTH, agr=second), north.officer()).decision.permitted
+
+
+@pytest.mark.spec("NODE-22")
+def test_a_denial_names_what_would_count_if_it_were_not_suspended(world: World, north: WorldNode) -> None:
+    second = world.agree({**TERMS, "id": "second-shore", "clauses": [TERMS["clauses"][0] | {"types": ["hit_report"]}]})
+    south, shore = world.node(SOUTH), world.agreements["shore"]
+    south.service.give_notice("suspend", shore, south.officer("release_officer"), "an exercise in stopping")
+    world.settle()
+    seen = north.service.check(north.draft(REQUEST, SOUTH), north.officer())
+    assert (seen.decision.code, seen.decision.agreement) == ("no_clause", second)
+    (sentence,) = seen.to_json()["not_in_force"]
+    assert "suspended `shore-to-shore` version 1" in sentence
+    assert f"not in force: {sentence}" in seen.reasons
+    world.clock.advance(minutes=1)
+    south.service.give_notice("resume", shore, south.officer("release_officer"), "the exercise is over")
+    world.settle()
+    assert "not_in_force" not in north.service.check(north.draft(REQUEST, SOUTH), north.officer()).to_json()
