@@ -41,9 +41,9 @@ from exchange.agreement_files import (
     read_written,
 )
 from exchange.drafting.check import Finding, check_draft
+from exchange.drafting.coded import coded_clause, coded_whole
 from exchange.drafting.wording import in_words, whole_in_words
 from exchange.protocol.agreement import Agreement, read_agreement
-from exchange.protocol.coded import coded_clause, coded_whole
 from exchange.protocol.errors import SignedTwice, SignerNotParty
 from exchange.protocol.labels import Language, word
 from exchange.protocol.terms import AgreementTerms, parse_terms, write_terms

@@ -14,10 +14,10 @@ from enum import StrEnum
 from html import escape
 from typing import Final
 
+from exchange.drafting.coded import Line, Value, coded_needs, coded_ties, values
 from exchange.drafting.matrix import Matrix, Row
 from exchange.drafting.wording import said
 from exchange.page_words import PAGE
-from exchange.protocol.coded import Line, Value, coded_needs, coded_ties, values
 from exchange.protocol.labels import Language
 from exchange.protocol.vocabulary import Category, Classification, CrimeArea, MessageType, Purpose
 
