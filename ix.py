@@ -14,6 +14,8 @@ import typer
 
 from agencies.commands import app as parties
 from agencies.commands_acts import app as acts
+from agencies.commands_agreements import app as agreements
+from agencies.commands_held import app as held
 from agencies.node.commands import app as node
 from exchange.broker.commands import app as broker
 from exchange.commands_agreement import app as agreement
@@ -31,11 +33,12 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for room in (exercises, parties, acts, offline):  # rooms whose commands stand at the top, whatever they call themselves
+for room in (exercises, parties, acts, held, offline):  # rooms whose commands stand at the top
     app.registered_commands.extend(room.registered_commands)
 app.add_typer(keys, name="keys")
 app.add_typer(federation, name="federation")
 app.add_typer(agreement, name="agreement")
+app.add_typer(agreements, name="agreements")
 app.add_typer(broker, name="broker")
 app.add_typer(node, name="node")
 app.add_typer(audit, name="audit")
