@@ -19,7 +19,8 @@ from exchange.protocol.vocabulary import AfterGround, HolderAnswer, RefusalGroun
 app = typer.Typer(name="acts", no_args_is_help=True, rich_markup_mode=None)
 
 
-def _any_of(codes: Iterable[str]) -> str:
+def any_of(codes: Iterable[str]) -> str:
+    """Name codes for a help text."""
     *others, last = map(str, codes)
     return f"{', '.join(others)} or {last}"
 
@@ -67,7 +68,7 @@ def consent(
     act: Annotated[str, typer.Option("--act", help="The ask to decide, or the consent to withdraw.")] = "",
     approve: Annotated[bool, typer.Option("--approve", help="Consent to what was asked.")] = False,
     decline: Annotated[
-        str, typer.Option("--decline", help=f"Decline, on one of these grounds: {_any_of(RefusalGround)}.")
+        str, typer.Option("--decline", help=f"Decline, on one of these grounds: {any_of(RefusalGround)}.")
     ] = "",
     withdraw: Annotated[bool, typer.Option("--withdraw", help="Take this consent of ours back.")] = False,
     why: Reason = "",
@@ -109,7 +110,7 @@ def consent(
 )
 def recall(
     msg: Message,
-    ground: Annotated[str, typer.Option(help=f"{_any_of(AfterGround)}.")],
+    ground: Annotated[str, typer.Option(help=f"{any_of(AfterGround)}.")],
     why: Reason,
     act: Annotated[str, typer.Option("--as", help="recall, restrict or rectify.")] = "recall",
     by_msg: Annotated[str, typer.Option("--by-msg", help="For rectify: the digest of the correcting message.")] = "",
@@ -135,8 +136,8 @@ def recall(
 )
 def duties(
     act: Annotated[str, typer.Option("--act", help="What to answer; without it, the list is shown.")] = "",
-    outcome: Annotated[str, typer.Option(help=f"{_any_of(HolderAnswer)}; rectified answers a rectify alone.")] = "",
-    ground: Annotated[str, typer.Option(help=f"For retained: {_any_of(RetainGround)}.")] = "",
+    outcome: Annotated[str, typer.Option(help=f"{any_of(HolderAnswer)}; rectified answers a rectify alone.")] = "",
+    ground: Annotated[str, typer.Option(help=f"For retained: {any_of(RetainGround)}.")] = "",
     why: Reason = "",
     code: Code = "case_assigned",
     node: Node = HERE,

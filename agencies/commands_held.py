@@ -1,4 +1,4 @@
-"""``ix forward``: what is done with what was received, from a terminal (CLI).
+"""``ix forward``, ``ix release``, ``ix holdings``, ``ix keep``: what is held, passed on and let go (CLI).
 
 Each command talks to a running node with the officer's bearer token, like ``ix send``. Digests stand behind an option's
 name. Exit codes: 0 done; 1 refused, denied or stopped; 2 the command was misused.
@@ -10,7 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from agencies.commands import HERE, AsJson, Code, Node, PassphraseFile, Reason, TokenFile, Who, signed_in, tell
+from agencies.commands import HERE, AsJson, Code, Node, PassphraseFile, Reason, TokenFile, Who, show, signed_in, tell
+from agencies.commands_acts import Until, any_of
+from exchange.protocol.vocabulary import RetainGround
 
 app = typer.Typer(name="held", no_args_is_help=True, rich_markup_mode=None)
 
@@ -58,3 +60,123 @@ def forward(
     recipients = (found["reasons"] or {}).get("recipients", [])
     tell(found, as_json, f"{found['state']}: {found['msg'] or found['ref']}", recipients)
     raise typer.Exit(0 if found["state"] in ("sent", "pending", "pending_release") else 1)
+
+
+@app.command(
+    "release",
+    epilog="Example: ix release REF --approve --node http://127.0.0.1:8405 --officer np-release "
+    "--why 'the prosecutor has asked for this'",
+)
+def release(
+    ref: Annotated[str, typer.Argument(help="The reference of what waits; without it, all that waits is listed.")] = "",
+    approve: Annotated[bool, typer.Option("--approve", help="Let it go.")] = False,
+    withhold: Annotated[bool, typer.Option("--withhold", help="Keep it back for good.")] = False,
+    why: Reason = "",
+    code: Code = "case_assigned",
+    node: Node = HERE,
+    officer: Who = "",
+    passphrase_file: PassphraseFile = None,
+    token_file: TokenFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the messages that wait for a release officer, let one go, or keep it back."""
+    if approve + withhold != bool(ref):
+        raise typer.BadParameter("say what waits, and one of --approve and --withhold; or neither, for the list")
+    with signed_in(node, officer, passphrase_file, token_file) as call:
+        if ref:
+            asked = {"approve": approve, "justification": {"code": code, "text": why}}
+            found = call("POST", f"/v1/releases/{ref}", asked)
+        else:
+            found = call("GET", "/v1/outbox?state=pending_release&limit=500", None)
+    if ref:
+        recipients = (found["reasons"] or {}).get("recipients", [])
+        tell(found, as_json, f"{found['state']}: {found['msg'] or found['ref']}", recipients)
+        if found["state"] == "pending_release":
+            show("it waits for a second release officer", err=True)
+        wanted = ("sent", "pending", "pending_release") if approve else ("withheld",)
+        raise typer.Exit(0 if found["state"] in wanted else 1)
+    if as_json:
+        tell(found, True, "")
+        return
+    for one in found["messages"]:
+        agreed = f"  agreed to by {one['approved_by']}, waits for a second" if one["approved_by"] else ""
+        what = f"{one['type']}  {one['class']}  to {one['purpose']}"
+        show(f"{one['ref']}  {one['made']}  {one['officer']} -> {', '.join(one['to'])}  {what}{agreed}")
+    if not found["messages"]:
+        show("nothing waits for a release")
+
+
+@app.command("holdings", epilog="Example: ix holdings --node http://127.0.0.1:8407 --officer sp-duty-1")
+def holdings(
+    state: Annotated[str, typer.Option(help="Only what is held, restricted or erased.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=500, help="So many of the newest.")] = 100,
+    node: Node = HERE,
+    officer: Who = "",
+    passphrase_file: PassphraseFile = None,
+    token_file: TokenFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what is held, what it ties this agency to, and when it is reviewed and erased."""
+    which = f"state={state}&" if state in ("held", "restricted", "erased") else ""
+    if state and not which:
+        raise typer.BadParameter("the state is held, restricted or erased")
+    with signed_in(node, officer, passphrase_file, token_file) as call:
+        found = call("GET", f"/v1/holdings?{which}limit={limit}", None)
+    if as_json:
+        tell(found, True, "")
+        return
+    rows = [("message", "state", "from", "for", "review", "erase", "tied to")]
+    for one in found["holdings"]:
+        dates = (one["review_at"] or "-")[:10], (one["erase_at"] or "-")[:10]
+        rows.append((one["msg"], one["state"], one["from"], one["purpose"], *dates, _strings(one)))
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]) - 1)]
+    if len(rows) == 1:
+        show("nothing is held")
+        return
+    for row in rows:
+        show("  ".join([*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[-1]]))
+
+
+@app.command(
+    "keep",
+    epilog="Example: ix keep --msg=DIGEST --ground case_open --until 2026-12-31T00:00:00.000Z "
+    "--officer sp-release --why 'the trial is set for the autumn'",
+)
+def keep(
+    msg: Message,
+    ground: Annotated[str, typer.Option(help=f"{any_of(RetainGround)}.")],
+    until: Until,
+    why: Reason,
+    code: Code = "case_assigned",
+    node: Node = HERE,
+    officer: Who = "",
+    passphrase_file: PassphraseFile = None,
+    token_file: TokenFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Decide at a review to keep a message until a time; its originator is told."""
+    asked = {"ground": ground, "until": until, "justification": {"code": code, "text": why}}
+    with signed_in(node, officer, passphrase_file, token_file) as call:
+        found = call("POST", f"/v1/messages/{msg}/keep", asked)
+    tell(found, as_json, f"kept until {found['kept_until']}: {found['msg']}")
+
+
+def _strings(one: dict[str, Any]) -> str:
+    """What binds the holder of a message, in short words."""
+    owes, readers = one["obligations"], one["obligations"].get("readers") or {}
+    releases = "two releases" if owes["second_approver"] else "a release" if owes["human_release"] else ""
+    said = [
+        " ".join(code for code in one["handling"] if code != "H0"),
+        f"onward {owes['onward']}",
+        "" if owes["evidence"] else "no evidence",
+        releases,
+        f"cleared for {readers['clearance']}" if readers.get("clearance") else "",
+        f"trained in {' '.join(readers['training'])}" if readers.get("training") else "",
+        f"read by {' '.join(readers['roles'])}" if readers.get("roles") is not None else "",
+        f"{one['ground']}" if one["ground"] else "",
+        f"kept for {one['kept']}" if one["kept"] else "",
+        f"gone by {one['cause']}" if one["cause"] else "",
+        "" if one["agreement_known"] else "agreement not known yet",
+        "ends soon" if one["warned"] and one["state"] != "erased" else "",
+    ]
+    return ", ".join(filter(None, said))
