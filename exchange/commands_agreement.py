@@ -55,7 +55,7 @@ from keys.signing import Statement, Typ, cosign, sign
 app = typer.Typer(
     name="agreement",
     help="Who may tell whom what: write, check, sign, read and compare agreements as files. Nothing here is sent: a "
-    "release officer proposes terms through a node (POST /v1/agreements), and the others sign at theirs "
+    "release officer proposes terms through a node (ix agreements propose), and the others sign at theirs "
     "(docs/by-hand.md; docs/agreements.md is a handbook).",
     no_args_is_help=True,
     rich_markup_mode=None,
