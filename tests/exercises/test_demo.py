@@ -129,8 +129,9 @@ def test_no_key_stays_behind_and_no_process(
 def test_an_interrupted_demo_leaves_no_process(tmp_path: Path) -> None:
     out = tmp_path / "out"
     demo = subprocess.Popen(
-        [*IX, "demo", "--json", "--out", str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=here()
-    )
+        [*IX, "demo", "--json", "--out", str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=here(),
+        preexec_fn=_heed_interrupts,
+    )  # fmt: skip
     log = out / "evidence" / "logs" / "broker.log"
     deadline = time.monotonic() + 60
     while not log.exists() and time.monotonic() < deadline:
@@ -139,6 +140,11 @@ def test_an_interrupted_demo_leaves_no_process(tmp_path: Path) -> None:
     demo.send_signal(signal.SIGINT)
     assert demo.wait(60) != 0
     assert _mentioning(out) == []
+
+
+def _heed_interrupts() -> None:
+    """A shell in which nobody works starts its background jobs deaf to interrupts, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _mentioning(out: Path) -> list[str]:
