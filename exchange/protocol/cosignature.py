@@ -17,7 +17,15 @@ from datetime import UTC, datetime
 from typing import Final
 
 from exchange.protocol.errors import CheckpointInvalid, CosignatureInvalid, VerifierKeyMalformed
-from exchange.protocol.log import MAX_TIMESTAMP, NoteSignature, key_id, key_name, read_checkpoint_text, split_note
+from exchange.protocol.log import (
+    MAX_TIMESTAMP,
+    NoteSignature,
+    cosigned_message,
+    key_id,
+    key_name,
+    read_checkpoint_text,
+    split_note,
+)
 from keys.errors import MalformedEncoding, SignatureInvalid
 from keys.signing import ED25519, ML_DSA_44, PublicKey, Signer
 from keys.trust import LogIdentity
@@ -105,7 +113,7 @@ class Cosigner:
         timestamp = int(now.timestamp())
         signatures = (
             self.signer.sign_ed25519(_timed_text(text, timestamp)),
-            self.signer.sign_mldsa44(_timed_tree(self.name, origin, size, root, timestamp)),
+            self.signer.sign_mldsa44(cosigned_message(self.name, origin, size, root, timestamp)),
         )
         return "".join(
             _line(key, struct.pack(">Q", timestamp) + made) for key, made in zip(self.keys, signatures, strict=True)
@@ -118,12 +126,6 @@ def _line(key: VerifierKey, signature: bytes) -> str:
 
 def _timed_text(text: str, timestamp: int) -> bytes:
     return f"cosignature/v1\ntime {timestamp}\n{text}".encode()
-
-
-def _timed_tree(name: str, origin: str, size: int, root: bytes, timestamp: int) -> bytes:
-    cosigner, log = name.encode(), origin.encode()
-    head = b"subtree/v1\n\0" + bytes([len(cosigner)]) + cosigner + struct.pack(">Q", timestamp)
-    return head + bytes([len(log)]) + log + struct.pack(">QQ", 0, size) + root
 
 
 def verify_line(note: str, key: VerifierKey) -> datetime | None:
@@ -154,7 +156,7 @@ def _message(key: VerifierKey, text: str, timestamp: int) -> bytes:
         return text.encode()
     if key.kind == COSIGN_ED25519:
         return _timed_text(text, timestamp)
-    return _timed_tree(key.name, *read_checkpoint_text(text), timestamp)
+    return cosigned_message(key.name, *read_checkpoint_text(text), timestamp)
 
 
 def _of(signatures: tuple[NoteSignature, ...], key: VerifierKey) -> Iterator[NoteSignature]:

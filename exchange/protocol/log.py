@@ -216,11 +216,15 @@ def checkpoint_text(origin: str, size: int, root: bytes) -> str:
     return f"{origin}\n{size}\n{_b64(root)}\n"
 
 
-def cosigned_message(origin: str, size: int, root: bytes, timestamp: int) -> bytes:
-    """What the ML-DSA-44 line signs (tlog-cosignature), the log being its own cosigner."""
-    name = origin.encode()
-    named = bytes([len(name)]) + name
-    return b"subtree/v1\n\0" + named + struct.pack(">Q", timestamp) + named + struct.pack(">QQ", 0, size) + root
+def cosigned_message(cosigner: str, origin: str, size: int, root: bytes, timestamp: int) -> bytes:
+    """What an ML-DSA-44 line signs (tlog-cosignature); on its own checkpoints the log is its own cosigner."""
+    by, log = _named(cosigner), _named(origin)
+    return b"subtree/v1\n\0" + by + struct.pack(">Q", timestamp) + log + struct.pack(">QQ", 0, size) + root
+
+
+def _named(name: str) -> bytes:
+    written = name.encode()
+    return bytes([len(written)]) + written
 
 
 def sign_checkpoint(size: int, root: bytes, log: LogSigner, now: datetime) -> str:
@@ -229,7 +233,7 @@ def sign_checkpoint(size: int, root: bytes, log: LogSigner, now: datetime) -> st
     timestamp = int(now.timestamp())
     identity = log.identity
     ed25519 = log.signer.sign_ed25519(text.encode())
-    mldsa44 = log.signer.sign_mldsa44(cosigned_message(log.origin, size, root, timestamp))
+    mldsa44 = log.signer.sign_mldsa44(cosigned_message(log.origin, log.origin, size, root, timestamp))
     ids = _key_ids(identity)
     return (
         f"{text}\n"
@@ -263,7 +267,7 @@ def verify_checkpoint(note: str, identity: LogIdentity) -> Checkpoint:
     timestamp: int = struct.unpack(">Q", stamped[:8])[0]
     if timestamp > MAX_TIMESTAMP:
         raise CheckpointInvalid("the checkpoint's time is beyond the year 9999")
-    _verify_line(identity.mldsa44, stamped[8:], cosigned_message(origin, size, root, timestamp))
+    _verify_line(identity.mldsa44, stamped[8:], cosigned_message(origin, origin, size, root, timestamp))
     return Checkpoint(origin, size, root, datetime.fromtimestamp(timestamp, UTC))
 
 

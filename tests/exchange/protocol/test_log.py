@@ -142,7 +142,7 @@ def test_the_second_line_signs_what_tlog_cosignature_says() -> None:
     assert len(raw) == 4 + 8 + 2420
     name = bytes([len(ORIGIN)]) + ORIGIN.encode()
     signed = b"subtree/v1\n\x00" + name + seconds.to_bytes(8, "big") + name + bytes(8) + (300).to_bytes(8, "big")
-    assert cosigned_message(ORIGIN, 300, TREE.root(), seconds) == signed + TREE.root()
+    assert cosigned_message(ORIGIN, ORIGIN, 300, TREE.root(), seconds) == signed + TREE.root()
     LOG.identity.mldsa44.verify(raw[12:], signed + TREE.root())
 
 
@@ -238,7 +238,7 @@ def test_a_text_of_any_other_form_is_refused_even_signed(text: str) -> None:
     written = text.format(o=ORIGIN, r=b64(root), u=loose)
     kids = [key_id(ORIGIN, 1, LOG.identity.ed25519.raw), key_id(ORIGIN, 6, LOG.identity.mldsa44.raw)]
     ed25519 = LOG.signer.sign_ed25519(written.encode())
-    mldsa44 = LOG.signer.sign_mldsa44(cosigned_message(ORIGIN, 300, root, 5))
+    mldsa44 = LOG.signer.sign_mldsa44(cosigned_message(ORIGIN, ORIGIN, 300, root, 5))
     lines = (
         f"{DASH} {ORIGIN} {b64(kids[0] + ed25519)}",
         f"{DASH} {ORIGIN} {b64(kids[1] + struct.pack('>Q', 5) + mldsa44)}",
