@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, get_type_hints
 
 import typer
 
@@ -43,23 +44,53 @@ Reason = Annotated[str, typer.Option("--why", help="The justification, in a sent
 AsJson = Annotated[bool, typer.Option("--json", help="Print the node's whole answer.")]
 HERE: Final = "http://127.0.0.1:8401"
 
+Session = Callable[[], AbstractContextManager[Callable[[str, str, Any], Any]]]
+"""Signs an officer in at a node, and out again; a command enters it once it knows that it was not misused."""
+
+
+def at_a_node(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say which node and which officer, and ``session`` in their place."""
+    hints = get_type_hints(command, include_extras=True)
+    own = [
+        one.replace(annotation=hints[name]) for name, one in signature(command).parameters.items() if name != "session"
+    ]
+    last = len(own) - (bool(own) and own[-1].name == "as_json")
+    options = [*own[:last], *_WHO_AND_WHERE, *own[last:]]
+
+    def at_the_terminal(**given: Any) -> None:
+        asked = [given.pop(one.name) for one in _WHO_AND_WHERE]
+        command(session=lambda: signed_in(*asked), **given)
+
+    at_the_terminal.__name__, at_the_terminal.__doc__ = command.__name__, command.__doc__
+    at_the_terminal.__module__ = command.__module__
+    at_the_terminal.__annotations__ = {one.name: one.annotation for one in options}
+    at_the_terminal.__signature__ = Signature(options)  # type: ignore[attr-defined]
+    return at_the_terminal
+
+
+_WHO_AND_WHERE: Final = [
+    Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=kind)
+    for name, kind, default in (
+        ("node", Node, HERE), ("officer", Who, ""), ("passphrase_file", PassphraseFile, None),
+        ("token_file", TokenFile, None),
+    )
+]  # fmt: skip
+
 
 @app.command(
     "send",
     epilog="Example: ix send draft.json --node http://127.0.0.1:8405 "
     "--officer np-duty-1 --why 'the harbour case needs the route'",
 )
+@at_a_node
 def send(
+    session: Session,
     draft: Annotated[
         Path,
         typer.Argument(help="The draft: JSON (NODE-20 in spec/nodes.md), or `-` for standard input.", allow_dash=True),
     ],
     why: Reason,
     code: Code = "case_assigned",
-    node: Node = HERE,
-    officer: Who = "",
-    passphrase_file: PassphraseFile = None,
-    token_file: TokenFile = None,
     check: Annotated[bool, typer.Option("--check", help="Only say what would happen; nothing leaves.")] = False,
     ruling: Annotated[bool, typer.Option("--ruling", help="Submit it even if it is denied here.")] = False,
     key: Annotated[str | None, typer.Option(help="Name this request: sent twice, it discloses once.")] = None,
@@ -67,7 +98,7 @@ def send(
 ) -> None:
     """Send one draft, or ask what would happen to it."""
     asked: dict[str, Any] = {"draft": _parsed(_text_of(draft, "draft"))}
-    with signed_in(node, officer, passphrase_file, token_file) as call:
+    with session() as call:
         if check:
             found = call("POST", "/v1/messages/check", asked)
             tell(found, as_json, f"{found['outcome']}: {found['code']}", found.get("recipients", []))
@@ -88,11 +119,9 @@ def send(
     epilog="Example: ix inbox --node http://127.0.0.1:8405 "
     "--officer np-duty-1 --open DIGEST --why 'assigned to me this morning'",
 )
+@at_a_node
 def inbox(
-    node: Node = HERE,
-    officer: Who = "",
-    passphrase_file: PassphraseFile = None,
-    token_file: TokenFile = None,
+    session: Session,
     collect: Annotated[bool, typer.Option("--collect", help="Look into the mailbox first.")] = False,
     open_: Annotated[str | None, typer.Option("--open", help="Open this message; needs --why.")] = None,
     condition: Annotated[bool, typer.Option("--condition", help="Of --open: show the handling text alone.")] = False,
@@ -104,7 +133,7 @@ def inbox(
     as_json: AsJson = False,
 ) -> None:
     """List what came in, or open one message."""
-    with signed_in(node, officer, passphrase_file, token_file) as call:
+    with session() as call:
         if open_:
             reason = {"justification": {"code": code, "text": why}}
             if condition or acknowledge:

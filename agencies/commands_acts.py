@@ -8,12 +8,11 @@ found out; 2 the command was misused.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from agencies.commands import HERE, AsJson, Code, Node, PassphraseFile, Reason, TokenFile, Who, show, signed_in, tell
+from agencies.commands import AsJson, Code, Reason, Session, at_a_node, show, tell
 from exchange.protocol.vocabulary import AfterGround, HolderAnswer, RefusalGround, RetainGround
 
 app = typer.Typer(name="acts", no_args_is_help=True, rich_markup_mode=None)
@@ -34,7 +33,9 @@ Until = Annotated[str, typer.Option("--until", help="Until when, such as 2026-12
     epilog="Example: ix ask --msg=DIGEST --want onward --to east.border.sim --purpose investigate "
     "--until 2026-12-31T00:00:00.000Z --node http://127.0.0.1:8405 --officer np-duty-1 --why 'they hold the crossing'",
 )
+@at_a_node
 def ask(
+    session: Session,
     msg: Message,
     want: Annotated[
         str, typer.Option(help="onward: pass it on. purpose: use it for another. evidence: use it in court.")
@@ -45,16 +46,12 @@ def ask(
     to: Annotated[list[str] | None, typer.Option(help="To whom it would be passed on.")] = None,
     field: Annotated[list[str] | None, typer.Option(help="Which fields, as JSON pointers; else the whole.")] = None,
     code: Code = "case_assigned",
-    node: Node = HERE,
-    officer: Who = "",
-    passphrase_file: PassphraseFile = None,
-    token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask a message's originator for its consent."""
     asked: dict[str, Any] = {"want": want, "purposes": purpose, "until": until}
     asked |= {"to": to or [], "fields": field or [], "justification": {"code": code, "text": why}}
-    with signed_in(node, officer, passphrase_file, token_file) as call:
+    with session() as call:
         found = call("POST", f"/v1/messages/{msg}/ask", asked)
     tell(found, as_json, f"{found['state']}: {found['act']}")
 
@@ -64,7 +61,9 @@ def ask(
     epilog="Example: ix consent --act=DIGEST --approve --officer np-release "
     "--why 'the crossing has to know of this lorry'",
 )
+@at_a_node
 def consent(
+    session: Session,
     act: Annotated[str, typer.Option("--act", help="The ask to decide, or the consent to withdraw.")] = "",
     approve: Annotated[bool, typer.Option("--approve", help="Consent to what was asked.")] = False,
     decline: Annotated[
@@ -73,17 +72,13 @@ def consent(
     withdraw: Annotated[bool, typer.Option("--withdraw", help="Take this consent of ours back.")] = False,
     why: Reason = "",
     code: Code = "case_assigned",
-    node: Node = HERE,
-    officer: Who = "",
-    passphrase_file: PassphraseFile = None,
-    token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
     """List asks and consents, decide about one, or take one back."""
     if bool(act) != (approve + bool(decline) + withdraw == 1) or (not act and (approve or decline or withdraw)):
         raise typer.BadParameter("with --act, say one of --approve, --decline GROUND and --withdraw")
     reason = {"justification": {"code": code, "text": why}}
-    with signed_in(node, officer, passphrase_file, token_file) as call:
+    with session() as call:
         if not act:
             found = call("GET", "/v1/consents", None)
         elif withdraw:
@@ -108,23 +103,21 @@ def consent(
     epilog="Example: ix recall --msg=DIGEST --ground inaccurate --officer np-release "
     "--why 'the plate was read wrongly at the crossing'",
 )
+@at_a_node
 def recall(
+    session: Session,
     msg: Message,
     ground: Annotated[str, typer.Option(help=f"{any_of(AfterGround)}.")],
     why: Reason,
     act: Annotated[str, typer.Option("--as", help="recall, restrict or rectify.")] = "recall",
     by_msg: Annotated[str, typer.Option("--by-msg", help="For rectify: the digest of the correcting message.")] = "",
     code: Code = "case_assigned",
-    node: Node = HERE,
-    officer: Who = "",
-    passphrase_file: PassphraseFile = None,
-    token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Recall, restrict or rectify a message, wherever it went."""
     asked: dict[str, Any] = {"act": act, "ground": ground, "justification": {"code": code, "text": why}}
     asked |= {"by_msg": by_msg} if by_msg else {}
-    with signed_in(node, officer, passphrase_file, token_file) as call:
+    with session() as call:
         found = call("POST", f"/v1/messages/{msg}/recall", asked)
     tell(found, as_json, f"{found['state']}: {found['act']}")
 
@@ -134,22 +127,20 @@ def recall(
     epilog="Example: ix duties --act=DIGEST --outcome erased --officer sp-release "
     "--why 'the sender has taken this back as wrong'",
 )
+@at_a_node
 def duties(
+    session: Session,
     act: Annotated[str, typer.Option("--act", help="What to answer; without it, the list is shown.")] = "",
     outcome: Annotated[str, typer.Option(help=f"{any_of(HolderAnswer)}; rectified answers a rectify alone.")] = "",
     ground: Annotated[str, typer.Option(help=f"For retained: {any_of(RetainGround)}.")] = "",
     why: Reason = "",
     code: Code = "case_assigned",
-    node: Node = HERE,
-    officer: Who = "",
-    passphrase_file: PassphraseFile = None,
-    token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
     """List what originators want done here, or do it and answer."""
     if bool(act) != bool(outcome):
         raise typer.BadParameter("say both --act and --outcome, or neither")
-    with signed_in(node, officer, passphrase_file, token_file) as call:
+    with session() as call:
         if act:
             said = {"outcome": outcome, **({"ground": ground} if ground else {})}
             said_why = {"justification": {"code": code, "text": why}}
@@ -169,20 +160,18 @@ def duties(
 
 
 @app.command("status", epilog="Example: ix status --msg=DIGEST --node http://127.0.0.1:8405 --officer np-duty-1")
+@at_a_node
 def status(
+    session: Session,
     msg: Annotated[str, typer.Option("--msg", help="The message's digest; else everything that was recalled.")] = "",
     offline: Annotated[bool, typer.Option("--offline", help="By the node's own books, without the broker.")] = False,
-    node: Node = HERE,
-    officer: Who = "",
-    passphrase_file: PassphraseFile = None,
-    token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show who holds a message, what each was told and answered, or since when it is silent."""
     if not msg:
-        _recalls(node, officer, passphrase_file, token_file, as_json)
+        _recalls(session, as_json)
         return
-    with signed_in(node, officer, passphrase_file, token_file) as call:
+    with session() as call:
         found = call("GET", f"/v1/messages/{msg}/status{'?read=false' if offline else ''}", None)
     wrong = found["overdue"] or found["contradicted"]
     if as_json:
@@ -198,8 +187,8 @@ def status(
     raise typer.Exit(1 if wrong else 0)
 
 
-def _recalls(node: str, officer: str, passphrase_file: Path | None, token_file: Path | None, as_json: bool) -> None:
-    with signed_in(node, officer, passphrase_file, token_file) as call:
+def _recalls(session: Session, as_json: bool) -> None:
+    with session() as call:
         found = call("GET", "/v1/recalls", None)
     if as_json:
         tell(found, True, "")

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from agencies.commands import HERE, AsJson, Node, PassphraseFile, TokenFile, Who, show, signed_in, tell
+from agencies.commands import AsJson, Session, at_a_node, show, tell
 from exchange.agreement_files import NOBODY, TermsFile, answering, load, read_statement
 from exchange.protocol.terms import write_terms
 
@@ -29,15 +29,13 @@ Why = Annotated[str, typer.Option("--reason", help="The reason, in a sentence; s
 
 
 @app.command("list", epilog="Example: ix agreements list --node http://127.0.0.1:8405 --officer np-duty-1")
+@at_a_node
 def listing(
-    node: Node = HERE,
-    officer: Who = "",
-    passphrase_file: PassphraseFile = None,
-    token_file: TokenFile = None,
+    session: Session,
     as_json: AsJson = False,
 ) -> None:
     """List the agreements of this agency, complete and proposed, and how each stands now."""
-    with signed_in(node, officer, passphrase_file, token_file) as call:
+    with session() as call:
         found = call("GET", "/v1/agreements", None)
     if as_json:
         tell(found, True, "")
@@ -53,13 +51,11 @@ def listing(
 @app.command(
     "propose", epilog="Example: ix agreements propose terms.yaml --node http://127.0.0.1:8405 --officer np-release"
 )
+@at_a_node
 def propose(
+    session: Session,
     file: TermsFile,
     replaces: Annotated[str, typer.Option(help="The digest of the version this one replaces.")] = "",
-    node: Node = HERE,
-    officer: Who = "",
-    passphrase_file: PassphraseFile = None,
-    token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Sign terms for this agency and put them to the other parties; prints the digest that they sign."""
@@ -68,23 +64,21 @@ def propose(
         members = load(payload if statement is not None else file.read_bytes())
         members |= {"replaces": replaces} if replaces else {}
         terms = json.loads(write_terms({"fed": NOBODY, **members}))  # the node puts its own federation there
-    with signed_in(node, officer, passphrase_file, token_file) as call:
+    with session() as call:
         _told(call("POST", "/v1/agreements", {"terms": terms}), as_json)
 
 
 @app.command(
     "sign", epilog="Example: ix agreements sign --agr=DIGEST --node http://127.0.0.1:8407 --officer sp-release"
 )
+@at_a_node
 def sign(
+    session: Session,
     agr: Agreement,
-    node: Node = HERE,
-    officer: Who = "",
-    passphrase_file: PassphraseFile = None,
-    token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Add this agency's signature to what another party proposed; with the last one it is complete."""
-    with signed_in(node, officer, passphrase_file, token_file) as call:
+    with session() as call:
         _told(call("POST", f"/v1/agreements/{agr}/sign", None), as_json)
 
 
@@ -92,54 +86,50 @@ def sign(
     "suspend",
     epilog="Example: ix agreements suspend --agr=DIGEST --reason 'under review in parliament' --officer sp-release",
 )
+@at_a_node
 def suspend(
+    session: Session,
     agr: Agreement,
     reason: Why,
-    node: Node = HERE,
-    officer: Who = "",
-    passphrase_file: PassphraseFile = None,
-    token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Suspend an agreement, alone and at once."""
-    with signed_in(node, officer, passphrase_file, token_file) as call:
-        _told(call("POST", f"/v1/agreements/{agr}/suspend", {"reason": reason}), as_json)
+    _give(session, "suspend", agr, reason, as_json)
 
 
 @app.command(
     "resume",
     epilog="Example: ix agreements resume --agr=DIGEST --reason 'parliament has agreed' --officer sp-release",
 )
+@at_a_node
 def resume(
+    session: Session,
     agr: Agreement,
     reason: Why,
-    node: Node = HERE,
-    officer: Who = "",
-    passphrase_file: PassphraseFile = None,
-    token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Take back this agency's own suspension."""
-    with signed_in(node, officer, passphrase_file, token_file) as call:
-        _told(call("POST", f"/v1/agreements/{agr}/resume", {"reason": reason}), as_json)
+    _give(session, "resume", agr, reason, as_json)
 
 
 @app.command(
     "leave",
     epilog="Example: ix agreements leave --agr=DIGEST --reason 'a new treaty takes its place' --officer sp-release",
 )
+@at_a_node
 def leave(
+    session: Session,
     agr: Agreement,
     reason: Why,
-    node: Node = HERE,
-    officer: Who = "",
-    passphrase_file: PassphraseFile = None,
-    token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Leave an agreement for good; there is no way back but a new version."""
-    with signed_in(node, officer, passphrase_file, token_file) as call:
-        _told(call("POST", f"/v1/agreements/{agr}/leave", {"reason": reason}), as_json)
+    _give(session, "leave", agr, reason, as_json)
+
+
+def _give(session: Session, act: str, agr: str, reason: str, as_json: bool) -> None:
+    with session() as call:
+        _told(call("POST", f"/v1/agreements/{agr}/{act}", {"reason": reason}), as_json)
 
 
 def _told(found: dict[str, Any], as_json: bool) -> None:

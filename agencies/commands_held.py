@@ -10,13 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
-from agencies.commands import HERE, AsJson, Code, Node, PassphraseFile, Reason, TokenFile, Who, show, signed_in, tell
-from agencies.commands_acts import Until, any_of
+from agencies.commands import AsJson, Code, Reason, Session, at_a_node, show, tell
+from agencies.commands_acts import Message, Until, any_of
 from exchange.protocol.vocabulary import RetainGround
 
 app = typer.Typer(name="held", no_args_is_help=True, rich_markup_mode=None)
-
-Message = Annotated[str, typer.Option("--msg", help="The message's digest.")]
 
 
 @app.command(
@@ -24,7 +22,9 @@ Message = Annotated[str, typer.Option("--msg", help="The message's digest.")]
     epilog="Example: ix forward --msg=DIGEST --to east.border.sim --field /entities/0 --purpose investigate "
     "--text 'The lorry is on its way to you.' --officer sp-duty-1 --why 'they hold the crossing'",
 )
+@at_a_node
 def forward(
+    session: Session,
     msg: Message,
     to: Annotated[list[str], typer.Option(help="To whom; may be given again.")],
     field: Annotated[
@@ -44,10 +44,6 @@ def forward(
     days: Annotated[int, typer.Option(min=0, help="For how many days it may be collected; else 7.")] = 0,
     key: Annotated[str, typer.Option(help="Name this request: sent twice, it discloses once.")] = "",
     code: Code = "case_assigned",
-    node: Node = HERE,
-    officer: Who = "",
-    passphrase_file: PassphraseFile = None,
-    token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Pass chosen fields of a received message on, if its originator lets it."""
@@ -55,7 +51,7 @@ def forward(
     perhaps = {"re": re, "desk": desk, "agr": agr, "class": class_, "handling": handling, "days": days, "key": key}
     asked |= {name: value for name, value in perhaps.items() if value}
     asked |= {"justification": {"code": code, "text": why}}
-    with signed_in(node, officer, passphrase_file, token_file) as call:
+    with session() as call:
         found = call("POST", f"/v1/messages/{msg}/forward", asked)
     recipients = (found["reasons"] or {}).get("recipients", [])
     tell(found, as_json, f"{found['state']}: {found['msg'] or found['ref']}", recipients)
@@ -67,22 +63,20 @@ def forward(
     epilog="Example: ix release REF --approve --node http://127.0.0.1:8405 --officer np-release "
     "--why 'the prosecutor has asked for this'",
 )
+@at_a_node
 def release(
+    session: Session,
     ref: Annotated[str, typer.Argument(help="The reference of what waits; without it, all that waits is listed.")] = "",
     approve: Annotated[bool, typer.Option("--approve", help="Let it go.")] = False,
     withhold: Annotated[bool, typer.Option("--withhold", help="Keep it back for good.")] = False,
     why: Reason = "",
     code: Code = "case_assigned",
-    node: Node = HERE,
-    officer: Who = "",
-    passphrase_file: PassphraseFile = None,
-    token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
     """List the messages that wait for a release officer, let one go, or keep it back."""
     if approve + withhold != bool(ref):
         raise typer.BadParameter("say what waits, and one of --approve and --withhold; or neither, for the list")
-    with signed_in(node, officer, passphrase_file, token_file) as call:
+    with session() as call:
         if ref:
             asked = {"approve": approve, "justification": {"code": code, "text": why}}
             found = call("POST", f"/v1/releases/{ref}", asked)
@@ -107,20 +101,18 @@ def release(
 
 
 @app.command("holdings", epilog="Example: ix holdings --node http://127.0.0.1:8407 --officer sp-duty-1")
+@at_a_node
 def holdings(
+    session: Session,
     state: Annotated[str, typer.Option(help="Only what is held, restricted or erased.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=500, help="So many of the newest.")] = 100,
-    node: Node = HERE,
-    officer: Who = "",
-    passphrase_file: PassphraseFile = None,
-    token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what is held, what it ties this agency to, and when it is reviewed and erased."""
     which = f"state={state}&" if state in ("held", "restricted", "erased") else ""
     if state and not which:
         raise typer.BadParameter("the state is held, restricted or erased")
-    with signed_in(node, officer, passphrase_file, token_file) as call:
+    with session() as call:
         found = call("GET", f"/v1/holdings?{which}limit={limit}", None)
     if as_json:
         tell(found, True, "")
@@ -142,21 +134,19 @@ def holdings(
     epilog="Example: ix keep --msg=DIGEST --ground case_open --until 2026-12-31T00:00:00.000Z "
     "--officer sp-release --why 'the trial is set for the autumn'",
 )
+@at_a_node
 def keep(
+    session: Session,
     msg: Message,
     ground: Annotated[str, typer.Option(help=f"{any_of(RetainGround)}.")],
     until: Until,
     why: Reason,
     code: Code = "case_assigned",
-    node: Node = HERE,
-    officer: Who = "",
-    passphrase_file: PassphraseFile = None,
-    token_file: TokenFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Decide at a review to keep a message until a time; its originator is told."""
     asked = {"ground": ground, "until": until, "justification": {"code": code, "text": why}}
-    with signed_in(node, officer, passphrase_file, token_file) as call:
+    with session() as call:
         found = call("POST", f"/v1/messages/{msg}/keep", asked)
     tell(found, as_json, f"kept until {found['kept_until']}: {found['msg']}")
 
