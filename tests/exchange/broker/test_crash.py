@@ -133,8 +133,9 @@ class Scene:
         caller = Caller(self.cast, SOUTH, self.port)
         with suppress(OSError):
             while True:
+                gone = set(self.recalled)  # a page asked for earlier may have been read before a later answer
                 _, page = await caller.call("GET", "/v1/mailbox", query=f"after={self.cursor}&limit=50&wait=1")
-                names = [self._take(item) for item in page["items"]]
+                names = [self._take(item, gone) for item in page["items"]]
                 self.cursor = page["next"]
                 if until_empty and not page["items"]:
                     break
@@ -145,8 +146,11 @@ class Scene:
                     self.receipted |= {r["msg"]: r for r in said["results"]}
         await caller.line.close()
 
-    def _take(self, item: Any) -> str:
-        """Judge a delivered item as its recipient does: what it says is in the log, at that very index."""
+    def _take(self, item: Any, gone: set[str]) -> str:
+        """Judge a delivered item as its recipient does: what it says is in the log, at that very index.
+
+        gone is what had been taken back, and answered, before the page was asked for.
+        """
         entry = unb64u(item["entry"])
         index, _ = verify_tlog_proof(item["proof"], entry, self.cast.directory.root.log)
         assert index == item["seq"] > self.cursor
@@ -156,7 +160,7 @@ class Scene:
         assert index not in self.collected
         assert name not in self.collected.values(), "delivered twice"
         assert item["kind"] == "message" or name in self.recalls, "taken back by nobody"
-        assert item["kind"] == "recalled" or name not in self.recalled, "delivered after it was taken back"
+        assert item["kind"] == "recalled" or name not in gone, "delivered after it was taken back"
         self.collected[index] = name
         return name if item["kind"] == "message" else ""
 
