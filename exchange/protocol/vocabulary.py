@@ -364,3 +364,12 @@ class Danger(StrEnum):
     DANGER_TO_LIFE = "danger_to_life"
     DANGER_TO_PHYSICAL_INTEGRITY = "danger_to_physical_integrity"
     CHILD_MISSING_AT_RISK = "child_missing_at_risk"
+
+
+class LogPurpose(StrEnum):
+    """What a ledger, or the log through a node, may be read for (LED art. 25(2); NODE-200)."""
+
+    LAWFULNESS_CHECK = "lawfulness_check"
+    SELF_MONITORING = "self_monitoring"
+    INTEGRITY_SECURITY = "integrity_security"
+    CRIMINAL_PROCEEDINGS = "criminal_proceedings"
