@@ -128,6 +128,8 @@ STATUS: Final[Mapping[str, int]] = {
     "already_received": 409,
     "proposals_exceeded": 409,
     "acts_exceeded": 409,
+    "head_shrank": 409,
+    "head_forked": 409,
     "witness_ahead": 409,
     # A node to its own officers.
     "draft_malformed": 400,
@@ -158,6 +160,8 @@ STATUS: Final[Mapping[str, int]] = {
     "not_waiting": 409,
     "erased": 410,
     "message_recalled": 410,
+    "period_shredded": 410,
+    "shred_refused": 409,
     "source_stopped": 410,
     "justification_refused": 422,
     "keep_refused": 422,

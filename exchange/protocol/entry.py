@@ -1,4 +1,4 @@
-"""Log entries: the eight facts the log keeps, each in exactly one spelling (LOG-30 to LOG-46).
+"""Log entries: the nine facts the log keeps, each in exactly one spelling (LOG-30 to LOG-46, LOG-90).
 
 An entry holds digests, agency ids, clause names and codes of the vocabulary: never content, never a
 person's name, so the log can be shown to every party. It is compact JSON with its members in one fixed
@@ -32,7 +32,7 @@ from exchange.protocol.vocabulary import (
     ReceiptStatus,
     Urgency,
 )
-from keys.encoding import instant, stamp
+from keys.encoding import b64u, instant, stamp
 from keys.errors import MalformedEncoding, TooLarge
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ LogTime = Annotated[
 Clause = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,11}$")]
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 Version = Annotated[int, Field(ge=1, le=1_000_000)]
+LedgerSize = Annotated[int, Field(ge=1, le=2**53 - 1)]
 
 # Lax only in this: the vocabulary's text may stand for its term, and a list for a tuple. JSON has no others.
 _AsText = Field(strict=False)
@@ -225,6 +226,16 @@ class ActEntry(_Entry):
     statement: Digest
 
 
+class NodeHeadEntry(_Entry):
+    """An agency's own ledger had this size and root; ``head`` names its signed checkpoint (LOG-90)."""
+
+    typ: Literal["node-head"] = "node-head"
+    by: AgencyId
+    size: LedgerSize
+    root: Digest
+    head: Digest
+
+
 LogEntry = (
     DisclosureEntry
     | DenialEntry
@@ -234,6 +245,7 @@ LogEntry = (
     | RecordEntry
     | SignatureEntry
     | ActEntry
+    | NodeHeadEntry
 )
 
 _READER: Final[TypeAdapter[LogEntry]] = TypeAdapter(Annotated[LogEntry, Field(discriminator="typ")])
@@ -249,7 +261,7 @@ def _orderly(
 
 
 def parse_entry(data: bytes) -> LogEntry:
-    """Read a log entry; ``EntryMalformed`` for anything but the one spelling of one of the eight kinds."""
+    """Read a log entry; ``EntryMalformed`` for anything but the one spelling of one of the nine kinds."""
     if len(data) > MAX_ENTRY:
         raise EntryMalformed(f"{len(data)} bytes where a log entry has at most {MAX_ENTRY}")
     try:
@@ -345,6 +357,11 @@ def signature_entry(agr: str, by: str, ts: datetime) -> bytes:
 def act_entry(act: ActKind | str, by: str, msg: str, re: str | None, statement: str, ts: datetime) -> bytes:
     """Log a verified act; ``statement`` is the digest of its payload, ``re`` that of the act it answers."""
     return ActEntry(ts=stamp(ts), act=ActKind(act), by=by, msg=msg, re=re, statement=statement).to_bytes()
+
+
+def node_head_entry(by: str, size: int, root: bytes, head: str, ts: datetime) -> bytes:
+    """Log the head of an agency's ledger; ``head`` is the digest of its verified note."""
+    return NodeHeadEntry(ts=stamp(ts), by=by, size=size, root=b64u(root), head=head).to_bytes()
 
 
 def _members(typ: str, ts: datetime, manifest: Manifest, msg: str, to: list[dict[str, Any]]) -> dict[str, Any]:

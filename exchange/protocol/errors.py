@@ -210,7 +210,7 @@ class TlogProofMalformed(Refusal):
 
 
 class EntryMalformed(Refusal):
-    """A log entry that is not the one spelling of one of the eight kinds (LOG-30)."""
+    """A log entry that is not the one spelling of one of the nine kinds (LOG-30)."""
 
     code = "entry_malformed"
 
@@ -373,6 +373,18 @@ class ActsExceeded(Refusal):
     """An agency that has given as many acts of one kind about one message as it may (ADM-58)."""
 
     code = "acts_exceeded"
+
+
+class HeadShrank(Refusal):
+    """The head of a ledger that is smaller than the one logged last: what it had was taken away (LOG-95)."""
+
+    code = "head_shrank"
+
+
+class HeadForked(Refusal):
+    """The head of a ledger that has another root than the one logged for the same size (LOG-95)."""
+
+    code = "head_forked"
 
 
 class AgreementUnknown(Refusal):

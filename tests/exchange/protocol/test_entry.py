@@ -26,7 +26,7 @@ from exchange.protocol.vocabulary import (
     ReceiptStatus,
     Urgency,
 )
-from keys.encoding import digest, write_json
+from keys.encoding import digest, unb64u, write_json
 from keys.errors import TooLarge
 
 D = digest(b"something")
@@ -55,7 +55,8 @@ DENIED = DENIAL.replace('"policy"', f'"src":["{D}"],"exempt":"imminent_danger","
 SIGNATURE = HEAD % "signature" + f'"agr":"{D}","by":"a.sim"}}'
 ACT = HEAD % "act" + f'"act":"consent","by":"a.sim","msg":"{D}","re":"{D}","statement":"{D}"}}'
 RECORD = HEAD % "record" + f'"agency":"a.sim","version":2,"record":"{D}"}}'
-EVERY_KIND = [DISCLOSURE, DENIAL, RECEIPT, AGREEMENT, SUSPENSION, RECORD, DERIVED, DENIED, SIGNATURE, ACT]
+NODE_HEAD = HEAD % "node-head" + f'"by":"a.sim","size":9007199254740991,"root":"{D}","head":"{D}"}}'
+EVERY_KIND = [DISCLOSURE, DENIAL, RECEIPT, AGREEMENT, SUSPENSION, RECORD, DERIVED, DENIED, SIGNATURE, ACT, NODE_HEAD]
 
 
 def manifest(**changes: Any) -> Manifest:
@@ -91,7 +92,18 @@ def manifest(**changes: Any) -> Manifest:
 
 
 @pytest.mark.spec(
-    "LOG-30", "LOG-31", "LOG-33", "LOG-34", "LOG-35", "LOG-36", "LOG-37", "LOG-38", "LOG-39", "LOG-44", "LOG-45"
+    "LOG-30",
+    "LOG-31",
+    "LOG-33",
+    "LOG-34",
+    "LOG-35",
+    "LOG-36",
+    "LOG-37",
+    "LOG-38",
+    "LOG-39",
+    "LOG-44",
+    "LOG-45",
+    "LOG-90",
 )
 def test_every_kind_is_written_as_the_specification_shows_it() -> None:
     two = manifest(to=[{"id": a, "kid": D, "wrap": D} for a in ("b.sim", "c.sim")])
@@ -113,6 +125,7 @@ def test_every_kind_is_written_as_the_specification_shows_it() -> None:
         ),
         e.signature_entry(D, "a.sim", TS),
         e.act_entry("consent", "a.sim", D, D, D, TS),
+        e.node_head_entry("a.sim", 2**53 - 1, unb64u(D), D, TS),
     ]
     assert [data.decode() for data in written] == EVERY_KIND
 
@@ -222,6 +235,8 @@ def test_a_builder_given_nonsense_is_our_own_fault() -> None:
         lambda: e.record_entry("nobody", 1, D, TS),
         lambda: e.agreement_entry(D, ["a.sim", "a.sim"], None, TS),
         lambda: e.record_entry("a.sim", 1, D, TS.replace(tzinfo=None)),
+        lambda: e.node_head_entry("a.sim", 0, bytes(32), D, TS),
+        lambda: e.node_head_entry("a.sim", 1, bytes(31), D, TS),
     ):
         with pytest.raises(ValueError):
             wrong()
@@ -297,6 +312,9 @@ def test_no_second_spelling_is_accepted(text: str) -> None:
         (DERIVED, f'"{SOURCES[0]}","{SOURCES[1]}"', f'"{D}","{D}"'), (DERIVED, "sensitive_case", "inconvenient"),
         (DENIED, f'["{D}"]', "[]"), (DENIED, f'["{D}"]', json.dumps([letter * 42 + "A" for letter in "ABCDE"])),
         (SIGNATURE, "a.sim", "a.police"), (ACT, '"consent"', '"grant"'), (ACT, f'"re":"{D}"', '"re":null'),
+        (NODE_HEAD, "9007199254740991", "9007199254740992"), (NODE_HEAD, "9007199254740991", "0"),
+        (NODE_HEAD, "9007199254740991", "01"), (NODE_HEAD, "9007199254740991", '"1"'),
+        (NODE_HEAD, f'"root":"{D}"', f'"root":"{D}="'), (NODE_HEAD, "node-head", "node_head"),
         (SUSPENSION, "leave", "revoke"), (SUSPENSION, "suspension", "notice"),
     ],
 )  # fmt: skip
