@@ -11,14 +11,15 @@ import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
 
 from exchange.audit import questions, statistics
-from exchange.audit.anomalies import Thresholds, anomalies
+from exchange.audit.anomalies import Thresholds, unusual
 from exchange.audit.export import Examined, examine_export
+from exchange.audit.finding import Finding
 from exchange.commands_audit_common import DIGEST, FOUND, At, Fed, Folder, Json, moment, pinned, reader, reading
 from exchange.commands_audit_showing import INDENT, Page, findings, title
 from exchange.protocol.errors import QuestionMalformed
@@ -47,16 +48,19 @@ def asked(folder: Path, federation: str, at: str, question: Callable[[Examined],
             raise typer.Exit(FOUND) from None
 
 
-def answered(answer: Answer, as_json: bool, show: Callable[[Answer, Page], None]) -> None:
-    """Print the answer for machines or for people; 1 if the log it is from has something wrong in it."""
+def answered(answer: Answer, as_json: bool, recorded: str = UNRECORDED) -> None:
+    """Print the answer for machines or for people; 1 if the log it is from has something wrong in it.
+
+    ``recorded`` says where it is written that this was asked.
+    """
     if as_json:
         typer.echo(json.dumps(answer, indent=2, ensure_ascii=True))
     else:
         page = Page(Console())
         _log(answer, page)
-        show(answer, page)
+        _SHOWING[answer["question"]](answer, page)
         page.line()
-        for caution in (*answer["cautions"], UNRECORDED):
+        for caution in (*answer["cautions"], recorded):
             page.line(caution, lead="note: ")
     if not answer["clean"]:
         raise typer.Exit(FOUND)
@@ -158,7 +162,7 @@ def who(
     if not named or not all(map(DIGEST.fullmatch, named)):
         raise typer.BadParameter("name at least one message by the 43 characters of its digest: --msg or --messages")
     answer = asked(folder, federation, at, lambda log: questions.who(log, named, alone=alone))
-    answered(answer, as_json, _who)
+    answered(answer, as_json)
 
 
 def _who(answer: Answer, page: Page) -> None:
@@ -182,13 +186,17 @@ def to(
 ) -> None:
     """Say everything that an agency received: from whom, when, why, under which clause, with its receipts."""
     answer = asked(folder, federation, at, lambda log: questions.to(log, agency))
-    answered(answer, as_json, lambda said, page: _rows(said, page, f"what {agency} received (times in UTC)"))
+    answered(answer, as_json)
+
+
+def _to(answer: Answer, page: Page) -> None:
+    _rows(answer, page, f"what {answer['agency']} received (times in UTC)")
 
 
 @app.command("holders", epilog="Example: ix audit holders evidence --fed=$FED --msg=DIGEST")
 def holders(folder: Folder, federation: Fed, msg: Message, as_json: Json = False, at: At = "") -> None:
     """Say who holds a message or anything derived from it, through which message, and what each said since."""
-    answered(asked(folder, federation, at, lambda log: questions.holders(log, msg)), as_json, _holders)
+    answered(asked(folder, federation, at, lambda log: questions.holders(log, msg)), as_json)
 
 
 def _holders(answer: Answer, page: Page) -> None:
@@ -229,7 +237,7 @@ def breach(
     answer = asked(
         folder, federation, at, lambda log: questions.breach(log, agency, begun, ended, aware=known, now=now)
     )
-    answered(answer, as_json, _breach)
+    answered(answer, as_json)
 
 
 def _breach(answer: Answer, page: Page) -> None:
@@ -268,26 +276,8 @@ def stats(
 ) -> None:
     """Count a year: submitted, received, denied by ground, exempt, urgent, recalled and answered, per pair."""
 
-    def question(log: Examined) -> Answer:
-        counted = statistics.table(statistics.count(log, year), suppressed=not everything)
-        return {"question": "stats", **questions.proven(log), "year": year, **counted, "cautions": _said_of(everything)}
-
-    answered(asked(folder, federation, at, question), as_json, _stats)
-
-
-def _said_of(everything: bool) -> list[str]:
-    if everything:
-        return ["nothing is suppressed here: this table is not for publication"]
-    below = f"fewer than {statistics.SMALL}"
-    meaning = (
-        f"`{statistics.HIDDEN}` stands for 1 to {statistics.SMALL - 1}; in urgent, exempt and received also "
-        f"for all but {below}; `{statistics.WITHHELD}` for a part of something suppressed, or for anything at all"
-    )
-    return [
-        meaning,
-        "totals are reckoned from what is shown, so a range where something below is suppressed",
-        "who has the log itself can count everything: suppression protects this table only",
-    ]
+    found = asked(folder, federation, at, lambda log: statistics.stats(log, year, everything=everything))
+    answered(found, as_json)
 
 
 _COLUMNS = ("submitted", "disclosed", "received", "urgent", "exempt", "recalls", "recalls_answered")
@@ -316,7 +306,7 @@ def _shown(value: Any) -> str:
 
 
 @app.command("anomalies", epilog="Example: ix audit anomalies evidence --fed=$FED --denials 20 --within 24")
-def unusual(
+def noted(
     folder: Folder,
     federation: Fed,
     denials: Annotated[int, typer.Option(min=1, help="Denials of one agency within the time.")] = 10,
@@ -338,17 +328,12 @@ def unusual(
         denials, asked_, timedelta(hours=within), _hours(night), at_night, urgent, urgent_share, unanswered
     )
 
-    def question(log: Examined) -> Answer:
-        head = log.report.checkpoint
-        notes = anomalies(log, limits, head.at if head else None)
-        cautions = ["a note is a reason to ask, not a verdict", "who looked whom up inside a node is in no log of all"]
-        said = {"notes": [one.to_json() for one in notes], "cautions": cautions}
-        page_notes.extend(notes)
-        return {"question": "anomalies", **questions.proven(log), **said}
+    answered(asked(folder, federation, at, lambda log: unusual(log, limits)), as_json)
 
-    page_notes: list[Any] = []
-    answer = asked(folder, federation, at, question)
-    answered(answer, as_json, lambda _, page: findings(page_notes, page, 0, "what is unusual"))
+
+def _unusual(answer: Answer, page: Page) -> None:
+    notes = [Finding(one["code"], one["sentence"], one["index"], one["evidence"]) for one in answer["notes"]]
+    findings(notes, page, 0, "what is unusual")
 
 
 def _hours(night: str) -> tuple[int, int]:
@@ -360,3 +345,9 @@ def _hours(night: str) -> tuple[int, int]:
 
 def _count(n: int, noun: str) -> str:
     return f"{n} {noun}{'' if n == 1 else 's'}"
+
+
+_SHOWING: Final[dict[str, Callable[[Answer, Page], None]]] = {
+    "who": _who, "to": _to, "holders": _holders, "breach": _breach, "stats": _stats, "anomalies": _unusual,
+}  # fmt: skip
+"""How the answer to each question is shown to people."""

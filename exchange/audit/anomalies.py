@@ -10,10 +10,11 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from exchange.audit.export import Examined
 from exchange.audit.finding import Finding
+from exchange.audit.questions import proven
 from exchange.audit.report import Denied, Disclosed
 from exchange.audit.statistics import URGENT
 from exchange.protocol.act import Act
@@ -42,6 +43,14 @@ class Thresholds:
     """Of at least ``urgent`` messages, at least this share is urgent."""
     unanswered: int = 3
     """Recalls that one agency has not answered in time."""
+
+
+def unusual(examined: Examined, limits: Thresholds) -> dict[str, Any]:
+    """Every note as one answer, as of the log's checkpoint."""
+    head = examined.report.checkpoint
+    notes = [one.to_json() for one in anomalies(examined, limits, head.at if head else None)]
+    cautions = ["a note is a reason to ask, not a verdict", "who looked whom up inside a node is in no log of all"]
+    return {"question": "anomalies", **proven(examined), "notes": notes, "cautions": cautions}
 
 
 def anomalies(examined: Examined, limits: Thresholds, last: datetime | None) -> tuple[Finding, ...]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from exchange.audit.export import Examined
+from exchange.audit.questions import proven
 from exchange.protocol.act import Answer
 from exchange.protocol.decision import CODES
 from exchange.protocol.vocabulary import ActKind, Urgency
@@ -148,6 +149,27 @@ def _publish(pair: Pair) -> _Shown:
         "recalls": _total(ranges["recalls"]), "recalls_answered": answered, "recalls_unanswered": silent,
     }  # fmt: skip
     return _Shown(cells, ranges, grounds)
+
+
+def stats(examined: Examined, year: int, *, everything: bool = False) -> Json:
+    """The statistics of a year as one answer; small counts are suppressed unless ``everything`` is asked for."""
+    counted = table(count(examined, year), suppressed=not everything)
+    return {"question": "stats", **proven(examined), "year": year, **counted, "cautions": _cautions(everything)}
+
+
+def _cautions(everything: bool) -> list[str]:
+    if everything:
+        return ["nothing is suppressed here: this table is not for publication"]
+    below = f"fewer than {SMALL}"
+    meaning = (
+        f"`{HIDDEN}` stands for 1 to {SMALL - 1}; in urgent, exempt and received also "
+        f"for all but {below}; `{WITHHELD}` for a part of something suppressed, or for anything at all"
+    )
+    return [
+        meaning,
+        "totals are reckoned from what is shown, so a range where something below is suppressed",
+        "who has the log itself can count everything: suppression protects this table only",
+    ]
 
 
 def table(pairs: Mapping[tuple[str, str], Pair], *, suppressed: bool = True) -> Json:
