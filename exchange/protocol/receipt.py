@@ -1,8 +1,9 @@
-"""Receipts: what a recipient says, under its signature, became of its messages (RCT-1 to RCT-6).
+"""Receipts: what a recipient says, under its signature, became of its messages (RCT-1 to RCT-9).
 
 One signed batch carries up to 100 items, so that a pair of signatures is spent once for many messages.
 The log gets one entry per item, and each names the batch it came from. What a receipt says is the
-recipient's word alone; that it said so, and when the log heard it, is proved.
+recipient's word alone; that it said so, and when the log heard it, is proved. With it goes the newest checkpoint its
+giver has seen, so that two members who are shown two logs find out.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from exchange.protocol.entry import AgencyId, Code, Digest, LogTime
-from exchange.protocol.errors import FederationMismatch, ReceiptMalformed
+from exchange.protocol.errors import CheckpointInvalid, FederationMismatch, ReceiptMalformed
+from exchange.protocol.seen import Seen, read_seen
 from exchange.protocol.synthetic import where
 from exchange.protocol.vocabulary import ReceiptStatus
 from keys.encoding import instant, read_json, stamp, write_json
@@ -26,7 +28,7 @@ from keys.trust import Directory
 
 MAX_ITEMS: Final = 100
 MAX_BATCH: Final = 32 * 1024
-"""Bytes of a batch's payload; 100 items of the longest kind stay below it."""
+"""Bytes of a batch's payload; 100 items of the longest kind and the longest checkpoint stay below it."""
 
 
 class _Part(BaseModel):
@@ -52,6 +54,7 @@ class _Members(_Part):
     by: AgencyId
     ts: LogTime
     items: Annotated[tuple[ReceiptItem, ...], Field(strict=False, min_length=1, max_length=MAX_ITEMS)]
+    seen: str | None = None
 
     @model_validator(mode="after")
     def _items_hold(self) -> Self:
@@ -61,18 +64,24 @@ class _Members(_Part):
             said = "code" in item.model_fields_set
             if said != (item.status is ReceiptStatus.REJECTED) or (said and item.code is None):
                 raise ValueError("a rejection has a code, and nothing else has one, not even null")
+        if "seen" in self.model_fields_set and self.seen is None:
+            raise ValueError("what was not seen is left out, and not null")
         return self
 
 
 @dataclass(frozen=True)
 class ReceiptBatch:
-    """A verified batch: who says it, when it says it was signed, and one item per message and status."""
+    """A verified batch: who says it, when it says it was signed, and one item per message and status.
+
+    ``seen`` is the checkpoint its giver says it knew then; that the log signed it is not verified by reading it.
+    """
 
     by: str
     fed: str
     ts: datetime
     items: tuple[ReceiptItem, ...]
     statement: Statement
+    seen: Seen | None = None
 
     @cached_property
     def digest(self) -> str:
@@ -88,10 +97,16 @@ class ReceiptBatch:
         return frozenset((item.msg, item.status, item.code) for item in self.items)
 
 
-def build_receipts(items: Sequence[ReceiptItem], *, by: str, fed: str, ts: datetime, signer: Signer) -> bytes:
-    """Sign a batch of at most 100 items; returns the JWS that is sent to the broker."""
+def build_receipts(
+    items: Sequence[ReceiptItem], *, by: str, fed: str, ts: datetime, signer: Signer, seen: str | None = None
+) -> bytes:
+    """Sign a batch of at most 100 items; returns the JWS that is sent to the broker.
+
+    ``seen`` is the newest checkpoint verified here, with the log's own two lines (``seen.own_lines``).
+    """
     written = [item.model_dump(mode="json", exclude_none=True) for item in items]
-    payload = write_json({"v": "ix/1", "typ": "receipts", "fed": fed, "by": by, "ts": stamp(ts), "items": written})
+    members = {"v": "ix/1", "typ": "receipts", "fed": fed, "by": by, "ts": stamp(ts), "items": written}
+    payload = write_json(members if seen is None else {**members, "seen": seen})
     _read(payload)  # refuse here what every reader would refuse there
     return sign(payload, signer, Typ.RECEIPT).to_bytes()
 
@@ -102,17 +117,17 @@ def verify_receipts(data: bytes, directory: Directory, at: datetime) -> ReceiptB
     Deliberately not checked: that the sender received these messages. Who keeps the log checks that.
     """
     statement = parse_statement(data)
-    members = _read(statement.payload)
+    members, seen = _read(statement.payload)
     if members.fed != directory.fed:
         raise FederationMismatch("the receipts belong to another federation")
     if len(statement.pairs) != 1:
         raise ReceiptMalformed("receipts are signed by their sender alone: one pair of signatures")
     lookup = directory.signing_lookup(members.by, at)
     verify_pair(statement.raw_payload, statement.pairs[0], lookup, Typ.RECEIPT)
-    return ReceiptBatch(members.by, members.fed, instant(members.ts), members.items, statement)
+    return ReceiptBatch(members.by, members.fed, instant(members.ts), members.items, statement, seen)
 
 
-def _read(payload: bytes) -> _Members:
+def _read(payload: bytes) -> tuple[_Members, Seen | None]:
     value = read_json(payload, limit=MAX_BATCH)
     try:
         members = _Members.model_validate(value)
@@ -124,4 +139,7 @@ def _read(payload: bytes) -> _Members:
         instant(members.ts)  # the pattern lets through a 31st of February
     except MalformedEncoding:
         raise ReceiptMalformed("the receipts name a day or hour that does not exist") from None
-    return members
+    try:
+        return members, None if members.seen is None else read_seen(members.seen)
+    except CheckpointInvalid as refusal:
+        raise ReceiptMalformed(f"receipt member `seen` is not as RCT-7 says: {refusal.sentence}") from None

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange.protocol.errors import FederationMismatch, ReceiptMalformed
+from exchange.protocol.log import LogSigner, sign_checkpoint
+from exchange.protocol.merkle import EMPTY_ROOT
 from exchange.protocol.receipt import MAX_BATCH, ReceiptItem, build_receipts, verify_receipts
 from exchange.protocol.vocabulary import ReceiptStatus
 from keys.encoding import digest, read_json, stamp, write_json
@@ -23,17 +25,19 @@ from keys.errors import (
     TooLarge,
     WrongSignatureType,
 )
-from keys.signing import Typ, cosign, parse_statement, sign
+from keys.signing import Signer, Typ, cosign, parse_statement, sign
 from tests.vectors.stage import NORTH, NOW, SOUTH, stage
 
 ON = stage()
 MSG = digest(b"a manifest")
 OPENED = ReceiptItem(msg=MSG, status=ReceiptStatus.OPENED)
 REJECTED = ReceiptItem(msg=digest(b"another"), status=ReceiptStatus.REJECTED, code="commitment_mismatch")
+LOG = LogSigner("broker.example/log", Signer.generate())
+SEEN = sign_checkpoint(0, EMPTY_ROOT, LOG, NOW)
 
 
-def batch(*items: ReceiptItem) -> bytes:
-    return build_receipts(items, by=SOUTH, fed=ON.fed, ts=NOW, signer=ON[SOUTH].signer)
+def batch(*items: ReceiptItem, seen: str | None = None) -> bytes:
+    return build_receipts(items, by=SOUTH, fed=ON.fed, ts=NOW, signer=ON[SOUTH].signer, seen=seen)
 
 
 def signed(members: Any, by: str = SOUTH, typ: Typ = Typ.RECEIPT) -> bytes:
@@ -94,9 +98,13 @@ def test_one_message_may_have_several_statuses_in_a_batch() -> None:
 
 
 def test_the_longest_batch_fits() -> None:
-    """RCT-2"""
+    """RCT-2, RCT-7: a hundred of the longest items, and a checkpoint of the longest name, size and spelling in JSON."""
     items = [ReceiptItem(msg=digest(str(i).encode()), status=ReceiptStatus.REJECTED, code="c" * 40) for i in range(100)]
-    assert len(parse_statement(batch(*items)).payload) <= MAX_BATCH
+    seen = sign_checkpoint(2**53 - 1, bytes(32), LogSigner('"' * 255, Signer.generate()), NOW)
+    data = batch(*items, seen=seen)
+    assert len(parse_statement(data).payload) <= MAX_BATCH * 2 // 3
+    read = verify_receipts(data, ON.directory, NOW)
+    assert (len(read.items), read.seen and read.seen.size) == (100, 2**53 - 1)
 
 
 @pytest.mark.spec("RCT-2", "RCT-3", "RCT-4")
@@ -117,6 +125,45 @@ def test_the_longest_batch_fits() -> None:
 def test_a_batch_of_another_form_is_refused_though_signed(changes: dict[str, Any]) -> None:
     with pytest.raises(ReceiptMalformed):
         verify_receipts(signed(payload(**changes)), ON.directory, NOW)
+
+
+@pytest.mark.spec("RCT-7")
+def test_a_batch_tells_which_log_its_giver_sees() -> None:
+    read = verify_receipts(batch(OPENED, seen=SEEN), ON.directory, NOW)
+    assert read.seen == ("broker.example/log", 0, EMPTY_ROOT, SEEN)
+    assert list(read_json(read.statement.payload, limit=MAX_BATCH)) == ["v", "typ", "fed", "by", "ts", "items", "seen"]
+    assert verify_receipts(batch(OPENED), ON.directory, NOW).seen is None
+
+
+@pytest.mark.spec("RCT-7", "RCT-8")
+def test_what_nobody_signed_is_read_all_the_same_for_only_the_form_is_the_readers() -> None:
+    """The broker, and who reads a receipt, judge no view of a log: a wrong one costs its giver no receipt."""
+    other = SEEN.replace("\n0\n", "\n5\n")
+    read = verify_receipts(signed(payload(seen=other)), ON.directory, NOW)
+    assert read.says(MSG, "opened", None)
+    assert read.seen is not None
+    assert read.seen.size == 5
+
+
+def lines(note: str) -> list[str]:
+    return note.splitlines(keepends=True)
+
+
+@pytest.mark.spec("RCT-7")
+@pytest.mark.parametrize(
+    "seen",
+    [
+        None, 5, "", "broker.example/log", SEEN[:-1], SEEN + "\n", "".join(lines(SEEN)[:-1]), SEEN + lines(SEEN)[-1],
+        "".join([*lines(SEEN)[:4], lines(SEEN)[5], lines(SEEN)[4]]), SEEN.replace("\n0\n", "\n00\n"),
+        SEEN.replace("\n0\n", f"\n{2**53}\n"), SEEN.replace("\n\n", "\nmore\n\n"), "other" + SEEN,
+        SEEN.replace("broker.example/log", "broker.example/" + "l" * 241), SEEN.replace("\u2014", "-"),
+        SEEN.replace("broker.example/log", "a b"), SEEN.replace("\n\n", "\r\n\r\n"),
+    ],
+)  # fmt: skip
+def test_a_checkpoint_of_another_form_is_refused(seen: object) -> None:
+    """Exactly two lines, both the log's: there is no room in a receipt for a letter."""
+    with pytest.raises(ReceiptMalformed):
+        verify_receipts(signed(payload(seen=seen)), ON.directory, NOW)
 
 
 @pytest.mark.spec("RCT-2")
