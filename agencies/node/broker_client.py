@@ -29,6 +29,7 @@ from keys.trust import Directory
 
 JSON: Final = "application/json"
 JOSE: Final = "application/jose+json"
+TEXT: Final = "text/plain"
 MAX_ANSWER: Final = 64 * 1024 * 1024
 MAX_LOG_FILE: Final = 1024 * 1024
 """A full bundle of the largest entries has 514 KiB."""
@@ -163,6 +164,10 @@ class BrokerClient:
     def act(self, statement: bytes) -> Any:
         """Post one signed act; its place in the log, still to be verified."""
         return _json(self._call("POST", "/v1/acts", body=statement, media=JOSE))
+
+    def head(self, note: str) -> Any:
+        """Post the signed head of this node's ledger; its place in the log, still to be verified."""
+        return _json(self._call("POST", "/v1/heads", body=note.encode(), media=TEXT))
 
     def directory(self) -> bytes:
         """The federation's root and records."""

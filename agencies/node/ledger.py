@@ -1,17 +1,17 @@
-"""The ledger: who looked at, sent or refused what, when and why, in a chain nobody can edit unseen
-(`spec/nodes.md`, NODE-50 to NODE-54; Directive (EU) 2016/680 article 25).
+"""The ledger: who looked at, sent or refused what, when and why, act by act (`spec/nodes.md`, NODE-50 to NODE-54;
+Directive (EU) 2016/680 article 25).
 
-An act is written once, as bytes, and named by their SHA-256; each names the one before it. A second
-seal, under a key of the node, keeps somebody with the database but not the keystore from writing a new
-chain. Cases are pseudonyms, reasons are locked, content is never here. Cutting off the newest acts is
-not visible in the chain itself: ``reconcile`` finds the disclosures that the log has and the ledger lacks.
+An act is written once, as bytes, which are a leaf of the ledger's tree (``ledger_log``) and are named by their
+SHA-256. A seal, under a key of the node, keeps somebody with the database but not the keystore from writing
+another. Officers and cases are pseudonyms, reasons are locked, content is never here. That the newest acts were
+cut off does not show in the acts: the heads show it that were signed over them (``heads``).
 
 Pure: the service says the time and stores the rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -28,9 +28,8 @@ MIN_REASON: Final = 20
 MAX_REASON: Final = 2000
 MIN_LETTERS: Final = 8
 MIN_WORDS: Final = 3
-MAX_ACT: Final = 64 * 1024
-GENESIS: Final = digest(b"ix/1 ledger")
-"""What the first act names as the one before it."""
+MAX_ACT: Final = 2**16 - 1
+"""What an entry bundle holds at most (LOG-14)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,10 @@ def justify(code: str, text: str) -> Why:
 
 @dataclass(frozen=True, slots=True)
 class LedgerAct:
-    """One act, before it is chained. ``index`` is the log entry it answers to, where there is one."""
+    """One act, before it is written down; only here do ``officer`` and ``released_by`` name people.
+
+    ``index`` is the log entry it answers to, where there is one.
+    """
 
     act: Act
     officer: str | None = None
@@ -81,16 +83,21 @@ class LedgerAct:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One chained act as it is stored: its number, its exact bytes, their name and the node's seal."""
+    """One act as it is stored: its number, what it is found by, its exact bytes, their name and the node's seal."""
 
     n: int
+    ts: str
+    act: str
+    by: str | None
+    msg: str | None
+    case_name: str | None
     body: bytes
     hash: str
     seal: bytes
 
 
 class Scribe:
-    """Writes acts for one agency: locks reasons, names officers and cases by pseudonym, and chains."""
+    """Writes acts for one agency: locks reasons, names officers and cases by pseudonym, and seals."""
 
     def __init__(self, agency: str, vault: Vault, pseudonym_key: bytes) -> None:
         self._agency, self._vault, self._pseudonyms = agency, vault, pseudonym_key
@@ -103,16 +110,14 @@ class Scribe:
         """Name an officer so that only this node can tell who it is; this is a manifest's ``by``."""
         return pseudonym(self._pseudonyms, "officer", officer_id)
 
-    def chain(self, head: tuple[int, str], acts: Iterable[LedgerAct], now: datetime) -> list[Entry]:
-        """Write acts after ``head`` (number and hash of the last one), in order."""
-        n, prev = head
-        ts = stamp(now)
+    def write(self, after: int, acts: Iterable[LedgerAct], now: datetime) -> list[Entry]:
+        """Write acts down behind the one numbered ``after``, in order."""
         written: list[Entry] = []
-        for act in acts:
-            n += 1
-            body = write_json(self._members(n, prev, act, ts))
-            prev = digest(body)
-            written.append(Entry(n, body, prev, self._vault.seal(body)))
+        for n, act in enumerate(acts, start=after + 1):
+            members = self._members(n, act, now)
+            if len(body := write_json(members)) > MAX_ACT:
+                raise ValueError(f"an act of {len(body)} bytes does not fit into the ledger")
+            written.append(Entry(**_found_by(members), body=body, hash=digest(body), seal=self._vault.seal(body)))
         return written
 
     def read(self, body: bytes) -> dict[str, Any]:
@@ -122,32 +127,32 @@ class Scribe:
             act["why"] = self._vault.unlock(unb64u(act["why"]), f"ledger {act['n']}").decode()
         return act
 
-    def verify(self, entries: Sequence[Entry]) -> tuple[int, str]:
-        """Return number and hash of the last act if the whole chain holds; refused at the first that does not."""
-        n, prev = 0, GENESIS
-        for entry in entries:
-            n += 1
+    def verify(self, entries: Iterable[Any]) -> Iterator[Entry]:
+        """Give the acts back one by one as long as each is whole and follows; refused at the first that does not.
+
+        ``entries`` may be anything with the attributes of an ``Entry``.
+        """
+        for n, entry in enumerate(entries, start=1):
             try:
-                members = read_json(entry.body, limit=MAX_ACT)
                 self._vault.check_seal(entry.body, entry.seal)
+                members = read_json(entry.body, limit=MAX_ACT)
             except Refusal as refusal:
                 raise LedgerBroken(f"act {n} of the ledger was changed: {refusal.sentence}") from refusal
-            if (entry.n, members["n"], members["prev"], entry.hash) != (n, n, prev, digest(entry.body)):
+            if members["n"] != n or entry.hash != digest(entry.body):
                 raise LedgerBroken(f"act {n} of the ledger does not follow from the one before it")
-            prev = entry.hash
-        return n, prev
+            if any(getattr(entry, name) != value for name, value in _found_by(members).items()):
+                raise LedgerBroken(f"act {n} of the ledger is listed as something else than it says")
+            yield entry
 
-    def _members(self, n: int, prev: str, act: LedgerAct, ts: str) -> dict[str, Any]:
+    def _members(self, n: int, act: LedgerAct, now: datetime) -> dict[str, Any]:
         why = b64u(self._vault.lock(act.why.text.encode(), f"ledger {n}")) if act.why else None
         return {
             "v": "ix/1",
             "typ": "act",
             "n": n,
-            "prev": prev,
-            "ts": ts,
+            "ts": stamp(now),
             "act": act.act.value,
             "agency": self._agency,
-            "officer": act.officer,
             "by": self.officer(act.officer) if act.officer else None,
             "code": act.why.code.value if act.why else None,
             "why": why,
@@ -163,5 +168,10 @@ class Scribe:
             "outcome": act.outcome,
             "reasons": list(act.reasons),
             "index": act.index,
-            "released_by": act.released_by,
+            "released_by": " ".join(map(self.officer, act.released_by.split())) if act.released_by else None,
         }
+
+
+def _found_by(members: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of a stored act that repeat what its bytes say, so that it can be searched for."""
+    return {**{name: members[name] for name in ("n", "ts", "act", "by", "msg")}, "case_name": members["case"]}

@@ -7,12 +7,13 @@ written; this module puts them where ``sending``, ``collecting`` and ``service``
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
 from agencies.node.broker_client import BrokerClient
-from agencies.node.ledger import GENESIS, LedgerAct, Scribe
+from agencies.node.ledger import LedgerAct, Scribe
+from agencies.node.recorded import wrote
 from agencies.node.store import Books, Store
 from agencies.node.trust_view import TrustView
 from exchange.protocol.decision import Decision, decide
@@ -49,31 +50,14 @@ class Office:
         return self.identity.agency
 
     def record(self, books: Books, now: datetime, *acts: LedgerAct) -> None:
-        """Chain acts to the ledger inside the caller's transaction."""
-        if not acts:
-            return
-        head = books.ledger_head() or (0, GENESIS)
-        entries, ts = self.scribe.chain(head, acts, now), stamp(now)
-        books.add(
-            "ledger",
-            [
-                {
-                    "n": entry.n,
-                    "ts": ts,
-                    "act": act.act.value,
-                    "officer": act.officer,
-                    "msg": act.message,
-                    "case_name": act.case,
-                    "body": entry.body,
-                    "hash": entry.hash,
-                    "seal": entry.seal,
-                }
-                for entry, act in zip(entries, acts, strict=True)
-            ],
-        )
+        """Write acts into the ledger inside the caller's transaction."""
+        if acts:
+            entries = self.scribe.write(books.ledger_size(), acts, now)
+            books.add("ledger", [asdict(entry) for entry in entries])
+            wrote(len(entries))
 
     def record_alone(self, *acts: LedgerAct) -> None:
-        """Chain acts in a transaction of their own."""
+        """Write acts in a transaction of their own."""
         with self.store.writing() as books:
             self.record(books, self.clock(), *acts)
 

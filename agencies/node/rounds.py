@@ -84,4 +84,5 @@ class Rounds:
             self._also()
         settled = self._node.retry_outbox()
         self._node.post_receipts()
+        self._node.heads.round()
         return settled == 0

@@ -7,10 +7,11 @@ what is held; this module shows officers what is here, signs agreements, and hol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeGuard
 
 from agencies.node.after.acts import Acts
 from agencies.node.after.consents import Consents
@@ -24,18 +25,21 @@ from agencies.node.care.exculpation import Exculpation
 from agencies.node.care.flags import Flags
 from agencies.node.care.offences import Offences, OffenceTable
 from agencies.node.care.protection import Protection
-from agencies.node.errors import NeedToKnowMissing, NotHere
+from agencies.node.errors import BrokerUnreachable, LogForked, NeedToKnowMissing, NotHere
+from agencies.node.heads import Heads
 from agencies.node.held.holding import Holdings
 from agencies.node.held.looking import WORKERS, Looking
 from agencies.node.held.onward import Onwards
 from agencies.node.held.retention import Retention, Swept
-from agencies.node.ledger import Entry, LedgerAct, Why
+from agencies.node.ledger import LedgerAct, Why
+from agencies.node.ledger_log import LedgerLog
 from agencies.node.mail.collecting import Collected, Collecting
 from agencies.node.mail.draft import Forecast, OfficerDraft
 from agencies.node.mail.hearing import Hearing
 from agencies.node.mail.receipting import Receipting
 from agencies.node.mail.sending import Sending, Sent, Wanted
 from agencies.node.office import Office
+from agencies.node.oversight import Oversight
 from agencies.node.profile import Officer, OfficerRole
 from agencies.node.store import Store
 from agencies.node.trust_view import TrustView
@@ -43,10 +47,10 @@ from agencies.node.watch import LogWatch
 from exchange.audit.finding import Finding
 from exchange.audit.reconciliation import LedgerRow, reconcile
 from exchange.protocol.agreement import Agreement
-from exchange.protocol.log import parse_entry
+from exchange.protocol.entry import LogEntry, NodeHeadEntry, parse_entry
 from exchange.protocol.terms import write_notice, write_terms
 from exchange.protocol.vocabulary import Act
-from keys.encoding import b64u, read_json, stamp
+from keys.encoding import b64u, read_json, stamp, unb64u
 from keys.errors import Refusal
 from keys.keystore import Identity
 from keys.rolekey import RoleKey
@@ -57,6 +61,7 @@ from keys.vault import Vault, fresh
 
 _LIMIT: Final = 4 * 1024 * 1024
 MAX_LEDGER_PAGE: Final = 500
+_LEDGERS: Final = ("ledger_closed", "ledger")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +88,15 @@ class Node:
         role_key: RoleKey | None = None,
         persecutors: Iterable[str] = (),
         offences: OffenceTable | None = None,
+        head_seconds: int = 60,
     ) -> None:
         trust = TrustView(directory, store, clock, Vault.derive(identity.pseudonym_key, f"node {identity.agency}"))
         self.office = Office(identity, store, connect(lambda: trust.directory), trust, clock, chance)
         self.watch = LogWatch(self.office)
+        self.book = LedgerLog(self.office)
+        self.book.begin()
+        self.heads = Heads(self.office, self.watch, self.book, timedelta(seconds=head_seconds))
+        self.oversight = Oversight(self.office, self.watch)
         self.acts = Acts(self.office, self.watch)
         self.following = Following(self.office, self.watch)
         self.consents = Consents(self.office, self.acts, self.following.originator_of)
@@ -335,8 +345,10 @@ class Node:
         """Acts for an auditor; the query itself becomes an act, after what it shows. ``where`` names columns."""
         officer.must_be(OfficerRole.AUDITOR)
         office = self.office
-        columns = {"act": "act", "officer": "officer", "msg": "msg", "since": "since", "until": "until"}
+        columns = {"act": "act", "officer": "by", "msg": "msg", "since": "since", "until": "until"}
         asked = {columns[name]: value for name, value in where.items() if name in columns}
+        if "officer" in where:
+            asked["by"] = office.scribe.officer(where["officer"])
         if "case" in where:
             asked["case_name"] = office.scribe.case(where["case"])
         with office.store.writing() as books:
@@ -347,24 +359,44 @@ class Node:
         return [{**office.scribe.read(row.body), "hash": row.hash} for row in rows]
 
     def verify_ledger(self) -> tuple[int, str]:
-        """Return number and hash of the last act if the whole ledger holds; ``LedgerBroken`` otherwise."""
+        """Return size and root of the ledger if all of it holds; ``LedgerBroken`` otherwise."""
         with self.office.store.reading() as books:
-            rows = books.rows("ledger")
-        return self.office.scribe.verify([Entry(row.n, row.body, row.hash, row.seal) for row in rows])
+            tree = self.book.verify(books)
+        return tree.size, b64u(tree.root())
+
+    def export_ledger(self, officer: Officer, why: Why) -> Iterator[tuple[str, bytes]]:
+        """The ledger as a log in files, for whoever is to check it; that it was handed out stands in it (NODE-193)."""
+        officer.must_be(OfficerRole.AUDITOR)
+        self.verify_ledger()
+        self.office.record_alone(LedgerAct(Act.LOG_QUERY, officer.id, why, outcome="ledger exported"))
+        head = self.heads.sign()
+        self._put_heads()
+        return self._exported(head.size, head.note)
+
+    def _exported(self, size: int, note: str) -> Iterator[tuple[str, bytes]]:
+        with self.office.store.reading() as books:
+            yield from self.book.export(books, size, note)
+
+    def _put_heads(self) -> None:
+        """Put the ledger's heads into the log now rather than at the next round; who does not answer is asked then."""
+        with suppress(BrokerUnreachable, LogForked):
+            self.heads.send()
 
     def reconcile(self) -> Reconciliation:
         """Hold the ledger against the log, after verifying both; messages still on their way are no finding."""
         office = self.office
-        with office.store.reading() as books:
-            rows = books.rows("ledger")
-        office.scribe.verify([Entry(row.n, row.body, row.hash, row.seal) for row in rows])
+        self.verify_ledger()
+        self.heads.sign()
+        self._put_heads()
         checkpoint = self.watch.look()
         entries = [(index, parse_entry(data)) for index, data in enumerate(self.watch.entries(checkpoint))]
+        heads = [(n, one.size, unb64u(one.root)) for n, one in entries if _is_head(one, office.me)]
         with office.store.reading() as books:  # after the log was read: what it had is settled, or still pending here
-            rows = books.rows("ledger")
+            self.book.verify(books, heads)
+            told = [read_json(row.body, limit=_LIMIT) for name in _LEDGERS for row in books.after(name)]
             pending = {row.msg for row in books.rows("outbox", state="pending")}
             pending |= {row.digest for row in books.rows("acts", state="pending")}
-        acts = [one for row in rows if (one := _row_of(read_json(row.body, limit=_LIMIT), checkpoint.size))]
+        acts = [one for act in told if (one := _row_of(act, checkpoint.size))]
         found = reconcile(office.me, acts, entries)
         waits = [
             f for f in found if f.code == "not_in_ledger" and f.evidence.get("statement", f.evidence["msg"]) in pending
@@ -397,6 +429,18 @@ class Node:
         trust, now = self.office.trust, self.office.clock()
         known = [*trust.book.agreements, *trust.proposals.values()]
         return [self._standing(one, now) for one in known if self.office.me in one.terms.parties]
+
+    def agreement(self, agreement: str) -> dict[str, Any]:
+        """One of them with its terms, and with the statement whose payload a signature is over."""
+        trust = self.office.trust
+        if trust.book.get(agreement) is None and agreement not in trust.proposals:
+            self._refresh_agreements()
+        known = trust.book.get(agreement) or trust.proposals.get(agreement)
+        if known is None or self.office.me not in known.terms.parties:
+            raise NotHere("no agreement of that digest names this agency as a party")
+        statement = known.statement
+        terms, signed = read_json(statement.payload, limit=_LIMIT), read_json(statement.to_bytes(), limit=_LIMIT)
+        return {**self._standing(known, self.office.clock()), "terms": terms, "statement": signed}
 
     def propose(self, terms: Mapping[str, Any], officer: Officer) -> dict[str, Any]:
         """Sign terms for this agency and put them to the other parties through the broker."""
@@ -477,7 +521,8 @@ class Node:
                 "exemptions": books.exemptions(),
                 "emergencies_unreviewed": waiting,
                 "emergencies_overdue": overdue,
-                "ledger": (books.ledger_head() or (0, ""))[0],
+                "ledger": books.ledger_size(),
+                "heads": {state: books.count("heads", state=state) for state in ("pending", "logged", "refused")},
                 "collected": books.meta("collected") or None,
             }
 
@@ -487,6 +532,10 @@ class Node:
         with self.office.store.reading() as books:
             rows = books.rows("evidence")
         return [{"at": r.at, "kind": r.kind, "detail": read_json(r.detail.encode(), limit=_LIMIT)} for r in rows]
+
+
+def _is_head(entry: LogEntry, agency: str) -> TypeGuard[NodeHeadEntry]:
+    return isinstance(entry, NodeHeadEntry) and entry.by == agency
 
 
 def _row_of(act: Mapping[str, Any], size: int) -> LedgerRow | None:

@@ -50,6 +50,7 @@ class Settings:
     every: float = 1.0
     refresh: int = 60
     session: int = 8 * 3600
+    head_seconds: int = 60
     unsafe_open_wire: bool = False
     role_key: RoleKey | None = field(default=None, repr=False)
     persecutors: frozenset[str] = frozenset()
@@ -76,6 +77,7 @@ class Settings:
             (not 0.05 <= self.every <= 60, "`every` is 0.05 to 60 seconds"),
             (not 1 <= self.refresh <= 86_400, "`refresh` is 1 second to a day"),
             (not 60 <= self.session <= 86_400, "`session` is a minute to a day"),
+            (not 1 <= self.head_seconds <= 86_400, "`head_seconds` is 1 second to a day"),
             (self.role_key is not None and self.role_key.agency != me, "the role key is of another agency"),
             (not all(map(_TERRITORY.fullmatch, self.persecutors)), "`persecutors` are territories such as XQ"),
         ]
@@ -115,7 +117,8 @@ class Settings:
 
 
 _OPTIONAL: Final = {
-    "background": bool, "wait": int, "every": float, "refresh": int, "session": int, "unsafe_open_wire": bool,
+    "background": bool, "wait": int, "every": float, "refresh": int, "session": int, "head_seconds": int,
+    "unsafe_open_wire": bool,
 }  # fmt: skip
 _FOR_OTHERS: Final = ("listen", "url", "id", "name")
 """Members that commands and the exercises put into the same file."""

@@ -1,12 +1,12 @@
 """The node's books on disk: one method per thing written or asked (`spec/nodes.md`, NODE-60).
 
 SQLite in WAL with synchronous FULL: what a writing block committed survives the power going. One writer
-at a time (``BEGIN IMMEDIATE``), so the ledger's chain cannot branch even with two processes. Core
+at a time (``BEGIN IMMEDIATE``), so no number of the ledger is given twice even with two processes. Core
 statements with dictionaries, never ORM objects: a hundred messages are a handful of statements. Each is
 compiled once for however many nodes a process has, and then handed over as text: SQLAlchemy keeps what it
 compiled per engine, and looking that up costs it more than SQLite needs to answer.
 
-This module knows no meaning: what it stores is already locked, chained and decided by others. Nothing
+This module knows no meaning: what it stores is already locked, sealed and decided by others. Nothing
 here makes a network call, and no caller may make one inside a ``writing()`` block.
 """
 
@@ -24,7 +24,6 @@ from sqlalchemy import (
     Connection,
     CursorResult,
     Executable,
-    Index,
     Integer,
     Row,
     Select,
@@ -40,20 +39,17 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.schema import CreateIndex, CreateTable
 
-from agencies.node.tables import Base
+from agencies.node.store_schema import BY_NAME as _BY_NAME
+from agencies.node.store_schema import SCHEMA, statements
 
 Values = Mapping[str, Any]
-SCHEMA: Final = 5
-_SINCE_3: Final = ("acts", "answer", "claim", "consents", "duties", "held", "logged", "quoted", "task")
-"""Tables that books of schema 2 have not."""
 
-
-_BY_NAME: Final = {table.name: table for table in Base.metadata.tables.values()}
 _OUTBOX, _INBOX, _OWED, _BATCH = (_BY_NAME[name] for name in ("outbox", "inbox", "owed", "batch"))
 _LEDGER, _META, _SESSION, _KNOWN = (_BY_NAME[name] for name in ("ledger", "meta", "session", "known"))
-_HEARD, _DOUBT = _BY_NAME["heard"], _BY_NAME["doubt"]
+_HEARD, _DOUBT, _HEADS = _BY_NAME["heard"], _BY_NAME["doubt"], _BY_NAME["heads"]
+_PAGED: Final = ("acts", "got", "heads", "inbox", "ledger", "ledger_closed", "outbox")
+"""Tables that may be too long to be read at once."""
 _SEALED: Final = frozenset({"act", "draft", "content", "envelope"})
 """What an outbox row holds that nobody needs to say how it stands."""
 
@@ -80,8 +76,7 @@ class Store:
             version = connection.exec_driver_sql("PRAGMA user_version").scalar()
             if version not in range(SCHEMA + 1):
                 raise RuntimeError(f"the database is of schema {version}; this node writes schema {SCHEMA}")
-            steps = () if version == SCHEMA else _STEPS[version - 1 :] if version else (_schema,)
-            for statement in (statement for step in steps for statement in step()):
+            for statement in statements(version):
                 connection.exec_driver_sql(statement)
 
     @contextmanager
@@ -104,54 +99,6 @@ class Store:
     def close(self) -> None:
         """Let go of the file."""
         self._engine.dispose()
-
-
-@cache
-def _schema() -> tuple[str, ...]:
-    """What makes an empty file these books, written out once for however many nodes a process has."""
-    dialect = sqlite.dialect()
-    tables = [str(CreateTable(table).compile(dialect=dialect)) for table in Base.metadata.sorted_tables]
-    indexes = [CreateIndex(index) for table in Base.metadata.sorted_tables for index in _sorted_indexes(table)]
-    return (*tables, *(str(index.compile(dialect=dialect)) for index in indexes), f"PRAGMA user_version={SCHEMA}")
-
-
-def _second() -> tuple[str, ...]:
-    """What makes books of schema 1 books of schema 2."""
-    made = [str(CreateTable(_DOUBT).compile(dialect=sqlite.dialect()))]
-    made += [str(CreateIndex(index).compile(dialect=sqlite.dialect())) for index in _sorted_indexes(_DOUBT)]
-    return ("ALTER TABLE signed ADD COLUMN seal BLOB", *made)
-
-
-def _third() -> tuple[str, ...]:
-    """What makes books of schema 2 books of schema 3."""
-    dialect = sqlite.dialect()
-    new = [_BY_NAME[name] for name in _SINCE_3]
-    made = [str(CreateTable(table, if_not_exists=True).compile(dialect=dialect)) for table in new]
-    indexes = [CreateIndex(index, if_not_exists=True) for table in new for index in _sorted_indexes(table)]
-    made += [f"ALTER TABLE outbox ADD COLUMN {name} VARCHAR" for name in ("approved_by", "src", "exempt")]
-    made.append("INSERT OR REPLACE INTO meta (name, value) VALUES ('adopt', 'held')")
-    return (*made, *(str(index.compile(dialect=dialect)) for index in indexes))
-
-
-def _fourth() -> tuple[str, ...]:
-    """What makes books of schema 3 books of schema 4."""
-    return (str(CreateTable(_BY_NAME["witnessed"], if_not_exists=True).compile(dialect=sqlite.dialect())),)
-
-
-def _fifth() -> tuple[str, ...]:
-    """What makes books of schema 4 books of schema 5."""
-    dialect, new = sqlite.dialect(), (_BY_NAME["emergency"], _BY_NAME["flag"])
-    made = [str(CreateTable(table, if_not_exists=True).compile(dialect=dialect)) for table in new]
-    indexes = [CreateIndex(index, if_not_exists=True) for table in new for index in _sorted_indexes(table)]
-    return (*made, *(str(index.compile(dialect=dialect)) for index in indexes), f"PRAGMA user_version={SCHEMA}")
-
-
-_STEPS: Final = (_second, _third, _fourth, _fifth)
-
-
-def _sorted_indexes(table: Table) -> list[Index]:
-    """A table's indexes, always in one order."""
-    return sorted(table.indexes, key=lambda index: str(index.name))
 
 
 def _prepare(connection: Any, _: Any) -> None:
@@ -336,7 +283,15 @@ _PRUNE: Final = _text(
 )
 _DOUBTS: Final = _text(_first(select(_DOUBT).where(_DOUBT.c.due <= bindparam("now")).order_by(_DOUBT.c.due), ":limit"))
 _CLEAR: Final = _text(delete(_DOUBT).where(*_same(_DOUBT, ["n", "attempts"])))
-_LEDGER_HEAD: Final = _text(_first(select(_LEDGER.c.n, _LEDGER.c.hash).order_by(_LEDGER.c.n.desc()), "1"))
+_LEDGER_SIZE: Final = _text(select(func.max(_LEDGER.c.n)))
+_AFTER: Final = {
+    table.name: _text(_first(select(table).where(key > bindparam("after")).order_by(key), ":limit"))
+    for table, key in ((_BY_NAME[name], next(iter(_BY_NAME[name].primary_key.columns))) for name in _PAGED)
+}
+_LAST_HEAD: Final = _text(_first(select(_HEADS).order_by(_HEADS.c.size.desc()), "1"))
+_HEADS_DUE: Final = _text(
+    select(_HEADS).where(_HEADS.c.state == bindparam("state"), _HEADS.c.due <= bindparam("now")).order_by(_HEADS.c.size)
+)
 _FORGET: Final = _text(delete(_SESSION).where(_SESSION.c.expires <= bindparam("before")))
 _SIGN_OUT: Final = _text(delete(_SESSION).where(*_same(_SESSION, ["token_hash"])))
 _LATEST: Final = _first(
@@ -553,14 +508,27 @@ class Books:
 
     # -- ledger --
 
-    def ledger_head(self) -> tuple[int, str] | None:
-        """Number and hash of the last act."""
-        row = self._run(_LEDGER_HEAD).first()
-        return (row.n, row.hash) if row else None
+    def ledger_size(self) -> int:
+        """How many acts the ledger has: the number of the last one."""
+        return int(self._run(_LEDGER_SIZE).scalar_one() or 0)
 
     def ledger(self, *, after: int, limit: int, where: Values) -> Sequence[Row[Any]]:
         """Acts from a number on that match all of ``where`` (``since`` and ``until`` bound the time)."""
         return self._run(_ledger_of(tuple(where)), after=after, limit=limit, **_named(where)).all()
+
+    def after(self, table: str, key: int = -1, page: int = 500) -> Iterator[Row[Any]]:
+        """Every row of a table behind a key, in order, read page by page."""
+        while rows := self._run(_AFTER[table], after=key, limit=page).all():
+            yield from rows
+            key = rows[-1][0]
+
+    def last_head(self) -> Row[Any] | None:
+        """The largest head of the ledger that was signed."""
+        return self._run(_LAST_HEAD).first()
+
+    def heads_due(self, now: str) -> Sequence[Row[Any]]:
+        """Heads waiting for another attempt, smallest first."""
+        return self._run(_HEADS_DUE, state="pending", now=now).all()
 
     # -- sessions --
 

@@ -231,17 +231,77 @@ class Got(Base, table=True):
 
 
 class Ledger(Base, table=True):
-    """One chained act; every other column is a copy for searching, and checked against ``body``."""
+    """One act, a leaf of the ledger's tree; other columns are copies for searching, and checked against ``body``.
+
+    ``who`` names the people in clear, locked under the month's key: it opens as long as that is here.
+    """
 
     __tablename__ = "ledger"
     n: int = Field(primary_key=True)
     ts: str = Field(index=True)
     act: str
-    officer: str | None = None
+    by: str | None = Field(default=None, index=True)
     msg: str | None = Field(default=None, index=True)
     case_name: str | None = Field(default=None, index=True)
     body: bytes = Field(sa_type=LargeBinary)
     hash: str
+    seal: bytes = Field(sa_type=LargeBinary)
+    who: bytes | None = Field(default=None, sa_type=LargeBinary)
+
+
+class LedgerClosed(Base, table=True):
+    """One act of a ledger that was a chain, as it was kept then (NODE-194); nothing is added to it any more."""
+
+    __tablename__ = "ledger_closed"
+    n: int = Field(primary_key=True)
+    ts: str
+    act: str
+    officer: str | None = None
+    msg: str | None = None
+    case_name: str | None = None
+    body: bytes = Field(sa_type=LargeBinary)
+    hash: str
+    seal: bytes = Field(sa_type=LargeBinary)
+
+
+class HeadRow(Base, table=True):
+    """One signed head of the ledger: ``pending`` until the log's answer proves it, ``logged``, or ``refused``."""
+
+    __tablename__ = "heads"
+    size: int = Field(primary_key=True)
+    root: bytes = Field(sa_type=LargeBinary)
+    note: str
+    digest: str = Field(unique=True)
+    made: str
+    state: str = Field(index=True)
+    attempts: int = 0
+    due: str | None = None
+    problem: str | None = None
+    seq: int | None = None
+    entry: bytes | None = Field(default=None, sa_type=LargeBinary)
+    proof: str | None = None
+
+
+class PeriodRow(Base, table=True):
+    """One month's key for pseudonyms and reasons, locked; none once it was destroyed. ``wiped``: the file as well."""
+
+    __tablename__ = "period"
+    name: str = Field(primary_key=True)
+    secret: bytes | None = Field(default=None, sa_type=LargeBinary)
+    made: str
+    destroyed: str | None = None
+    wiped: str | None = None
+
+
+class HoldRow(Base, table=True):
+    """Months whose keys must stay, from ``first`` to ``last``, and since and until when; sealed."""
+
+    __tablename__ = "hold"
+    id: str = Field(primary_key=True)
+    first: str
+    last: str
+    since: str
+    lifted: str | None = None
     seal: bytes = Field(sa_type=LargeBinary)
 
 

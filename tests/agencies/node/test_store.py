@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agencies.node.store import Store
+from tests.agencies.node.old_books import as_schema_5
 
 
 @pytest.fixture
@@ -101,6 +102,7 @@ def test_an_outbox_row_moves_once(store: Store) -> None:
 def test_books_of_the_first_schema_are_brought_up_to_date(tmp_path: Path) -> None:
     Store(tmp_path / "old.db").close()
     with sqlite3.connect(tmp_path / "old.db") as plain:
+        as_schema_5(plain)
         for table in ("doubt", "acts", "consents", "duties", "held", "logged"):
             plain.execute(f"DROP TABLE {table}")
         for column in ("approved_by", "src", "exempt"):

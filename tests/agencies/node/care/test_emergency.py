@@ -35,6 +35,7 @@ from exercises.world import World, WorldNode
 from keys.errors import Refusal
 from tests.agencies.node.bound import EAST, NORTH, SOUTH, TIP, TOLD, bound, other, terms, told
 from tests.agencies.node.conftest import acts
+from tests.agencies.node.old_books import as_schema_5
 
 WHY = justify("urgent_danger", "the lorry is closed, somebody inside it called for help an hour ago")
 READERS = {"clearance": "confidential", "training": ["lorries"]}
@@ -364,6 +365,7 @@ def test_a_line_changed_in_the_books_is_overdue_at_once(world: World, south: Wor
 def test_books_of_the_schema_before_are_brought_up_to_date(tmp_path: Path) -> None:
     Store(tmp_path / "old.db").close()
     books = sqlite3.connect(tmp_path / "old.db", isolation_level=None)
+    as_schema_5(books)
     for statement in ("DROP TABLE emergency", "DROP TABLE flag", "PRAGMA user_version=4"):
         books.execute(statement)
     books.close()
