@@ -148,7 +148,7 @@ class NotAcknowledged(Refusal):
 
 
 class PurposeRefused(Refusal):
-    """Another purpose than the declared one, without a consent of the originator that names it (NODE-85)."""
+    """Another purpose than the declared one, without the originator's consent to it (NODE-85), or of a log (NODE-200)."""
 
     code = "purpose_refused"
 
@@ -251,6 +251,18 @@ class EmergencyRefused(Refusal):
     """No opening in an emergency: not needed, not for such a danger or purpose, or not by two people (NODE-160)."""
 
     code = "emergency_refused"
+
+
+class PeriodShredded(Refusal):
+    """A month whose keys were destroyed: nobody can tell any more whom its names mean (NODE-214)."""
+
+    code = "period_shredded"
+
+
+class ShredRefused(Refusal):
+    """A month that may not be shredded: too young, held, or with something in it that still waits (NODE-215)."""
+
+    code = "shred_refused"
 
 
 class FlagTooWide(Refusal):

@@ -2,7 +2,8 @@
 
 Every route but signing in and the three probes wants a bearer token. Looking at content or cases wants a
 reason, in the body of a POST, or in the headers ``Justification-Code`` and ``Justification`` of a GET
-(percent-encoded UTF-8), because an address ends up in places where no reason should.
+(percent-encoded UTF-8), because an address ends up in places where no reason should. A call is answered only
+if it left an act in the ledger, unless it is marked to answer with ``facts`` alone (NODE-201).
 """
 
 from __future__ import annotations
@@ -29,14 +30,17 @@ from agencies.node.routes_forms import (
     BatchBody,
     Body,
     Caller,
+    Recorded,
     answer,
     body_schema,
+    facts,
     members,
     reason,
     reason_of,
     token_of,
 )
 from agencies.node.routes_holding import add_holding
+from agencies.node.routes_oversight import add_oversight
 from agencies.node.routes_protection import add_protection
 from exchange.http import FAULT_BYTES, MAX_BATCH_BODY, PROBLEM, problem, status_of
 from exchange.protocol.content import content_from
@@ -72,8 +76,10 @@ def add_routes(app: FastAPI, node: Node, sessions: Sessions, rounds: Rounds) -> 
         add_protection(router, node, sessions)
         add_emergency(router, node, sessions)
 
-    for routes in (_sending, _receiving, add_holding, add_acts, protecting, _parties, _auditing):
-        router = APIRouter(prefix="/v1", dependencies=[Depends(signed_in)], default_response_class=Response)
+    for routes in (_sending, _receiving, add_holding, add_acts, protecting, _parties, _auditing, add_oversight):
+        router = APIRouter(
+            prefix="/v1", dependencies=[Depends(signed_in)], default_response_class=Response, route_class=Recorded
+        )
         routes(router, node)
         app.include_router(router)
 
@@ -100,6 +106,7 @@ def _add_signing_in(app: FastAPI, sessions: Sessions) -> None:
 
 def _sending(router: APIRouter, node: Node) -> None:
     @router.post("/messages", openapi_extra=body_schema({"draft": _DRAFT, "justification": REASON}))
+    @facts
     def send(body: Body, caller: Caller) -> Response:
         """Send one draft; `key` makes asking twice safe, `ruling` submits even what is denied here."""
         told = members(body, {"draft": dict, "justification": dict}, {"key": str, "ruling": bool})
@@ -108,11 +115,13 @@ def _sending(router: APIRouter, node: Node) -> None:
         return answer(sent.to_json())
 
     @router.post("/messages/check", openapi_extra=body_schema({"draft": _DRAFT}))
+    @facts
     def check(body: Body, caller: Caller) -> Response:
         """What would happen if this were sent now."""
         return answer(node.check(read_draft(members(body, {"draft": dict})["draft"]), caller).to_json())
 
     @router.post("/messages/batch", openapi_extra=body_schema({"messages": {"type": "array"}, "justification": REASON}))
+    @facts
     def send_many(body: BatchBody, caller: Caller) -> Response:
         """Send up to 100 drafts in one commit; one result or problem for each, in order."""
         told = members(body, {"messages": list, "justification": dict}, limit=MAX_BATCH_BODY)
@@ -123,6 +132,7 @@ def _sending(router: APIRouter, node: Node) -> None:
         return answer({"results": [_result(one) for one in sent]})
 
     @router.get("/outbox")
+    @facts
     def outbox(state: str | None = None, limit: Annotated[int, Query(ge=1, le=500)] = 100) -> Response:
         """What was sent or stopped here, newest first; without content."""
         return answer({"messages": [sent.to_json() for sent in node.outbox(newest=limit, state=state)]})
@@ -138,6 +148,7 @@ def _sending(router: APIRouter, node: Node) -> None:
 
 def _receiving(router: APIRouter, node: Node) -> None:
     @router.post("/collect")
+    @facts
     def collect() -> Response:
         """Look into the mailbox now rather than at the next round."""
         haul = node.collect()
@@ -145,11 +156,13 @@ def _receiving(router: APIRouter, node: Node) -> None:
         return answer({"messages": list(haul.messages), "rejected": rejected, "receipts": haul.receipts})
 
     @router.get("/inbox")
+    @facts
     def inbox(limit: Annotated[int, Query(ge=1, le=500)] = 100) -> Response:
         """What came in, newest first, and what was rejected; without content."""
         return answer({"messages": node.inbox(newest=limit), "rejected": node.rejected(newest=limit)})
 
     @router.get("/messages/{msg}")
+    @facts
     def message(msg: str) -> Response:
         """What is known about one message, without its content."""
         return answer(node.message(msg))
@@ -180,6 +193,7 @@ def _receiving(router: APIRouter, node: Node) -> None:
         return answer({"messages": node.case(reference, caller, reason_of(request))})
 
     @router.get("/receipts/{msg}")
+    @facts
     def receipts(msg: str) -> Response:
         """The receipts for a message of ours, each with its signed batch and proof."""
         return answer({"msg": msg, "receipts": node.receipts(msg)})
@@ -187,16 +201,25 @@ def _receiving(router: APIRouter, node: Node) -> None:
 
 def _parties(router: APIRouter, node: Node) -> None:
     @router.get("/agreements")
+    @facts
     def agreements() -> Response:
         """The agreements this agency is a party to, and how each stands now."""
         return answer({"agreements": node.agreements()})
 
+    @router.get("/agreements/{agr}")
+    @facts
+    def agreement(agr: str) -> Response:
+        """One agreement of this agency, proposed ones as well: how it stands, its terms, and what is signed of it."""
+        return answer(node.agreement(agr))
+
     @router.post("/agreements", openapi_extra=body_schema({"terms": {"type": "object"}}))
+    @facts
     def propose(body: Body, caller: Caller) -> Response:
         """Sign terms and put them to the other parties (release officers)."""
         return answer(node.propose(members(body, {"terms": dict})["terms"], caller))
 
     @router.post("/agreements/{agr}/sign")
+    @facts
     def sign_agreement(agr: str, caller: Caller) -> Response:
         """Add this agency's signature to a proposal (release officers)."""
         return answer(node.sign_agreement(agr, caller))
@@ -205,16 +228,19 @@ def _parties(router: APIRouter, node: Node) -> None:
         return answer(node.give_notice(act, agr, caller, members(body, {"reason": str})["reason"]))
 
     @router.post("/agreements/{agr}/suspend", openapi_extra=body_schema({"reason": {"type": "string"}}))
+    @facts
     def suspend(agr: str, body: Body, caller: Caller) -> Response:
         """Suspend an agreement, alone and at once (release officers)."""
         return notice("suspend", agr, body, caller)
 
     @router.post("/agreements/{agr}/resume", openapi_extra=body_schema({"reason": {"type": "string"}}))
+    @facts
     def resume(agr: str, body: Body, caller: Caller) -> Response:
         """Take back this agency's own suspension (release officers)."""
         return notice("resume", agr, body, caller)
 
     @router.post("/agreements/{agr}/leave", openapi_extra=body_schema({"reason": {"type": "string"}}))
+    @facts
     def leave(agr: str, body: Body, caller: Caller) -> Response:
         """Leave an agreement for good (release officers)."""
         return notice("leave", agr, body, caller)
@@ -243,9 +269,10 @@ def _auditing(router: APIRouter, node: Node) -> None:
         return answer({"size": result.size, "acts": result.acts, "findings": findings})
 
     @router.get("/evidence")
-    def evidence(caller: Caller) -> Response:
-        """What should not have been: forged proofs, two faces of the log, strange mail."""
-        return answer({"evidence": node.evidence(caller)})
+    def evidence(request: Request, caller: Caller) -> Response:
+        """What should not have been: forged proofs, two faces of the log, strange mail; itself an act."""
+        why = reason_of(request) if "justification-code" in request.headers else None
+        return answer({"evidence": node.evidence(caller, why)})
 
 
 # -- what a call says -------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ from agencies.node.ledger import LedgerAct, Why
 from agencies.node.ledger_log import LedgerLog
 from agencies.node.mail.collecting import Collected, Collecting
 from agencies.node.mail.draft import Forecast, OfficerDraft
+from agencies.node.mail.gossip import Gossip
 from agencies.node.mail.hearing import Hearing
 from agencies.node.mail.receipting import Receipting
 from agencies.node.mail.sending import Sending, Sent, Wanted
@@ -116,12 +117,13 @@ class Node:
         self.exculpation = Exculpation(
             self.office, lambda draft, who, why: self.sending.send(draft, who, why, ruling=False)
         )
-        self.receipting = Receipting(self.office)
+        self.gossip = Gossip(self.office, self.watch)
+        self.receipting = Receipting(self.office, self.gossip.shown)
         self.recalls = Recalls(self.office, self.acts, self.following, self.retention, self.receipting.post)
         self.whereabouts = Whereabouts(self.office, self.following)
         self.collecting = Collecting(
             self.office, self.watch, self.receipting, self.refresh, self.holding.receive, self.onward.quotes.received,
-            Hearing(self.office, self.following, self.recalls),
+            Hearing(self.office, self.following, self.recalls), self.gossip,
         )  # fmt: skip
         with store.reading() as books:
             pending = books.count("outbox", state="pending") + books.count("acts", state="pending")

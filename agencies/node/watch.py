@@ -1,9 +1,9 @@
-"""Watching the log: every checkpoint a node is shown must fit with all the others (NODE-34 to NODE-36).
+"""Watching the log: every checkpoint a node is shown must fit with all the others (NODE-34 to NODE-36, NODE-39).
 
 A proof convinces only of one view of the log. This module holds each new checkpoint against the newest
 one known: same size, same root; larger, and the log's own tiles must prove that it only added. Where
 that fails the broker has shown two logs: both checkpoints and the proof are kept as evidence, and the
-node takes nothing that came with them.
+node takes nothing that came with them. So it is with what another member says that it was shown.
 
 The tree of the newest checkpoint is kept in memory: what the log adds is then a tile or two to fetch and
 a root to compare, and only what does not come out that way is looked into from the beginning.
@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple, NoReturn
 
 from agencies.node.errors import BrokerUnreachable, LogForked
 from agencies.node.office import Office
 from agencies.node.store import Books
 from exchange.protocol.errors import LogInconsistent
-from exchange.protocol.log import Checkpoint, parse_bundle, verify_checkpoint, verify_growth
+from exchange.protocol.log import Checkpoint, bundle, parse_bundle, verify_checkpoint, verify_growth
 from exchange.protocol.merkle import (
     HASH,
     HEIGHT,
@@ -31,14 +31,18 @@ from exchange.protocol.merkle import (
     leaf_hash,
     root,
     tile_path,
+    verify_consistency,
 )
 from keys.encoding import b64u
 from keys.errors import Refusal
 
 NEAR: Final = 8
 """Tiles of new leaves that are fetched rather than the edge of the whole tree."""
+_BUNDLES: Final = "tile/entries/"
 KEPT: Final = 64
 """Checkpoints remembered; an older one is shown consistent again from the tiles."""
+ROOTS: Final = 256
+"""Roots at older sizes remembered, for what others say they saw."""
 
 
 class _Note(NamedTuple):
@@ -59,6 +63,8 @@ class LogWatch:
         """The newest checkpoint that fits, perhaps not on disk yet."""
         self._tree: Tree | None = None
         """The tree under it, as far as it was read."""
+        self._roots: dict[int, bytes] = {}
+        """Roots at older sizes, shown to be of the log known here."""
 
     def newest(self) -> str | None:
         """The newest checkpoint known, as signed."""
@@ -102,7 +108,7 @@ class LogWatch:
                 if beside is None and size:
                     fresh[size] = note
                 elif beside is not None and beside != note:
-                    self._must_follow(beside, note, lambda _: ())
+                    self._must_follow(beside, note, None)
             if fresh:
                 if newest is None or not self._grown(newest, fresh):
                     self._must_all_fit({**fresh, **({newest.size: newest.text} if newest else {})})
@@ -115,6 +121,23 @@ class LogWatch:
         if fresh:
             books.put("known", [{"size": s, "root": self._note(t).root, "text": t} for s, t in fresh.items()])
             books.prune_checkpoints(KEPT)
+
+    def agrees(self, size: int, root: bytes) -> bool:
+        """Whether the log known here had this root at this size; ``BrokerUnreachable`` if that cannot be told now."""
+        with self._guard:
+            newest = self._known_newest()
+            if newest is not None and newest.size == size:
+                return newest.root == root
+            if size not in self._roots:
+                self._root_at(size)
+            return self._roots[size] == root
+
+    def refuse(self, note: str, by: str) -> NoReturn:
+        """Keep as evidence what the log signed for another member and is not of the log known here; ``LogForked``."""
+        with self._guard:
+            theirs = self._note(note)
+            ours, own, proof = self._root_at(theirs.size)
+            self._forked(f"`{by}` was shown another log than this agency", note, ours.text, proof, own, by=by)
 
     def look(self) -> Checkpoint:
         """Fetch the log's latest checkpoint and take it in.
@@ -165,6 +188,21 @@ class LogWatch:
         """The log's tree at a size, read from its tiles; its root is still to be compared with one that is known."""
         return self._load(size)
 
+    def file(self, path: str) -> bytes:
+        """A tile or an entry bundle by its path, unverified; of a partial one that is gone, as much of the full one."""
+        full, _, partial = path.partition(".p/")
+        data = self._fetch(path, full)
+        if not partial:
+            return data
+        width = int(partial)
+        if not path.startswith(_BUNDLES):
+            return data[: width * HASH]
+        have = _width_of(data)
+        try:
+            return data if have == width else bundle(parse_bundle(data, have)[:width])
+        except (Refusal, ValueError):  # no bundle at all: whoever reads it says so
+            return data
+
     def _grown(self, newest: _Note, fresh: dict[int, str]) -> bool:
         """Whether each new checkpoint is the known tree and more leaves; false says nothing yet."""
         tree, self._tree = self._tree, None
@@ -201,20 +239,51 @@ class LogWatch:
             self._forked("the tiles the log serves do not lead to its signed root", notes[top], notes[top], ())
         for size in sorted(notes):
             if size != top:
-                self._must_follow(notes[size], notes[top], tree.consistency)
+                self._must_follow(notes[size], notes[top], tree)
         self._tree = tree
 
-    def _must_follow(self, older: str, newer: str, proof: Callable[[int], tuple[bytes, ...]]) -> None:
-        identity = self._office.trust.log
-        hashes = proof(verify_checkpoint(older, identity).size)
+    def _must_follow(self, older: str, newer: str, tree: Tree | None) -> None:
+        """Refuse the larger log, whose tree this is, if it does not contain the smaller; none if they are as large."""
+        old, new = self._note(older), self._note(newer)
+        hashes = tree.consistency(old.size) if tree else ()
         try:
-            verify_growth(older, newer, hashes, identity)
+            verify_growth(older, newer, hashes, self._office.trust.log)
         except LogInconsistent as refusal:
-            self._forked(refusal.sentence, older, newer, hashes)
+            own = tree.root(old.size) if tree else new.root
+            self._forked(refusal.sentence, older, newer, hashes, own)
 
-    def _forked(self, sentence: str, older: str, newer: str, proof: tuple[bytes, ...]) -> None:
+    def _root_at(self, size: int) -> tuple[_Note, bytes, tuple[bytes, ...]]:
+        """The newest checkpoint, the root of its log at a size, and the proof that it is; remembered."""
+        newest = self._known_newest()
+        if newest is None or size > newest.size:
+            raise BrokerUnreachable(f"what was shown of the log does not reach to {size} entries yet")
+        tree = self._tree
+        if tree is not None and (tree.size, tree.root()) != (newest.size, newest.root):
+            tree = None
+        for known in (tree, None) if tree else (None,):  # what was read of older tiles may be what is wrong
+            try:
+                tree = known or self._load(newest.size)
+                own, proof = tree.root(size), tree.consistency(size)
+                verify_consistency(size, own, newest.size, newest.root, proof)
+            except (ValueError, LogInconsistent):
+                continue
+            self._tree, self._roots[size] = tree, own
+            if len(self._roots) > ROOTS:
+                del self._roots[next(iter(self._roots))]
+            return newest, own, proof
+        raise BrokerUnreachable("the log's tiles do not lead to its signed root")
+
+    def _forked(
+        self, sentence: str, older: str, newer: str, proof: tuple[bytes, ...], own: bytes | None = None, **more: str
+    ) -> NoReturn:
+        """Keep two checkpoints as evidence. ``own`` is the root that the larger's log has at the smaller's size: where
+
+        the proof leads from it to the larger, anybody can see from these alone that the log signed two (WIT-51).
+        """
         if not self._told_of(older, newer):
-            detail: dict[str, Any] = {"sentence": sentence, "older": older, "newer": newer}
+            detail: dict[str, Any] = {"sentence": sentence, **more, "older": older, "newer": newer}
+            if own is not None:
+                detail["root"] = b64u(own)
             self._office.keep_evidence("log_forked", **detail, proof=[b64u(item) for item in proof])
         raise LogForked(f"{sentence}; both checkpoints are kept as evidence")
 
