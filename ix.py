@@ -16,6 +16,7 @@ from agencies.commands import app as parties
 from agencies.commands_acts import app as acts
 from agencies.commands_agreements import app as agreements
 from agencies.commands_held import app as held
+from agencies.commands_ledger import app as ledger
 from agencies.node.commands import app as node
 from exchange.broker.commands import app as broker
 from exchange.commands_agreement import app as agreement
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 for room in (exercises, parties, acts, held, offline):  # rooms whose commands stand at the top
     app.registered_commands.extend(room.registered_commands)
+node.registered_commands.extend(ledger.registered_commands)
 app.add_typer(keys, name="keys")
 app.add_typer(federation, name="federation")
 app.add_typer(agreement, name="agreement")

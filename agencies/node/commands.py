@@ -92,12 +92,12 @@ def serve(
 
 @app.command("check", epilog="Example: ix node check north-home")
 def check(home: Home, passphrase_file: PassphraseFile = None) -> None:
-    """Verify the ledger's chain and seals, with no broker running."""
+    """Verify the ledger: seals, numbers, and every head signed over it, with no broker running."""
     from agencies.node.app import build_node
 
     with answering(), closing(build_node(_settings(home, passphrase_file, unsafe_open_wire=True))) as node:
-        number, last = node.verify_ledger()
-    typer.echo(f"{number} acts hold; the last is {last}")
+        number, root = node.verify_ledger()
+    typer.echo(f"{number} acts hold; the root over them is {root}")
 
 
 @app.command("witness", epilog="Example: ix node witness north-home --url https://north.example/witness")

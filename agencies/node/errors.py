@@ -118,7 +118,7 @@ class LogForked(Refusal):
 
 
 class LedgerBroken(Refusal):
-    """The ledger's chain or seals do not hold: somebody changed it (NODE-52)."""
+    """The ledger is not what was sealed, or what a head was signed over: somebody changed it (NODE-52)."""
 
     code = "ledger_broken"
 

@@ -1,4 +1,4 @@
-"""The ledger as a log: its tree, what is held against it, and its export (NODE-52, NODE-190 to NODE-196).
+"""The ledger as a log: its tree, what is held against it, and its export (NODE-52, NODE-190 to NODE-195).
 
 The bytes of each act are a leaf of an RFC 6962 tree, so that one signed head says all that came before. The
 tree is not stored: it follows from the acts, and whoever needs it whole reads them all. To sign a head it is
@@ -143,7 +143,7 @@ class LedgerLog:
 
 
 def _held_proofs(books: Books) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What this node was given as proof that the log has something, by the digest of what it is about (NODE-193)."""
+    """What this node was given as proof that the log has something, by the digest of what it is about (NODE-194)."""
     for row in books.after("outbox"):
         if row.proof is not None:
             signed = {"manifest": b64u(parse(row.envelope).statement.to_bytes())} if row.envelope else {}

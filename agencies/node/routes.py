@@ -3,7 +3,7 @@
 Every route but signing in and the three probes wants a bearer token. Looking at content or cases wants a
 reason, in the body of a POST, or in the headers ``Justification-Code`` and ``Justification`` of a GET
 (percent-encoded UTF-8), because an address ends up in places where no reason should. A call is answered only
-if it left an act in the ledger, unless it is marked to answer with ``facts`` alone (NODE-201).
+if it left an act in the ledger, unless it is marked to answer with ``facts`` alone (NODE-221).
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ from agencies.node.routes_protection import add_protection
 from exchange.http import FAULT_BYTES, MAX_BATCH_BODY, PROBLEM, problem, status_of
 from exchange.protocol.content import content_from
 from exchange.protocol.quality import warnings
-from keys.encoding import write_json
+from exchange.protocol.vocabulary import LogPurpose
+from keys.encoding import b64u, write_json
 from keys.errors import Refusal
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ if TYPE_CHECKING:
 MAX_KEY: Final = 100
 _USE: Final = {"purpose": str, "ground": str}
 """What a look at a message may say besides why: another purpose than the declared, the ground it is kept on."""
+_OF_PAGE: Final = ("after", "limit", "purpose")
+"""What a look into the ledger says besides its filters."""
 _DRAFT: Final = OfficerDraft.model_json_schema()
 
 
@@ -253,13 +256,20 @@ def _auditing(router: APIRouter, node: Node) -> None:
         caller: Caller,
         after: Annotated[int, Query(ge=0, le=2**53 - 1)] = 0,
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
+        purpose: str = LogPurpose.SELF_MONITORING,
     ) -> Response:
         """Acts of the ledger, filtered by `act`, `officer`, `msg`, `case`, `since`, `until`; itself an act."""
         where = {name: value for name, value in request.query_params.items() if name not in ("after", "limit")}
         why = reason_of(request) if "justification-code" in request.headers else None
-        number, last = node.verify_ledger()
+        number, root = node.verify_ledger()
         acts = node.ledger(caller, why, after=after, limit=limit, where=where)
-        return answer({"acts": acts, "verified": {"n": number, "hash": last}})
+        return answer({"acts": acts, "verified": {"n": number, "root": root}})
+
+    @router.post("/ledger/export", openapi_extra=body_schema({"justification": REASON}))
+    def export_ledger(body: Body, caller: Caller) -> Response:
+        """The whole ledger as a log in files, under its newest signed head; itself an act."""
+        size, root, files = node.export_ledger(caller, reason(members(body, {"justification": dict})["justification"]))
+        return answer({"size": size, "root": root, "files": {path: b64u(data) for path, data in files}})
 
     @router.get("/reconciliation")
     def reconciliation(caller: Caller) -> Response:

@@ -50,7 +50,7 @@ from exchange.audit.reconciliation import LedgerRow, reconcile
 from exchange.protocol.agreement import Agreement
 from exchange.protocol.entry import LogEntry, NodeHeadEntry, parse_entry
 from exchange.protocol.terms import write_notice, write_terms
-from exchange.protocol.vocabulary import Act
+from exchange.protocol.vocabulary import Act, LogPurpose
 from keys.encoding import b64u, read_json, stamp, unb64u
 from keys.errors import Refusal
 from keys.keystore import Identity
@@ -137,9 +137,9 @@ class Node:
     # -- sending --
 
     def check(self, draft: OfficerDraft, officer: Officer) -> Forecast:
-        """What would happen if this were sent now: decision, reasons, obligations. Leaves no trace anywhere."""
+        """What would happen if this were sent now: decision, reasons, obligations. Only a refused attempt leaves a trace."""
         officer.must_be(*WORKERS)
-        return self.sending.check(draft)
+        return self.sending.check(draft, officer)
 
     def send(
         self, draft: OfficerDraft, officer: Officer, why: Why, *, key: str | None = None, ruling: bool = False
@@ -270,7 +270,7 @@ class Node:
         """The messages of one of our, or their, cases, oldest first; a ``consult`` in the ledger."""
         officer.must_be(*WORKERS)
         office = self.office
-        name = office.scribe.case(reference)
+        name = office.scribe.case_name(reference)
         if officer.cases is not None and reference not in officer.cases:
             office.record_alone(
                 LedgerAct(Act.ATTEMPT_DENIED, officer.id, why, case=name, outcome=NeedToKnowMissing.code)
@@ -342,23 +342,26 @@ class Node:
     # -- ledger --
 
     def ledger(
-        self, officer: Officer, why: Why | None = None, *, after: int = 0, limit: int = 100, where: Mapping[str, str]
-    ) -> list[dict[str, Any]]:
+        self, officer: Officer, why: Why | None = None, *, after: int = 0, limit: int = 100, where: Mapping[str, str],
+        purpose: str = LogPurpose.SELF_MONITORING,
+    ) -> list[dict[str, Any]]:  # fmt: skip
         """Acts for an auditor; the query itself becomes an act, after what it shows. ``where`` names columns."""
         officer.must_be(OfficerRole.AUDITOR)
-        office = self.office
+        office, meant = self.office, self.oversight.purpose(purpose, officer, why)
         columns = {"act": "act", "officer": "by", "msg": "msg", "since": "since", "until": "until"}
-        asked = {columns[name]: value for name, value in where.items() if name in columns}
-        if "officer" in where:
-            asked["by"] = office.scribe.officer(where["officer"])
-        if "case" in where:
-            asked["case_name"] = office.scribe.case(where["case"])
-        with office.store.writing() as books:
+        asked: dict[str, Any] = {columns[name]: value for name, value in where.items() if name in columns}
+        name = office.scribe.case_name(where["case"]) if "case" in where else None
+        with office.store.writing() as books:  # people and cases have another name in every month
+            if "officer" in where:
+                asked["by"] = office.scribe.officers(books, where["officer"])
+            if "case" in where:
+                asked["case_name"] = office.scribe.cases(books, where["case"])
             rows = books.ledger(after=after, limit=min(limit, MAX_LEDGER_PAGE), where=asked)
             outcome = f"{len(rows)} acts"
-            query = LedgerAct(Act.LOG_QUERY, officer.id, why, case=asked.get("case_name"), outcome=outcome)
+            query = LedgerAct(Act.LOG_QUERY, officer.id, why, meant, case=name, outcome=outcome)
             office.record(books, office.clock(), query)
-        return [{**office.scribe.read(row.body), "hash": row.hash} for row in rows]
+            shown = office.scribe.read(books, rows)
+        return [{**act, "hash": row.hash} for act, row in zip(shown, rows, strict=True)]
 
     def verify_ledger(self) -> tuple[int, str]:
         """Return size and root of the ledger if all of it holds; ``LedgerBroken`` otherwise."""
@@ -366,14 +369,14 @@ class Node:
             tree = self.book.verify(books)
         return tree.size, b64u(tree.root())
 
-    def export_ledger(self, officer: Officer, why: Why) -> Iterator[tuple[str, bytes]]:
-        """The ledger as a log in files, for whoever is to check it; that it was handed out stands in it (NODE-193)."""
+    def export_ledger(self, officer: Officer, why: Why) -> tuple[int, str, Iterator[tuple[str, bytes]]]:
+        """Size, root and files of the ledger as a log, for whoever is to check it; first an act says so (NODE-193)."""
         officer.must_be(OfficerRole.AUDITOR)
         self.verify_ledger()
         self.office.record_alone(LedgerAct(Act.LOG_QUERY, officer.id, why, outcome="ledger exported"))
         head = self.heads.sign()
         self._put_heads()
-        return self._exported(head.size, head.note)
+        return head.size, b64u(head.root), self._exported(head.size, head.note)
 
     def _exported(self, size: int, note: str) -> Iterator[tuple[str, bytes]]:
         with self.office.store.reading() as books:
@@ -528,11 +531,13 @@ class Node:
                 "collected": books.meta("collected") or None,
             }
 
-    def evidence(self, officer: Officer) -> list[dict[str, Any]]:
-        """What should not have been, for an auditor."""
+    def evidence(self, officer: Officer, why: Why | None = None) -> list[dict[str, Any]]:
+        """What should not have been, for an auditor; that it was looked at becomes an act."""
         officer.must_be(OfficerRole.AUDITOR)
-        with self.office.store.reading() as books:
+        with self.office.store.writing() as books:
             rows = books.rows("evidence")
+            act = LedgerAct(Act.LOG_QUERY, officer.id, why, outcome=f"{len(rows)} pieces of evidence")
+            self.office.record(books, self.office.clock(), act)
         return [{"at": r.at, "kind": r.kind, "detail": read_json(r.detail.encode(), limit=_LIMIT)} for r in rows]
 
 

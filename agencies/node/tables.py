@@ -250,7 +250,7 @@ class Ledger(Base, table=True):
 
 
 class LedgerClosed(Base, table=True):
-    """One act of a ledger that was a chain, as it was kept then (NODE-194); nothing is added to it any more."""
+    """One act of a ledger that was a chain, as it was kept then (NODE-195); nothing is added to it any more."""
 
     __tablename__ = "ledger_closed"
     n: int = Field(primary_key=True)
