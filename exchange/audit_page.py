@@ -66,7 +66,7 @@ def _facts(report: Json) -> str:
             ("Log", f"{escape(head['origin'])}, {head['size']} entries, signed {_when(head['signed'])}"),
             ("Root", f"<code>{escape(head['root'])}</code>"),
         ]
-    kinds = ("disclosure", "denial", "receipt", "act", "agreement", "suspension", "record", "signature")
+    kinds = ("disclosure", "denial", "receipt", "act", "agreement", "suspension", "record", "signature", "node-head")
     said = ", ".join(f"{counts[kind]} {kind}{'s' * (counts[kind] != 1)}" for kind in kinds if counts.get(kind))
     rows.append(("Entries", escape(said or "none")))
     if counts.get("not_judged"):

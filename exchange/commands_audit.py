@@ -52,7 +52,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-STATEMENTS: Final = ("agreements", "notices", "acts", "receipts")
+STATEMENTS: Final = ("agreements", "notices", "acts", "receipts", "heads")
 
 
 # --- export -------------------------------------------------------------------------------------------
@@ -67,7 +67,9 @@ def export(
     ] = None,
     statements: Annotated[
         Path | None,
-        typer.Option(exists=True, file_okay=False, help="A folder with `agreements`, `notices` and `acts`; for a URL."),
+        typer.Option(
+            exists=True, file_okay=False, help="A folder with `agreements`, `notices`, `acts` and `heads`; for a URL."
+        ),
     ] = None,
 ) -> None:
     """Copy checkpoint, tiles, entries, directory and signed statements into a folder, as an auditor needs them.
@@ -106,8 +108,9 @@ def _given(trust: Path | None, statements: Path | None) -> Iterator[File]:
     if trust is not None:
         yield TRUST, trust.read_bytes()
     for kind in STATEMENTS if statements is not None else ():
-        for path in sorted((statements / kind).glob("*.json")):  # type: ignore[operator]  # not None in this loop
-            yield f"{kind}/{path.name}", path.read_bytes()
+        for path in sorted((statements / kind).glob("*")):  # type: ignore[operator]  # not None in this loop
+            if statement_path(kind, path.name.removesuffix(".json")) == f"{kind}/{path.name}":
+                yield f"{kind}/{path.name}", path.read_bytes()
 
 
 def _from_home(home: Path) -> Iterator[File]:
@@ -149,11 +152,12 @@ def _from_books(view: Any, published: tuple[int, str] | None) -> Iterator[File]:
         "notices": view.notices(),
         "acts": view.acts(),
         "receipts": view.batches(),
+        "heads": view.heads(),
     }
     for kind, rows_of_kind in statements.items():
         for row in under(rows_of_kind):
             if DIGEST.fullmatch(row.digest):  # it becomes a file's name
-                yield statement_path(kind, row.digest), row.jws.encode()
+                yield statement_path(kind, row.digest), (row.note if kind == "heads" else row.jws).encode()
 
 
 # --- verify -------------------------------------------------------------------------------------------

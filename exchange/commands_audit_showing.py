@@ -54,6 +54,7 @@ def show(report: AuditReport, console: Console, rows: int) -> None:
     _disclosures(report, page, rows)
     _denials(report, page, rows)
     _followed(report, page, rows)
+    _heads(report, page, rows)
     page.line()
     if report.clean:
         page.line(
@@ -139,6 +140,19 @@ def _followed(report: AuditReport, page: Page, rows: int) -> None:
         for holder in one.holders:
             page.line(f"{holder}: {_answer(one.answers.get(holder))}", lead=INDENT)
     page.rest(report.followed, rows)
+
+
+def _heads(report: AuditReport, page: Page, rows: int) -> None:
+    """How far each agency has put its own ledger under its signature and the log's (LOG-97)."""
+    if not report.newest_heads:
+        return
+    title(page, "the ledgers that agencies signed, newest heads (times in UTC)")
+    for head in some(report.newest_heads, rows):
+        day, time = day_and_time(head.entry.ts)
+        said = f"{head.entry.by}, {head.entry.size} act{'s' * (head.entry.size != 1)} by {day}, under the root"
+        page.line(said, lead=f"{head.index:5}  {time}  ")
+        page.line(head.entry.root, lead=INDENT)
+    page.rest(report.newest_heads, rows)
 
 
 def _answer(answer: tuple[int, Act] | None) -> str:

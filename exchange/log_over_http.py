@@ -14,7 +14,15 @@ from typing import Final
 
 from exchange.audit.export import CHECKPOINT, TRUST, statement_path
 from exchange.commands_audit_common import Unreadable
-from exchange.protocol.entry import ActEntry, AgreementEntry, NoticeEntry, ReceiptEntry, SignatureEntry, parse_entry
+from exchange.protocol.entry import (
+    ActEntry,
+    AgreementEntry,
+    NodeHeadEntry,
+    NoticeEntry,
+    ReceiptEntry,
+    SignatureEntry,
+    parse_entry,
+)
 from exchange.protocol.log import parse_bundle, unverified_checkpoint
 from exchange.protocol.merkle import HASH, bundles, entries_path, tile_path, tiles
 from keys.errors import Refusal
@@ -124,6 +132,8 @@ def _statements(data: bytes, width: int) -> Iterator[str]:
             yield statement_path("acts", entry.statement)
         elif isinstance(entry, ReceiptEntry):
             yield statement_path("receipts", entry.batch)
+        elif isinstance(entry, NodeHeadEntry):
+            yield statement_path("heads", entry.head)
 
 
 def _get(url: str, limit: int = MAX_ANSWER) -> bytes:

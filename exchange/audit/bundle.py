@@ -26,6 +26,7 @@ from exchange.protocol.entry import (
     DenialEntry,
     DisclosureEntry,
     LogEntry,
+    NodeHeadEntry,
     NoticeEntry,
     ReceiptEntry,
     RecordEntry,
@@ -92,6 +93,8 @@ def _chosen(examined: Examined, family: set[str]) -> list[tuple[int, bytes, LogE
         try:
             entry = parse_entry(data)
         except Refusal:
+            continue
+        if isinstance(entry, NodeHeadEntry):
             continue
         about = isinstance(entry, DisclosureEntry | DenialEntry | ReceiptEntry | ActEntry)
         if about and entry.msg not in family:  # type: ignore[union-attr]  # all four are about a message
@@ -281,4 +284,5 @@ def _understood(data: bytes) -> LogEntry | None:
         entry = parse_entry(data)
     except Refusal:
         return None
-    return None if isinstance(entry, RecordEntry | SignatureEntry | DisclosureEntry | DenialEntry) else entry
+    unnamed = RecordEntry | SignatureEntry | DisclosureEntry | DenialEntry | NodeHeadEntry
+    return None if isinstance(entry, unnamed) else entry

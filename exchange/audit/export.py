@@ -110,7 +110,17 @@ def examine_export(read: Read, *, fed: str, now: datetime, answer_within: timede
     ordered = tuple(sorted(replay.findings, key=lambda f: -1 if f.index is None else f.index))
     disclosures, denials = tuple(replay.disclosures.values()), tuple(replay.denials)
     followed, counts = replay.acts.lineage.followed(), dict(replay.counts)
-    report = AuditReport(fed, directory.root.name, checkpoint, ordered, disclosures, denials, counts, followed)
+    report = AuditReport(
+        fed,
+        directory.root.name,
+        checkpoint,
+        ordered,
+        disclosures,
+        denials,
+        counts,
+        followed,
+        tuple(replay.ledgers.heads),
+    )
     return Examined(report, replay.acts.lineage, replay.book, directory, tree.entries, frozenset(tree.doubtful))
 
 

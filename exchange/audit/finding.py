@@ -41,6 +41,9 @@ SEVERITIES: Final[Mapping[str, str]] = {
     "erasure_contradicted": "error",
     "erasure_overdue": "note",
     "not_acknowledged": "note",
+    "head_refused": "error",
+    "head_shrank": "error",
+    "head_forked": "error",
     "record_refused": "error",
     "record_not_logged": "error",
     "denial_burst": "note",
@@ -52,6 +55,25 @@ SEVERITIES: Final[Mapping[str, str]] = {
     "not_collected": "note",
     "not_in_log": "error",
     "differs": "error",
+    "disclosed_not_logged": "error",
+    "logged_not_disclosed": "error",
+    "logged_not_delivered": "error",
+    "delivered_not_receipted": "error",
+    "receipt_without_message": "error",
+    "facts_differ": "error",
+    "clause_differs": "error",
+    "clock_out_of_order": "error",
+    "key_not_valid_then": "error",
+    "act_unjustified": "error",
+    "erasure_not_done": "error",
+    "agreement_unsigned": "error",
+    "held_proof_contradicts_log": "error",
+    "held_proof_refused": "error",
+    "ledger_altered": "error",
+    "ledger_behind": "error",
+    "ledger_doubled": "error",
+    "ledger_rewritten": "error",
+    "head_missing": "error",
 }
 """Every code an audit can report, and whether it is an error or only worth knowing."""
 
@@ -64,6 +86,8 @@ class Finding:
     sentence: str
     index: int | None = None
     evidence: Mapping[str, str] = field(default_factory=dict)
+    who: str = ""
+    """Who is answerable, where that was asked: an agency, ``broker``, or several, ``a or b`` (LOG-102)."""
 
     @property
     def severity(self) -> str:
@@ -71,10 +95,12 @@ class Finding:
         return SEVERITIES[self.code]
 
     def to_json(self) -> dict[str, Any]:
-        """The members as ``ix audit verify --json`` writes them."""
+        """The members as ``ix audit verify --json`` writes them; ``who`` where it was asked."""
+        who = {"who": self.who} if self.who else {}
         return {
             "code": self.code,
             "severity": self.severity,
+            **who,
             "index": self.index,
             "sentence": self.sentence,
             "evidence": dict(self.evidence),

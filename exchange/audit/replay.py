@@ -14,6 +14,7 @@ from datetime import datetime
 
 from exchange.audit.act_replay import ActReplay
 from exchange.audit.finding import Finding
+from exchange.audit.head_replay import HeadReplay
 from exchange.audit.report import Denied, Disclosed, Told
 from exchange.audit.tree import Read
 from exchange.protocol.agreement import Agreement, Notice, read_agreement, read_notice
@@ -24,6 +25,7 @@ from exchange.protocol.entry import (
     DenialEntry,
     DisclosureEntry,
     LogEntry,
+    NodeHeadEntry,
     NoticeEntry,
     ReceiptEntry,
     RecordEntry,
@@ -40,8 +42,8 @@ from keys.trust import Directory
 
 
 def statement_path(kind: str, digest: str) -> str:
-    """Where an export keeps a signed statement; ``kind`` is ``agreements``, ``notices``, ``acts`` or ``receipts``."""
-    return f"{kind}/{digest}.json"
+    """Where an export keeps a signed statement or, under the kind ``heads``, the note of a ledger's head."""
+    return f"{kind}/{digest}" if kind == "heads" else f"{kind}/{digest}.json"
 
 
 class Replay:
@@ -52,6 +54,7 @@ class Replay:
         self._logged = directory.without_records()  # the records that stand before the entry being judged
         self.book = PolicyBook()
         self.acts = ActReplay(self._found)
+        self.ledgers = HeadReplay(self._found)
         self.disclosures: dict[str, Disclosed] = {}
         self.denials: list[Denied] = []
         self.counts: Counter[str] = Counter()
@@ -86,8 +89,8 @@ class Replay:
         self._gaps = True
         for index, data in chosen:
             entry = self._parse(index, data, doubtful=False)
-            if entry is None:
-                self._set_aside(None)
+            if entry is None or isinstance(entry, NodeHeadEntry):  # heads stay in the export (LOG-98)
+                self._set_aside(entry)
                 continue
             self.counts[entry.typ] += 1
             self._check_clock(index, entry)
@@ -107,9 +110,9 @@ class Replay:
         """An entry not to be believed may have been anything, so what rests on it is not judged."""
         self.counts["not_judged"] += 1
         self._gaps = True
-        if not isinstance(entry, DenialEntry | ReceiptEntry):
+        if not isinstance(entry, DenialEntry | ReceiptEntry | NodeHeadEntry):
             self.acts.lose()
-        if not isinstance(entry, DisclosureEntry | DenialEntry | ReceiptEntry | ActEntry):
+        if not isinstance(entry, DisclosureEntry | DenialEntry | ReceiptEntry | ActEntry | NodeHeadEntry):
             self._rules_known = False
 
     def _check_clock(self, index: int, entry: LogEntry) -> None:
@@ -134,6 +137,8 @@ class Replay:
             self.acts.judge_signature(index, entry)
         elif isinstance(entry, ActEntry):
             self._judge_act(index, entry)
+        elif isinstance(entry, NodeHeadEntry):
+            self._judge_head(index, entry)
         else:
             self._judge_record(index, entry)
 
@@ -325,6 +330,15 @@ class Replay:
             self._found("file_missing", f"the signed statement `{path}` is missing", index, {"path": path})
         if not self.acts.judge_act(index, entry, data, self._trusted, sure=self._rules_known and not self._gaps):
             self.counts["not_judged"] += 1
+
+    def _judge_head(self, index: int, entry: NodeHeadEntry) -> None:
+        path = statement_path("heads", entry.head)
+        note = self.read(path)
+        if note is None:
+            self._found("file_missing", f"the signed head `{path}` is missing", index, {"path": path})
+            self.counts["not_judged"] += 1
+        else:
+            self.ledgers.judge(index, entry, note, self._trusted)
 
     def _admit(self, index: int, code: str, item: Agreement | Notice) -> None:
         try:

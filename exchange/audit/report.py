@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from exchange.audit.finding import Finding
+from exchange.audit.head_replay import Head
 from exchange.protocol.act import Act, Answer
 from exchange.protocol.entry import DenialEntry, DisclosureEntry
 from exchange.protocol.lineage import Followed
@@ -111,6 +112,14 @@ class AuditReport:
     ``not_judged``, the entries left aside."""
     followed: tuple[Followed, ...] = ()
     """Every restriction, rectification and recall, with what each holder answered."""
+    heads: tuple[Head, ...] = ()
+    """Every head of an agency's ledger that holds, in the order of the log."""
+
+    @property
+    def newest_heads(self) -> tuple[Head, ...]:
+        """The newest head of each agency's ledger, agencies in order of their ids."""
+        newest = {head.entry.by: head for head in self.heads}
+        return tuple(newest[agency] for agency in sorted(newest))
 
     @property
     def clean(self) -> bool:
@@ -131,4 +140,5 @@ class AuditReport:
             "disclosures": [one.to_json() for one in self.disclosures],
             "denials": [one.to_json() for one in self.denials],
             "followed": [_followed(one) for one in self.followed],
+            "heads": [head.to_json() for head in self.newest_heads],
         }

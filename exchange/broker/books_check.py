@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from exchange.broker.store import BooksDamaged, HeadRow, Reading, Store, unreadable
-from exchange.protocol.entry import ActEntry, DisclosureEntry, SignatureEntry, parse_entry
+from exchange.protocol.entry import ActEntry, DisclosureEntry, NodeHeadEntry, SignatureEntry, parse_entry
 from exchange.protocol.log import verify_checkpoint
 from exchange.protocol.merkle import HASH, HEIGHT, WIDTH, Tree, leaf_hash, root, tiles
+from keys.encoding import digest
 from keys.errors import Refusal
 from keys.signing import parse_statement
 from keys.trust import LogIdentity
@@ -25,7 +26,7 @@ def check_books(store: Store, log: LogIdentity, *, every_entry: bool = False) ->
     """Return the head if entries, tiles, head and checkpoint agree; ``BooksDamaged`` says what does not.
 
     Every tile is hashed again. Of the entries, the newest 256 to 511 are, or with ``every_entry`` all, and held
-    against the tables about acts, derivations and signatures: an old entry that was altered does not let this
+    against the tables about acts, derivations, signatures and heads: an old entry that was altered does not let this
     broker sign anything false, and an auditor finds it.
     """
     try:
@@ -70,6 +71,8 @@ def _told_twice(view: Reading, first: int, size: int) -> Iterator[str]:
     known: set[Fact] = {("act", row.seq, row.kind, row.by, row.msg, row.re, row.digest) for row in view.acts(first)}
     known |= {("source", row.seq, row.msg, row.src) for row in view.lineage(first)}
     known |= {("signature", row.seq, row.agr, row.by) for row in view.signed_from(first)}
+    heads = view.heads(first)
+    known |= {("head", row.seq, row.by, row.size, row.root, row.digest) for row in heads}
     for fact in sorted(logged ^ known, key=lambda one: (one[1], one in known)):
         yield f"entry {fact[1]} is about {_NAMED[fact[0]]} that " + (
             "the tables do not have" if fact in logged else "the log does not have"
@@ -77,6 +80,9 @@ def _told_twice(view: Reading, first: int, size: int) -> Iterator[str]:
     for row in view.acts(first):
         if _name(row.jws) != row.digest:
             yield f"the act of entry {row.seq} is not the statement that was logged"
+    for row in heads:
+        if digest(row.note.encode()) != row.digest:
+            yield f"the head of entry {row.seq} is not the note that was logged"
     for seq in view.kept_though_recalled():
         yield f"entry {seq} recalled a message that is still kept"
 
@@ -90,8 +96,8 @@ def _name(jws: str) -> str:
 
 Fact = tuple[Any, ...]
 """What an entry says beside others: a word for its kind, its index, and the rest of it."""
-_WORDS: Final = (b'"typ":"act"', b'"typ":"signature"', b'"src":[')
-_NAMED: Final = {"act": "an act", "source": "a source", "signature": "a signature"}
+_WORDS: Final = (b'"typ":"act"', b'"typ":"signature"', b'"typ":"node-head"', b'"src":[')
+_NAMED: Final = {"act": "an act", "source": "a source", "signature": "a signature", "head": "the head of a ledger"}
 
 
 def _facts(seq: int, data: bytes) -> Iterator[Fact]:
@@ -106,6 +112,8 @@ def _facts(seq: int, data: bytes) -> Iterator[Fact]:
         yield "act", seq, entry.act.value, entry.by, entry.msg, entry.re, entry.statement
     elif isinstance(entry, SignatureEntry):
         yield "signature", seq, entry.agr, entry.by
+    elif isinstance(entry, NodeHeadEntry):
+        yield "head", seq, entry.by, entry.size, entry.root, entry.head
     elif isinstance(entry, DisclosureEntry):
         yield from (("source", seq, entry.msg, src) for src in entry.src or ())
 

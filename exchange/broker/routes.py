@@ -27,6 +27,8 @@ from keys.encoding import write_json
 JSON: Final = "application/json"
 JOSE: Final = "application/jose+json"
 """A single signed statement: receipts, agreements, notices, records (RFC 7515 section 9.2.1)."""
+NOTE: Final = "text/plain"
+"""A signed note: the head of a ledger."""
 NOW_ONLY: Final = {"Cache-Control": "no-store"}
 
 _NUMBER = re.compile(r"-?[0-9]{1,16}", re.ASCII)
@@ -83,6 +85,14 @@ def _parties(broker: Broker) -> APIRouter:
         """Take an act by the caller about a message that was disclosed."""
         call: Call = request.scope[CALL]
         return Response(await broker.take_act(_statement(call), call.caller), media_type=JSON)
+
+    @router.post("/heads", response_class=Response)
+    async def take_head(request: Request) -> Response:
+        """Take the signed head of the caller's own ledger."""
+        call: Call = request.scope[CALL]
+        if call.media != NOTE:
+            raise MediaTypeUnknown(f"the head of a ledger is sent as `{NOTE}`")
+        return Response(await broker.take_head(call.body, call.caller), media_type=JSON)
 
     @router.post("/agreements", response_class=Response)
     async def offer_agreement(request: Request) -> Response:

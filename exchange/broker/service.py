@@ -19,6 +19,7 @@ from typing import Any, Final
 from exchange.broker.clerk import Clerk, Group
 from exchange.broker.jobs import Receipts, RecordFiled, Submission, TrustTakenUp
 from exchange.broker.jobs_acts import ActGiven
+from exchange.broker.jobs_heads import HeadGiven
 from exchange.broker.jobs_rules import PROPOSAL_MS, AgreementOffer, NoticeGiven
 from exchange.broker.listing import MAX_PAGE_BYTES, agreement_page, mail_item, proposal_page
 from exchange.broker.meters import Meters
@@ -31,6 +32,7 @@ from exchange.protocol.act import read_act
 from exchange.protocol.agreement import Agreement, Notice, read_agreement, read_notice
 from exchange.protocol.entry import parse_entry
 from exchange.protocol.errors import SenderMismatch, TilePathInvalid
+from exchange.protocol.ledger_head import read_head
 from exchange.protocol.log import LogSigner, bundle, sign_checkpoint
 from exchange.protocol.merkle import EMPTY_ROOT, ENTRIES, HASH, HEIGHT, WIDTH, parse_tile_path
 from exchange.protocol.policy import PolicyBook
@@ -284,6 +286,11 @@ class Broker:
         finally:
             if job.cost:  # also where it was refused: to look at a large tree costs the same
                 self._charge(caller, job.cost)
+        return answer
+
+    async def take_head(self, data: bytes, caller: str) -> bytes:
+        """Log the signed head of the caller's own ledger."""
+        answer: bytes = await self.clerk.submit(HeadGiven(caller, read_head(data)))
         return answer
 
     async def take_agreement(self, data: bytes, caller: str) -> bytes:

@@ -51,6 +51,7 @@ from exchange.broker.tables import (
     MAIL,
     MESSAGE,
     METADATA,
+    NODE_HEAD,
     NOTICE,
     PUBLISHED,
     RECEIPT,
@@ -421,6 +422,7 @@ _INSERTS: Final[Mapping[Table, str]] = {
     SIGNATURE: _adding(SIGNATURE),
     LINEAGE: _adding(LINEAGE),
     ACT: _adding(ACT),
+    NODE_HEAD: _adding(NODE_HEAD),
     TRUST: _adding(TRUST, "digest", "jws"),  # a record signed again by a newer enrolment key
     MAIL: _adding(MAIL),
 }

@@ -1,4 +1,4 @@
-"""What the books are asked about acts, and about what a message was derived from (ADM-50 to ADM-57).
+"""What the books are asked about acts, heads of ledgers, and what a message was derived from (ADM-50 to ADM-62).
 
 Queries for ``store``'s transactions. The tree of a message is walked in the database, downwards to everybody who
 holds something derived from it and upwards to what it came from; whoever asks gets log entries, and judges them by
@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select, update
 
-from exchange.broker.tables import ACT, ENTRY, LINEAGE, MAIL, MESSAGE, SIGNATURE
+from exchange.broker.tables import ACT, ENTRY, LINEAGE, MAIL, MESSAGE, NODE_HEAD, SIGNATURE
 
 _DIGESTS: Any = bindparam("digests", expanding=True)
 
@@ -55,6 +55,9 @@ _SELECT_UNDONE = (
     .join(MESSAGE, MESSAGE.c.digest == ACT.c.msg)
     .where(ACT.c.kind == "recall", MESSAGE.c.body.is_not(None))
 )
+_SELECT_HEADS = select(NODE_HEAD.c.seq, NODE_HEAD.c.by, NODE_HEAD.c.size, NODE_HEAD.c.root)
+_SELECT_HEAD_NAMED = _SELECT_HEADS.where(NODE_HEAD.c.digest == bindparam("digest"))
+_SELECT_NEWEST_HEAD = _SELECT_HEADS.where(NODE_HEAD.c.by == bindparam("by")).order_by(NODE_HEAD.c.seq.desc()).limit(1)
 _MANY = 500
 """Digests looked up by one statement."""
 
@@ -109,6 +112,21 @@ class ActReading:
     def signed_from(self, first: int = 0) -> Sequence[Any]:
         """Every logged signature under an agreement from an index on, in the order of the log."""
         listed = select(SIGNATURE).where(SIGNATURE.c.seq >= first).order_by(SIGNATURE.c.seq)
+        return self._connection.execute(listed).all()
+
+    def node_head(self, digest: str) -> Any:
+        """One head of a ledger by its note's digest: seq, by, size, root."""
+        return self._connection.execute(_SELECT_HEAD_NAMED, {"digest": digest}).one_or_none()
+
+    def newest_head(self, by: str) -> Any:
+        """The head of an agency's ledger that was logged last: seq, by, size, root."""
+        return self._connection.execute(_SELECT_NEWEST_HEAD, {"by": by}).one_or_none()
+
+    def heads(self, first: int = 0) -> Sequence[Any]:
+        """Every head of a ledger from an index on, in the order of the log; none in books of an older schema."""
+        if not self._connection.dialect.has_table(self._connection, NODE_HEAD.name):
+            return ()
+        listed = select(NODE_HEAD).where(NODE_HEAD.c.seq >= first).order_by(NODE_HEAD.c.seq)
         return self._connection.execute(listed).all()
 
     def lineage(self, first: int = 0) -> Sequence[Any]:

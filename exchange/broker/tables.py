@@ -2,7 +2,7 @@
 
 SQLModel classes; the hot path uses their Core tables with ``executemany``, because ORM objects were measured at
 eight times the cost. What is kept of a message: its signed manifest, its sealed body until it expires or is
-recalled, one wrap per recipient. Rows about what was logged (acts, lineage, signatures, receipts, notices) are
+recalled, one wrap per recipient. Rows about what was logged (acts, lineage, signatures, receipts, notices, heads) are
 only ever added: each repeats its entry, and ``books_check`` holds the two together.
 """
 
@@ -14,7 +14,7 @@ from sqlalchemy import Column, ForeignKey, Index, LargeBinary
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
-SCHEMA: Final = 4
+SCHEMA: Final = 5
 
 
 class _Row(SQLModel, registry=registry()):
@@ -173,11 +173,26 @@ class Act(_Row, table=True):
     jws: str
 
 
-HEAD, ENTRY, TILE, MESSAGE, BATCH, RECEIPT, AGREEMENT, NOTICE, TRUST, MAIL, SIGNATURE, LINEAGE, ACT, PUBLISHED = (
+class NodeHead(_Row, table=True):
+    """The head of an agency's own ledger, as its entry says and as it was signed."""
+
+    __table_args__ = (Index("node_head_newest", "by", "seq"),)
+    seq: int = _seq()
+    digest: str = Field(unique=True)
+    by: str
+    size: int
+    root: str
+    note: str
+
+
+(
+    HEAD, ENTRY, TILE, MESSAGE, BATCH, RECEIPT, AGREEMENT, NOTICE, TRUST, MAIL, SIGNATURE, LINEAGE, ACT, PUBLISHED,
+    NODE_HEAD,
+) = (
     _Row.metadata.tables[name]
     for name in (
         "head", "entry", "tile", "message", "batch", "receipt", "agreement", "notice", "trust", "mail", "signature",
-        "lineage", "act", "published",
+        "lineage", "act", "published", "nodehead",
     )
 )  # fmt: skip
 METADATA: Final = _Row.metadata
@@ -186,5 +201,6 @@ UPGRADES: Final = {
     1: ("ALTER TABLE agreement ADD COLUMN proposer VARCHAR",),
     2: ("CREATE INDEX IF NOT EXISTS agreement_logged ON agreement (seq)",),
     3: (),
+    4: (),
 }
 """What brings books of an older schema up by one; tables that are new are made besides."""

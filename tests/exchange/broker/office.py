@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +26,8 @@ from exchange.http import new_nonce, read_answer_proof, sign_request, verify_ans
 from exchange.protocol.act import sign_act, write_act
 from exchange.protocol.agreement import Statement
 from exchange.protocol.content import parse_content, write_content
-from exchange.protocol.log import LogSigner
+from exchange.protocol.ledger_head import ledger_origin
+from exchange.protocol.log import LogSigner, sign_checkpoint
 from exchange.protocol.message import MEDIA_TYPE, NDJSON, Draft, compose
 from exchange.protocol.receipt import ReceiptItem, build_receipts
 from exchange.protocol.terms import write_notice, write_terms
@@ -121,6 +123,11 @@ class Cast:
     def act(self, kind: str, by: str, msg: str, now: datetime, **members: Any) -> bytes:
         payload = write_act(kind, fed=self.fed, by=by, ts=now, msg=msg, **members)
         return sign_act(payload, self.identities[by].signer)
+
+    def head(self, by: str, size: int, root: bytes = b"", at: datetime = START) -> str:
+        """The signed head of a ledger; without a root, one that goes with the size."""
+        log = LogSigner(ledger_origin(ORIGIN, by), self.identities[by].signer)
+        return sign_checkpoint(size, root or sha256(f"{by} {size}".encode()).digest(), log, at)
 
     def compose(
         self,
@@ -279,6 +286,14 @@ class Office:
     def act(self, kind: str, by: str, msg: str, **members: Any) -> Got:
         """Sign an act and post it."""
         return self.statement(by, "/v1/acts", self.cast.act(kind, by, msg, self.clock.now, **members))
+
+    def head(self, by: str, size: int, root: bytes = b"", *, at: datetime | None = None) -> Got:
+        """Sign the head of an agency's ledger and post it."""
+        return self.note(by, self.cast.head(by, size, root, at or self.clock.now))
+
+    def note(self, who: str, note: str | bytes, media: str = "text/plain; charset=utf-8") -> Got:
+        body = note.encode() if isinstance(note, str) else note
+        return self.call(who, "POST", "/v1/heads", body, media=media)
 
     def derived(self, agreement: str, *to: str, sender: str, src: tuple[str, ...] = (), **changes: Any) -> bytes:
         """An envelope whose content was taken from these messages, as it says itself."""

@@ -92,7 +92,7 @@ def test_untouched_books_start_and_an_old_entry_is_found_by_the_full_check(tmp_p
 
 @pytest.fixture(scope="module")
 def acted(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A closed broker's database with a derived message and two acts, one of them a recall."""
+    """A closed broker's database with a derived message, two acts, one of them a recall, and two heads of a ledger."""
     folder = tmp_path_factory.mktemp("acted")
     with open_office(folder) as office:
         agreement = office.agree(NORTH, SOUTH)
@@ -103,6 +103,7 @@ def acted(tmp_path_factory: pytest.TempPathFactory) -> bytes:
         asked = office.act("ask", SOUTH, msg, want="purpose", purposes=["investigate"], fields=[""], until=until)
         assert asked.status == 200
         assert office.act("recall", NORTH, msg, ground="unlawful").status == 200
+        assert [office.head(NORTH, size).status for size in (3, 5)] == [200, 200]
     return (folder / "broker.db").read_bytes()
 
 
@@ -118,6 +119,13 @@ ACTED = {
     "a source forgotten": ("DELETE FROM lineage", "the tables do not have"),
     "a source added": ("INSERT INTO lineage SELECT 'x', msg, seq FROM lineage", "the log does not have"),
     "a signature forgotten": ("DELETE FROM signature WHERE seq = (SELECT max(seq) FROM signature)", "the tables do"),
+    "a head forgotten": ("DELETE FROM nodehead WHERE size = 5", "the tables do not have"),
+    "a head that nobody logged": (
+        "INSERT INTO nodehead SELECT 0, 'x', by, 9, root, note FROM nodehead WHERE size = 5", "the log does not have"
+    ),
+    "a head made smaller": ("UPDATE nodehead SET size = 4 WHERE size = 5", "the tables do not have"),
+    "a head with another root": ("UPDATE nodehead SET root = digest WHERE size = 5", "the tables do not have"),
+    "another note": ("UPDATE nodehead SET note = (SELECT note FROM nodehead WHERE size = 3)", "is not the note"),
     "a recalled message kept": ("UPDATE message SET body = zeroblob(9)", "recalled a message that is still kept"),
 }  # fmt: skip
 
@@ -157,18 +165,23 @@ def test_a_database_of_another_schema_is_not_touched(tmp_path: Path) -> None:
         Office(path, Clock())
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 4])
 def test_a_database_of_a_schema_before_is_taken_over(tmp_path: Path, version: int) -> None:
     with open_office(tmp_path) as office:
         size = office.size
     plain = sqlite3.connect(tmp_path / "broker.db")
-    plain.execute("DROP INDEX agreement_logged")
-    for table in ("act", "lineage", "signature"):
+    for table in ("nodehead", *(("act", "lineage", "signature") if version < 3 else ())):
         plain.execute(f"DROP TABLE {table}")
+    if version < 3:
+        plain.execute("DROP INDEX agreement_logged")
     if version == 1:
         plain.execute("ALTER TABLE agreement DROP COLUMN proposer")
     plain.execute(f"PRAGMA user_version = {version}")
     plain.close()
+    store = Store(tmp_path / "broker.db")
+    with store.reading() as view:
+        assert list(view.heads()) == []
+    store.close()
     with open_office(tmp_path) as office:
         assert office.size == size
         agreement = office.agree(NORTH, SOUTH)
@@ -176,6 +189,7 @@ def test_a_database_of_a_schema_before_is_taken_over(tmp_path: Path, version: in
         assert office.statement(NORTH, "/v1/agreements", offer.to_bytes()).json["state"] == "proposed"
         msg = office.submit(office.cast.compose(agreement)).json["msg"]
         assert office.act("recall", NORTH, msg, ground="unlawful").status == 200
+        assert office.head(NORTH, 3).status == 200
 
 
 def test_preparing_twice_changes_nothing(tmp_path: Path) -> None:
