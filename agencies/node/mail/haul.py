@@ -29,6 +29,16 @@ class Batch:
     batch: ReceiptBatch
 
 
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What a batch tells of the log and does not hold: which kind of evidence, against whom, and the whole of it."""
+
+    kind: str
+    by: str
+    batch: str
+    detail: dict[str, Any]
+
+
 @dataclass(slots=True)
 class Haul:
     """What one look into the mailbox brought, checked and ready to be written."""
@@ -45,6 +55,8 @@ class Haul:
     receipts: list[tuple[Mapping[str, Any], dict[str, Any], bytes]] = field(default_factory=list)
     oddities: list[dict[str, Any]] = field(default_factory=list)
     batches: dict[tuple[str, str], Batch] = field(default_factory=dict)
+    words: dict[str, Word | None] = field(default_factory=dict)
+    """What was found of each batch that was held against this agency's view of the log; none where they agree."""
     marks: list[Mark] = field(default_factory=list)
     news: bool = False
     renewed: bool | None = None

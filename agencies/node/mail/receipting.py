@@ -1,7 +1,11 @@
-"""Receipting: what is owed is signed in batches, kept as signed, and posted until the broker has it (NODE-44)."""
+"""Receipting: what is owed is signed in batches, kept as signed, and posted until the broker has it (NODE-44).
+
+Each batch tells the newest checkpoint known here when it was signed (NODE-39), and goes on telling that one.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from agencies.node.errors import BrokerRefused, BrokerUnreachable
@@ -14,10 +18,10 @@ from keys.errors import Refusal
 
 
 class Receipting:
-    """Signs and posts for one office."""
+    """Signs and posts for one office; ``shown`` says which log it sees."""
 
-    def __init__(self, office: Office) -> None:
-        self._office = office
+    def __init__(self, office: Office, shown: Callable[[], str | None]) -> None:
+        self._office, self._shown = office, shown
 
     def post(self) -> int:
         """Post signed batches that are due, after signing what is owed; says how many batches the broker took."""
@@ -42,12 +46,16 @@ class Receipting:
             held.append(row.n)
         if not items:
             return False
-        fed = office.trust.directory.fed
-        jws = build_receipts(list(items.values()), by=office.me, fed=fed, ts=now, signer=office.identity.signer)
+        jws = self._signed(list(items.values()))
         with office.store.writing() as books:
             if {row.n for row in books.owed(MAX_ITEMS)} >= set(held):
                 books.new_batch(jws, stamp(now), held)
         return len(owed) == MAX_ITEMS or len(held) < len(owed)
+
+    def _signed(self, items: list[ReceiptItem]) -> bytes:
+        office = self._office
+        fed, signer, now = office.trust.directory.fed, office.identity.signer, office.clock()
+        return build_receipts(items, by=office.me, fed=fed, ts=now, signer=signer, seen=self._shown())
 
     def _post(self, row: Any) -> bool:
         office = self._office
@@ -77,12 +85,7 @@ class Receipting:
         office, now = self._office, self._office.clock()
         with office.store.reading() as books:
             owed = books.rows("owed", batch=row.n)
-        fed, signer = office.trust.directory.fed, office.identity.signer
-        alone = [
-            (one.n, build_receipts([_item(one)], by=office.me, fed=fed, ts=now, signer=signer))
-            for one in owed
-            if len(owed) > 1
-        ]
+        alone = [(one.n, self._signed([_item(one)])) for one in owed if len(owed) > 1]
         with office.store.writing() as books:
             books.set_batch(row.n, {"state": "refused", "due": None, "problem": refusal.sentence[:500]})
             for n, jws in alone:
