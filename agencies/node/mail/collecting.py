@@ -15,12 +15,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from agencies.node.broker_client import MAX_PAGE
 from agencies.node.errors import AnswerMismatch, BrokerRefused, BrokerUnreachable, LogForked, MessageRecalled
 from agencies.node.ledger import LedgerAct
 from agencies.node.mail.doubts import GIVEN_UP, TOLD, Mark, Span, patience, place, remaining
+from agencies.node.mail.gossip import Gossip
 from agencies.node.mail.haul import Batch, Haul, digest_of, is_behind, received, summary
 from agencies.node.mail.hearing import Heard, Hearing
 from agencies.node.mail.receipting import Receipting
@@ -85,8 +87,10 @@ class Collecting:
         hold: Hold,
         quote: Quote,
         hearing: Hearing,
+        gossip: Gossip,
     ) -> None:
         self._office, self._watch, self._receipts, self._on_news = office, watch, receipts, on_news
+        self._gossip = gossip
         self._hold, self._quote, self._hearing = hold, quote, hearing
         self._keys = {key.public.kid: key for key in office.identity.openings}
         self._noted: datetime | None = None
@@ -347,6 +351,9 @@ class Collecting:
             haul.renewed = True
         return haul.renewed
 
+    def _renew_once(self, haul: Haul) -> bool:
+        return haul.renewed is None and self._renew(haul)
+
     def _proved(self, item: Any) -> tuple[int, LogEntry, bytes] | None:
         """The number and entry of an item, read and as bytes, if the log bears them out."""
         try:
@@ -369,7 +376,10 @@ class Collecting:
             said = heard.batch.says(entry.msg, entry.status, entry.code)
             if (heard.batch.by, heard.batch.digest) != (entry.by, entry.batch) or not said:
                 raise AnswerMismatch("the log entry does not say what the recipient signed")
-        except BrokerUnreachable:
+            if heard.name not in haul.words:
+                renew = partial(self._renew_once, haul)
+                haul.words[heard.name] = self._gossip.hold(heard, index, item, renew)
+        except (BrokerUnreachable, LogForked):
             raise
         except (Refusal, KeyError, TypeError, AttributeError) as wrong:
             haul.doubt(UNHELD, wrong.code if isinstance(wrong, Refusal) else "malformed", item)
@@ -437,6 +447,7 @@ class Collecting:
             books.hear({row["batch"]: jws for _, row, jws in haul.receipts})
             books.put("got", [row for _, row, _ in haul.receipts])
             office.note_evidence(books, "mailbox", haul.oddities)
+            self._gossip.note(books, [word for word in haul.words.values() if word is not None])
             acts = [received(parcel, opened, row) for parcel, opened, row in haul.opened]
             acts += [LedgerAct(Act.RECEIVE, message=m, outcome=c, index=s) for m, s, c in settled]
             acts += [act for heard in haul.heard if (act := self._hearing.file(books, heard, now))]
