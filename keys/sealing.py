@@ -145,6 +145,11 @@ def new_content_key(chance: Chance = os.urandom) -> bytes:
     return chance(32)
 
 
+def new_period_key() -> bytes:
+    """Draw a 32-byte key for pseudonyms, which follows from nothing and can be forgotten."""
+    return os.urandom(32)
+
+
 def commit(commitment_key: bytes, context: bytes, content: bytes) -> bytes:
     """Commit to a content in a context: HMAC-SHA-256 under a key that travels inside the ciphertext."""
     return hmac.digest(commitment_key, b"ix/1 commit\n" + context + content, "sha256")

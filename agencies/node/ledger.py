@@ -17,6 +17,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from agencies.node.errors import JustificationRefused, LedgerBroken
+from agencies.node.periods import Period, Periods
+from agencies.node.store import Books
 from exchange.protocol.vocabulary import Act, Justification
 from keys.encoding import b64u, digest, read_json, stamp, unb64u, write_json
 from keys.errors import Refusal
@@ -94,38 +96,67 @@ class Entry:
     body: bytes
     hash: str
     seal: bytes
+    who: bytes | None
+    """The people in clear, locked so that it opens as long as the month's key is here; null where nobody acted."""
 
 
 class Scribe:
     """Writes acts for one agency: locks reasons, names officers and cases by pseudonym, and seals."""
 
-    def __init__(self, agency: str, vault: Vault, pseudonym_key: bytes) -> None:
-        self._agency, self._vault, self._pseudonyms = agency, vault, pseudonym_key
+    def __init__(self, agency: str, vault: Vault, pseudonym_key: bytes, periods: Periods) -> None:
+        self._agency, self._vault, self._pseudonyms, self.periods = agency, vault, pseudonym_key, periods
 
-    def case(self, reference: str) -> str:
-        """Name a case so that only this node can tell which it is."""
+    def case_name(self, reference: str) -> str:
+        """What the node calls a case inside, in every month; it stands in no act and goes to nobody."""
         return pseudonym(self._pseudonyms, "case", reference)
 
-    def officer(self, officer_id: str) -> str:
-        """Name an officer so that only this node can tell who it is; this is a manifest's ``by``."""
+    def officer_name(self, officer_id: str) -> str:
+        """What the node's lists call an officer, in every month; it stands in no act and goes to nobody."""
         return pseudonym(self._pseudonyms, "officer", officer_id)
 
-    def write(self, after: int, acts: Iterable[LedgerAct], now: datetime) -> list[Entry]:
-        """Write acts down behind the one numbered ``after``, in order."""
+    def case(self, reference: str, now: datetime) -> str:
+        """Name a case as acts of this month do; not to be asked inside a transaction."""
+        return self.periods.at(now).case(self.case_name(reference))
+
+    def officer(self, officer_id: str, now: datetime) -> str:
+        """Name an officer as acts of this month do, and manifests in ``by``; not to be asked inside a transaction."""
+        return self.periods.at(now).officer(officer_id)
+
+    def cases(self, books: Books, reference: str) -> list[str]:
+        """What a case is called in the acts of every month whose key is still here."""
+        name = self.case_name(reference)
+        return [period.case(name) for period in self.periods.kept(books)]
+
+    def officers(self, books: Books, officer_id: str) -> list[str]:
+        """What an officer is called in the acts of every month whose key is still here."""
+        return [period.officer(officer_id) for period in self.periods.kept(books)]
+
+    def write(self, after: int, acts: Iterable[LedgerAct], now: datetime, period: Period) -> list[Entry]:
+        """Write acts down behind the one numbered ``after``, in order, under the names of ``period``, that of ``now``.
+
+        The ``case`` of an act to be written is its ``case_name``.
+        """
         written: list[Entry] = []
         for n, act in enumerate(acts, start=after + 1):
-            members = self._members(n, act, now)
+            members = self._members(n, act, now, period)
             if len(body := write_json(members)) > MAX_ACT:
                 raise ValueError(f"an act of {len(body)} bytes does not fit into the ledger")
-            written.append(Entry(**_found_by(members), body=body, hash=digest(body), seal=self._vault.seal(body)))
+            seal, who = self._vault.seal(body), _people(act, n, period)
+            written.append(Entry(**_found_by(members), body=body, hash=digest(body), seal=seal, who=who))
         return written
 
-    def read(self, body: bytes) -> dict[str, Any]:
-        """Show one stored act to an auditor, its reason unlocked."""
-        act: dict[str, Any] = read_json(body, limit=MAX_ACT)
-        if act["why"] is not None:
-            act["why"] = self._vault.unlock(unb64u(act["why"]), f"ledger {act['n']}").decode()
-        return act
+    def read(self, books: Books, rows: Iterable[Any]) -> list[dict[str, Any]]:
+        """Show stored acts to an auditor: reason and people in clear, as long as the key of their month is here.
+
+        ``officer`` is whom ``by`` names and ``released_by`` whoever let it go; of a month that was ``shredded`` only
+        the names of that month are left, and no reason.
+        """
+        months = {period.name: period for period in self.periods.kept(books)}
+        shown = []
+        for row in rows:
+            act: dict[str, Any] = read_json(row.body, limit=MAX_ACT)
+            shown.append(act | _in_clear(act, row.who, months.get(act["ts"][:7])))
+        return shown
 
     def verify(self, entries: Iterable[Any]) -> Iterator[Entry]:
         """Give the acts back one by one as long as each is whole and follows; refused at the first that does not.
@@ -144,8 +175,8 @@ class Scribe:
                 raise LedgerBroken(f"act {n} of the ledger is listed as something else than it says")
             yield entry
 
-    def _members(self, n: int, act: LedgerAct, now: datetime) -> dict[str, Any]:
-        why = b64u(self._vault.lock(act.why.text.encode(), f"ledger {n}")) if act.why else None
+    def _members(self, n: int, act: LedgerAct, now: datetime, period: Period) -> dict[str, Any]:
+        why = b64u(period.lock(act.why.text.encode(), f"ledger {n}")) if act.why else None
         return {
             "v": "ix/1",
             "typ": "act",
@@ -153,13 +184,13 @@ class Scribe:
             "ts": stamp(now),
             "act": act.act.value,
             "agency": self._agency,
-            "by": self.officer(act.officer) if act.officer else None,
+            "by": _named(period, act.officer),
             "code": act.why.code.value if act.why else None,
             "why": why,
             "purpose": act.purpose,
             "agr": act.agreement,
             "clauses": list(act.clauses),
-            "case": act.case,
+            "case": period.case(act.case) if act.case else None,
             "msg": act.message,
             "from": act.sender,
             "to": list(act.recipients),
@@ -168,8 +199,34 @@ class Scribe:
             "outcome": act.outcome,
             "reasons": list(act.reasons),
             "index": act.index,
-            "released_by": " ".join(map(self.officer, act.released_by.split())) if act.released_by else None,
+            "released_by": _named(period, act.released_by),
         }
+
+
+def _named(period: Period, people: str | None) -> str | None:
+    """One person, or several with a space between, by their names of a month."""
+    return " ".join(map(period.officer, people.split())) if people else None
+
+
+def _people(act: LedgerAct, n: int, period: Period) -> bytes | None:
+    """The people of an act in clear, locked so that nobody can read them once the month is forgotten."""
+    if not act.officer and not act.released_by:
+        return None
+    people = {"officer": act.officer, "released_by": act.released_by}
+    return period.lock(write_json(people), f"ledger {n} who")
+
+
+def _in_clear(act: Mapping[str, Any], who: bytes | None, period: Period | None) -> dict[str, Any]:
+    """What a month's key tells of an act beyond what its bytes say."""
+    if period is None:
+        return {"officer": None, "why": None, "shredded": True}
+    people = {"officer": None, "released_by": None}
+    if who is not None:
+        people = read_json(period.unlock(who, f"ledger {act['n']} who"), limit=MAX_ACT)
+    if (_named(period, people["officer"]), _named(period, people["released_by"])) != (act["by"], act["released_by"]):
+        raise LedgerBroken(f"act {act['n']} of the ledger names other people than are kept beside it")
+    why = act["why"] and period.unlock(unb64u(act["why"]), f"ledger {act['n']}").decode()
+    return {**people, "why": why, "shredded": False}
 
 
 def _found_by(members: Mapping[str, Any]) -> dict[str, Any]:

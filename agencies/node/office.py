@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from agencies.node.broker_client import BrokerClient
 from agencies.node.ledger import LedgerAct, Scribe
+from agencies.node.periods import Periods
 from agencies.node.recorded import wrote
 from agencies.node.store import Books, Store
 from agencies.node.trust_view import TrustView
@@ -42,7 +43,8 @@ class Office:
 
     def __post_init__(self) -> None:
         self.vault = Vault.derive(self.identity.pseudonym_key, f"node {self.me}")
-        self.scribe = Scribe(self.me, self.vault, self.identity.pseudonym_key)
+        periods = Periods(self.store, self.vault)
+        self.scribe = Scribe(self.me, self.vault, self.identity.pseudonym_key, periods)
 
     @property
     def me(self) -> str:
@@ -52,7 +54,8 @@ class Office:
     def record(self, books: Books, now: datetime, *acts: LedgerAct) -> None:
         """Write acts into the ledger inside the caller's transaction."""
         if acts:
-            entries = self.scribe.write(books.ledger_size(), acts, now)
+            period = self.scribe.periods.of(books, now)
+            entries = self.scribe.write(books.ledger_size(), acts, now, period)
             books.add("ledger", [asdict(entry) for entry in entries])
             wrote(len(entries))
 

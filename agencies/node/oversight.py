@@ -109,7 +109,7 @@ class Oversight:
         meant = self.purpose(purpose, officer, why)
         office = self._office
         with office.store.writing() as books:
-            case = office.scribe.case(question.said["case"]) if "case" in question.said else None
+            case = office.scribe.case_name(question.said["case"]) if "case" in question.said else None
             named = of_case(books, case) if case else named
             act = LedgerAct(
                 Act.LOG_QUERY, officer.id, why, purpose=meant, case=case, message=named[0] if len(named) == 1 else None,

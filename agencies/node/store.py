@@ -187,7 +187,10 @@ def _ledger_of(columns: tuple[str, ...]) -> str:
     asked = select(t).where(t.c.n > bindparam("after")).order_by(t.c.n)
     for name in columns:
         value: Any = bindparam(f"{name}_")
-        asked = asked.where(bounds[name](value) if name in bounds else t.c[name] == value)
+        if name in ("by", "case_name"):
+            asked = asked.where(_among(t.c[name], f"{name}_"))
+        else:
+            asked = asked.where(bounds[name](value) if name in bounds else t.c[name] == value)
     return _text(_first(asked, ":limit"))
 
 
@@ -513,8 +516,12 @@ class Books:
         return int(self._run(_LEDGER_SIZE).scalar_one() or 0)
 
     def ledger(self, *, after: int, limit: int, where: Values) -> Sequence[Row[Any]]:
-        """Acts from a number on that match all of ``where`` (``since`` and ``until`` bound the time)."""
-        return self._run(_ledger_of(tuple(where)), after=after, limit=limit, **_named(where)).all()
+        """Acts from a number on that match all of ``where``.
+
+        ``since`` and ``until`` bound the time; ``by`` and ``case_name`` are lists, for each has a name in every month.
+        """
+        said = {name: json.dumps(value) if isinstance(value, list) else value for name, value in where.items()}
+        return self._run(_ledger_of(tuple(where)), after=after, limit=limit, **_named(said)).all()
 
     def after(self, table: str, key: int = -1, page: int = 500) -> Iterator[Row[Any]]:
         """Every row of a table behind a key, in order, read page by page."""

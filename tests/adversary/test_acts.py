@@ -47,7 +47,7 @@ def lying(world: World, by: str, to: tuple[str, ...], content: dict[str, Any], *
     agreement, re = members.pop("agr"), members.pop("re", None)
     draft = Draft(
         **facts, **codes, sender=by, recipients=keys, agreement=agreement, handling=("H0",), urgency="none",
-        by=office.scribe.officer("nobody"), re=re,
+        by=office.scribe.officer("nobody", now), re=re,
     )  # fmt: skip
     envelope = read_json(seal(draft, read_content(write_json(content)), office.identity.signer).raw, limit=300_000)
     manifest = {**read_json(unb64u(envelope["payload"]), limit=20_000), **members}

@@ -159,7 +159,7 @@ class Answering:
 
     def _has_answer(self, books: Any, row: Any, request: str) -> bool:
         mine = books.rows("outbox", case_name=row.case_name)
-        neutral = self._office.scribe.case(neutral_answer(request, self._office.clock().date())["case"]["reference"])
+        neutral = self._office.scribe.case_name(neutral_answer(request, self._office.clock().date())["case"]["reference"])
         for sent in (*mine, *books.rows("outbox", case_name=neutral)):
             facts = read_json(sent.summary.encode(), limit=LIMIT)
             if facts["re"] == request and facts["type"] in FINAL and sent.state in _LIVE:

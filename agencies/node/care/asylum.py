@@ -231,7 +231,7 @@ class Firewall:
         office = self._office
         act = LedgerAct(
             Act.ATTEMPT_DENIED, purpose=str(draft.purpose), agreement=draft.agr,
-            case=office.scribe.case(content.case.reference), sender=office.me, recipients=draft.to,
+            case=office.scribe.case_name(content.case.reference), sender=office.me, recipients=draft.to,
             categories=content.categories, outcome=str(RefusalGround.ASYLUM_CONFIDENTIALITY), reasons=(rule,),
         )  # fmt: skip
         return SafeguardRefused(act)

@@ -114,7 +114,7 @@ class Protection:
         office = self._office
         return LedgerAct(
             Act.ATTEMPT_DENIED, purpose=str(draft.purpose), agreement=draft.agr,
-            case=office.scribe.case(content.case.reference), sender=office.me, recipients=draft.to,
+            case=office.scribe.case_name(content.case.reference), sender=office.me, recipients=draft.to,
             categories=content.categories, outcome=code,
         )  # fmt: skip
 
@@ -165,7 +165,7 @@ class Protection:
             raise DraftMalformed("name each agency whose protection role is to open it, once")
         refuse_if_exposed(read, case)
         act = LedgerAct(
-            Act.COMBINE, officer.id, why, case=office.scribe.case(case.case.reference), sender=office.me,
+            Act.COMBINE, officer.id, why, case=office.scribe.case_name(case.case.reference), sender=office.me,
             recipients=tuple(to), categories=(*case.categories, str(Category.DATA_SEALED_IDENTITY)),
             outcome="identity_sealed",
         )  # fmt: skip

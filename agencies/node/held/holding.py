@@ -343,7 +343,7 @@ class Holdings:
         if readers is not None and readers.roles is not None and officer.roles.isdisjoint(readers.roles):
             wanted = " or ".join(f"`{role}`" for role in readers.roles) or "that nobody has"
             raise RoleMissing(f"the clause under which this came asks for the role {wanted}")
-        if officer.cases is not None and case_name not in {self._office.scribe.case(one) for one in officer.cases}:
+        if officer.cases is not None and case_name not in {self._office.scribe.case_name(one) for one in officer.cases}:
             raise NeedToKnowMissing("this belongs to a case that is not the officer's")
 
     def _must_lift(self, held: Held, wish: Wish, now: datetime) -> None:

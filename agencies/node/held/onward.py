@@ -98,7 +98,7 @@ class Onwards:
         draft = seen.draft
         return LedgerAct(
             Act.ATTEMPT_DENIED, officer.id if officer else None, why, str(draft.purpose), draft.agr,
-            case=self._office.scribe.case(seen.case.case.reference), sender=self._office.me, recipients=draft.to,
+            case=self._office.scribe.case_name(seen.case.case.reference), sender=self._office.me, recipients=draft.to,
             categories=seen.categories, outcome=refusal.code, reasons=(refusal.sentence,),
         )  # fmt: skip
 

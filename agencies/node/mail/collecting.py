@@ -229,7 +229,7 @@ class Collecting:
             "sender": manifest.from_,
             "received": stamp(now),
             "summary": write_json(summary(opened)).decode(),
-            "case_name": office.scribe.case(opened.content.case.reference),
+            "case_name": office.scribe.case_name(opened.content.case.reference),
             "parcel": write_json(item),
             "content": office.vault.lock(opened.content_bytes, f"inbox {opened.digest}"),
         }

@@ -216,7 +216,7 @@ class Sending:
         if draft.exempt is not None:  # the reason stands, locked, where an auditor finds it (NODE-92)
             told = justify(why.code, draft.exempt_why or "").text
             why = Why(why.code, f"{why.text} [copy exemption {draft.exempt}] {told}")
-        case_name = office.scribe.case(seen.case.case.reference)
+        case_name = office.scribe.case_name(seen.case.case.reference)
         act = LedgerAct(
             Act.DISCLOSE, officer.id, why, str(draft.purpose), draft.agr, case=case_name,
             sender=office.me, recipients=draft.to, categories=seen.categories,
@@ -264,7 +264,7 @@ class Sending:
                 classification=str(draft.class_),
                 handling=tuple(str(code) for code in draft.handling),
                 urgency=str(draft.urgency),
-                by=office.scribe.officer(officer_id),
+                by=office.scribe.officer(officer_id, now),
                 re=draft.re,
                 src=draft.src,
                 exempt=draft.exempt and str(draft.exempt),

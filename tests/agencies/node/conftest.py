@@ -93,7 +93,7 @@ def crook() -> Callable[..., None]:
 def acts(node: WorldNode) -> list[dict[str, Any]]:
     """The ledger as it stands, without asking as an auditor would."""
     with node.store.reading() as books:
-        return [node.service.office.scribe.read(row.body) for row in books.rows("ledger")]
+        return node.service.office.scribe.read(books, books.rows("ledger"))
 
 
 def parcels(change: Callable[[dict[str, Any]], Any]) -> Callable[..., Any]:
