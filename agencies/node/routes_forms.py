@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import unquote
 
 from fastapi import Depends, Request, Response
+from fastapi.routing import APIRoute
 
 from agencies.node.errors import DraftMalformed, TokenRefused
 from agencies.node.ledger import Why, justify
 from agencies.node.profile import Officer
+from agencies.node.recorded import counting
 from exchange.http import MAX_BATCH_BODY, MAX_BODY
 from keys.encoding import read_json, write_json
 from keys.errors import TooLarge
@@ -22,6 +24,37 @@ REASON: Final = {
     "required": ["code", "text"],
     "properties": {"code": {"type": "string"}, "text": {"type": "string", "minLength": 20}},
 }
+
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+
+def facts(endpoint: Endpoint) -> Endpoint:
+    """Mark a call that answers with facts alone: nothing of a case that the log does not show (NODE-222)."""
+    endpoint.facts = True  # type: ignore[attr-defined]
+    return endpoint
+
+
+class Recorded(APIRoute):
+    """A call that is answered only if it left an act in the ledger, or is marked to answer with ``facts`` alone.
+
+    A call that forgets its act is a fault of ours: nothing of what it found goes out (NODE-221).
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap the call."""
+        call = super().get_route_handler()
+        if getattr(self.endpoint, "facts", False):
+            return call
+
+        async def recorded(request: Request) -> Response:
+            with counting() as written:
+                answered = await call(request)
+            if not written:
+                raise RuntimeError(f"{self.path} answers about a case and left no act in the ledger")
+            return answered
+
+        return recorded
 
 
 def answer(value: Any, status: int = 200) -> Response:
