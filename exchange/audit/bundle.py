@@ -35,7 +35,7 @@ from exchange.protocol.entry import (
 )
 from exchange.protocol.errors import EvidenceMalformed, InclusionInvalid, QuestionMalformed
 from exchange.protocol.log import Checkpoint, split_note, verify_checkpoint
-from exchange.protocol.merkle import HASH, MAX_SIZE, Tree, leaf_hash, tile_path, verify_inclusion
+from exchange.protocol.merkle import EMPTY_ROOT, HASH, MAX_SIZE, Tree, leaf_hash, tile_path, verify_inclusion
 from keys.encoding import b64u, read_json, unb64u, write_json
 from keys.errors import Refusal
 from keys.trust import Directory
@@ -246,6 +246,7 @@ def verify_evidence(data: bytes, *, fed: str, now: datetime) -> Verified:
     replay = Replay(said.statements.get, directory, findings)
     if not findings:
         replay.take((index, entry) for index, entry, _ in said.entries)
+        replay.compare_words(checkpoint.origin, {checkpoint.size: checkpoint.root, 0: EMPTY_ROOT}.get)
         _check_names(said, replay)
     ordered = tuple(sorted(replay.findings, key=lambda one: -1 if one.index is None else one.index))
     report = AuditReport(

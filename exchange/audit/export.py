@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from exchange.audit.finding import Finding
+from exchange.audit.gossip import roots
 from exchange.audit.reconciliation import LedgerRow, reconcile
 from exchange.audit.replay import Replay, statement_path
 from exchange.audit.report import AuditReport, Denied, Disclosed, Told
@@ -102,6 +103,8 @@ def examine_export(read: Read, *, fed: str, now: datetime, answer_within: timede
     tree = audit_tree(read, size, checkpoint.root if checkpoint else None)
     replay = Replay(read, directory, [*findings, *tree.findings])
     replay.run(tree.entries, tree.doubtful, whole=checkpoint is not None)
+    if checkpoint is not None:
+        replay.compare_words(checkpoint.origin, roots(read, checkpoint))
     last = checkpoint.at if checkpoint else replay.latest
     if last is not None:
         replay.findings += replay.acts.silent(last, answer_within)

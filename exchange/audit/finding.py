@@ -44,6 +44,8 @@ SEVERITIES: Final[Mapping[str, str]] = {
     "head_refused": "error",
     "head_shrank": "error",
     "head_forked": "error",
+    "log_forked": "error",
+    "seen_forged": "error",
     "record_refused": "error",
     "record_not_logged": "error",
     "denial_burst": "note",

@@ -14,6 +14,7 @@ from datetime import datetime
 
 from exchange.audit.act_replay import ActReplay
 from exchange.audit.finding import Finding
+from exchange.audit.gossip import RootAt, judge_seen
 from exchange.audit.head_replay import HeadReplay
 from exchange.audit.report import Denied, Disclosed, Told
 from exchange.audit.tree import Read
@@ -61,6 +62,8 @@ class Replay:
         self._decided: dict[Hashable, int] = {}
         self._receipts: dict[tuple[str, str, str], int] = {}
         self._batches: dict[str, ReceiptBatch | Refusal | None] = {}
+        self.words: dict[str, tuple[int, ReceiptBatch]] = {}
+        """Batches that hold, each with the index of its first entry: for what they tell of the log (RCT-10)."""
         self._rules_known = True
         self._gaps = False
         self._records: dict[str, int] = {}
@@ -274,6 +277,7 @@ class Replay:
             self._found("receipt_refused", sentence, index, {"batch": entry.batch})
             return False
         self.counts["signed_receipts"] += 1
+        self.words.setdefault(entry.batch, (index, batch))
         return True
 
     def _read_batch(self, entry: ReceiptEntry) -> ReceiptBatch | Refusal | None:
@@ -284,6 +288,12 @@ class Replay:
             return verify_receipts(data, self._trusted, entry.at)
         except Refusal as refusal:
             return refusal
+
+    def compare_words(self, origin: str, root_at: RootAt) -> None:
+        """Hold what the batches tell of the log against the log they stand in."""
+        for finding in judge_seen(self.words.values(), origin, self.directory, root_at):
+            self.counts["views_compared"] += 1
+            self.findings += [] if finding is None else [finding]
 
     # -- what decisions rest on --
 

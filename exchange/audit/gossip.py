@@ -1,0 +1,80 @@
+"""Auditing the word between members: did all who gave receipts see this log? (RCT-8 to RCT-10)
+
+Every exported batch of receipts may tell a checkpoint that its giver had seen. The log's own root at that size is
+worked out from the tiles, and proved to be its own by the signed root; only where the two differ is it asked who signed
+what was seen. So an export convicts a log that showed a member another one, if it shows that member's receipts at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from exchange.audit.finding import Finding
+from exchange.audit.tree import Read
+from exchange.protocol.errors import LogInconsistent
+from exchange.protocol.log import Checkpoint
+from exchange.protocol.merkle import HEIGHT, WIDTH, Tree, tile_path, verify_consistency
+from exchange.protocol.receipt import ReceiptBatch
+from exchange.protocol.seen import Seen, signed_by_log
+from keys.encoding import b64u
+from keys.trust import Directory
+
+RootAt = Callable[[int], bytes | None]
+"""The log's own root at a size, none where that cannot be told."""
+
+
+def roots(read: Read, checkpoint: Checkpoint) -> RootAt:
+    """Roots at any size of an export's log, each proved by the signed root: a tile that was changed proves nothing."""
+    trees: list[Tree] = []
+
+    def root_at(size: int) -> bytes | None:
+        try:
+            if not trees:
+                trees.append(Tree.load(checkpoint.size, tiles(read, checkpoint.size)))
+            own, proof = trees[0].root(size), trees[0].consistency(size)
+            verify_consistency(size, own, checkpoint.size, checkpoint.root, proof)
+        except (ValueError, LogInconsistent):  # a tile that is missing, cut or changed, as was found before
+            return None
+        return own
+
+    return root_at
+
+
+def tiles(read: Read, size: int) -> Callable[[int, int], bytes]:
+    """Reads the tiles of an export of this size for a ``Tree``."""
+
+    def tile(level: int, n: int) -> bytes:
+        width = min(WIDTH, (size >> (HEIGHT * level)) - n * WIDTH)
+        return read(tile_path(level, n, width)) or b""
+
+    return tile
+
+
+def judge_seen(
+    batches: Iterable[tuple[int, ReceiptBatch]], origin: str, directory: Directory, root_at: RootAt
+) -> Iterator[Finding | None]:
+    """Hold what every batch tells against the log it stands in, each with the index of its first entry.
+
+    Gives a finding, or none for one that agrees. What cannot be told gives nothing.
+    """
+    for index, batch in batches:
+        seen = batch.seen
+        if seen is None:
+            continue
+        own = root_at(seen.size) if seen.origin == origin and seen.size <= index else b""
+        if own is not None:
+            yield None if own == seen.root else _found(index, batch, seen, own, directory)
+
+
+def _found(index: int, batch: ReceiptBatch, seen: Seen, own: bytes, directory: Directory) -> Finding:
+    evidence = {"batch": batch.digest, "by": batch.by, "size": str(seen.size), "seen_root": b64u(seen.root)}
+    if own:
+        evidence["own_root"] = b64u(own)
+    if signed_by_log(seen.note, directory) is None:
+        sentence = f"`{batch.by}` says that it saw a checkpoint which the log did not sign"
+        return Finding("seen_forged", sentence, index, evidence, batch.by)
+    if seen.size > index:
+        sentence = f"`{batch.by}` had seen a log of {seen.size} before this entry could be in it: the log signed two"
+    else:
+        sentence = f"`{batch.by}` was shown another log of {seen.size} entries than this one: the log signed both"
+    return Finding("log_forked", sentence, index, evidence, "broker")
