@@ -37,6 +37,7 @@ from exchange.commands_audit_common import (
     reader,
     reading,
 )
+from exchange.commands_audit_evidence import app as contradictions
 from exchange.commands_audit_page import app as pages
 from exchange.commands_audit_questions import app as questions
 from exchange.commands_audit_showing import show
@@ -196,5 +197,5 @@ def verify(
         raise typer.Exit(FOUND)
 
 
-for verbs in (questions, pages, evidence):  # the other groups of verbs stand beside these
+for verbs in (questions, pages, evidence, contradictions):  # the other groups of verbs stand beside these
     app.registered_commands.extend(verbs.registered_commands)

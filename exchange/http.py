@@ -65,6 +65,7 @@ STATUS: Final[Mapping[str, int]] = {
     "act_malformed": 400,
     "audit_impossible": 400,
     "question_malformed": 400,
+    "contradiction_unproven": 422,
     "evidence_malformed": 400,
     "verifier_key_malformed": 400,
     "trust_policy_malformed": 400,

@@ -282,7 +282,7 @@ def _auditing(router: APIRouter, node: Node) -> None:
     def evidence(request: Request, caller: Caller) -> Response:
         """What should not have been: forged proofs, two faces of the log, strange mail; itself an act."""
         why = reason_of(request) if "justification-code" in request.headers else None
-        return answer({"evidence": node.evidence(caller, why)})
+        return answer({"evidence": node.evidence(caller, why), "trust": node.trusted()})
 
 
 # -- what a call says -------------------------------------------------------------------------------------

@@ -57,7 +57,7 @@ from keys.keystore import Identity
 from keys.rolekey import RoleKey
 from keys.sealing import Chance
 from keys.signing import Typ, cosign, sign
-from keys.trust import Directory
+from keys.trust import MAX_DIRECTORY, Directory
 from keys.vault import Vault, fresh
 
 _LIMIT: Final = 4 * 1024 * 1024
@@ -137,7 +137,7 @@ class Node:
     # -- sending --
 
     def check(self, draft: OfficerDraft, officer: Officer) -> Forecast:
-        """What would happen if this were sent now: decision, reasons, obligations. Only a refused attempt leaves a trace."""
+        """What would happen if this were sent now: decision, reasons, obligations. Only a denied attempt is noted."""
         officer.must_be(*WORKERS)
         return self.sending.check(draft, officer)
 
@@ -530,6 +530,10 @@ class Node:
                 "heads": {state: books.count("heads", state=state) for state in ("pending", "logged", "refused")},
                 "collected": books.meta("collected") or None,
             }
+
+    def trusted(self) -> Any:
+        """The directory that this node judges by, as `trust.json` has it: beside evidence, for a stranger (WIT-54)."""
+        return read_json(self.office.trust.directory.to_bytes(), limit=MAX_DIRECTORY)
 
     def evidence(self, officer: Officer, why: Why | None = None) -> list[dict[str, Any]]:
         """What should not have been, for an auditor; that it was looked at becomes an act."""

@@ -62,19 +62,30 @@ def judge_seen(
         if seen is None:
             continue
         own = root_at(seen.size) if seen.origin == origin and seen.size <= index else b""
-        if own is not None:
-            yield None if own == seen.root else _found(index, batch, seen, own, directory)
+        if own is None:
+            continue
+        if own == seen.root:
+            yield None
+        elif signed_by_log(seen.note, directory) is None:
+            yield _forged(index, batch, seen)
+        elif seen.origin == origin:
+            yield _forked(index, batch, seen, own)
 
 
-def _found(index: int, batch: ReceiptBatch, seen: Seen, own: bytes, directory: Directory) -> Finding:
-    evidence = {"batch": batch.digest, "by": batch.by, "size": str(seen.size), "seen_root": b64u(seen.root)}
-    if own:
-        evidence["own_root"] = b64u(own)
-    if signed_by_log(seen.note, directory) is None:
-        sentence = f"`{batch.by}` says that it saw a checkpoint which the log did not sign"
-        return Finding("seen_forged", sentence, index, evidence, batch.by)
+def _forged(index: int, batch: ReceiptBatch, seen: Seen) -> Finding:
+    sentence = f"`{batch.by}` says that it saw a checkpoint which the log did not sign"
+    return Finding("seen_forged", sentence, index, _told(batch, seen), batch.by)
+
+
+def _forked(index: int, batch: ReceiptBatch, seen: Seen, own: bytes) -> Finding:
+    evidence = _told(batch, seen)
     if seen.size > index:
         sentence = f"`{batch.by}` had seen a log of {seen.size} before this entry could be in it: the log signed two"
     else:
         sentence = f"`{batch.by}` was shown another log of {seen.size} entries than this one: the log signed both"
+        evidence["own_root"] = b64u(own)
     return Finding("log_forked", sentence, index, evidence, "broker")
+
+
+def _told(batch: ReceiptBatch, seen: Seen) -> dict[str, str]:
+    return {"batch": batch.digest, "by": batch.by, "size": str(seen.size), "seen_root": b64u(seen.root)}

@@ -287,6 +287,12 @@ class EvidenceMalformed(Refusal):
     code = "evidence_malformed"
 
 
+class ContradictionUnproven(Refusal):
+    """Something kept as evidence against a log or a member that does not prove it to a stranger (WIT-51)."""
+
+    code = "contradiction_unproven"
+
+
 class NothingThere(Refusal):
     """A path that no call of ix/1 has (HTTP-1)."""
 
