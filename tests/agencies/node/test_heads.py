@@ -136,7 +136,8 @@ def test_an_answer_that_proves_something_else_settles_nothing_and_is_evidence(
     name = north.service.heads.sign().digest
     another = {**honest, "head": name}
     damaged = {**honest, "proof": honest["proof"].replace("index ", "index 9")}
-    for answer in (honest, another, damaged, {}, [], {**honest, "entry": 3}):
+    answers: list[Any] = [honest, another, damaged, {}, [], {**honest, "entry": 3}]
+    for answer in answers:
         crook(north, head=lambda *_, answer=answer: answer)
         world.clock.advance(hours=1)
         assert north.service.heads.send() == 0
