@@ -93,9 +93,9 @@ def release(
         tell(found, True, "")
         return
     for one in found["messages"]:
-        agreed = f"  agreed to by {one['approved_by']}, waits for a second" if one["approved_by"] else ""
+        agreed = "  one release officer agrees, waits for a second" if one["approved"] else ""
         what = f"{one['type']}  {one['class']}  to {one['purpose']}"
-        show(f"{one['ref']}  {one['made']}  {one['officer']} -> {', '.join(one['to'])}  {what}{agreed}")
+        show(f"{one['ref']}  {one['made']}  -> {', '.join(one['to'])}  {what}{agreed}")
     if not found["messages"]:
         show("nothing waits for a release")
 

@@ -15,6 +15,7 @@ from urllib.parse import quote
 import httpx
 
 JUSTIFICATION: Final = {"code": "training", "text": "a demonstration on invented data, nothing else"}
+_REASON: Final = {"Justification-Code": JUSTIFICATION["code"], "Justification": quote(JUSTIFICATION["text"])}
 PATIENCE: Final = 20.0
 """Real seconds a desk waits for something that others have to do first."""
 T = TypeVar("T")
@@ -84,7 +85,7 @@ class Desk:
 
     def identity(self, message: str) -> dict[str, Any]:
         """Have a message's sealed identity shown, giving the passphrase once more."""
-        (part,) = self.call("GET", f"/v1/messages/{message}/identities")["identities"]
+        (part,) = self.call("GET", f"/v1/messages/{message}/identities", headers=_REASON)["identities"]
         told = {"passphrase": self._passphrase.read_text(encoding="utf-8").strip(), "justification": JUSTIFICATION}
         return dict(self.call("POST", f"/v1/messages/{message}/identities/{part['id']}", told)["identity"])
 
@@ -103,8 +104,7 @@ class Desk:
 
     def case(self, reference: str) -> list[dict[str, Any]]:
         """The messages of one case."""
-        why = {"Justification-Code": JUSTIFICATION["code"], "Justification": quote(JUSTIFICATION["text"])}
-        return list(self.call("GET", f"/v1/cases/{quote(reference)}", headers=why)["messages"])
+        return list(self.call("GET", f"/v1/cases/{quote(reference)}", headers=_REASON)["messages"])
 
     def inbox(self) -> dict[str, dict[str, Any]]:
         """What came in, by digest."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fastapi import APIRouter, Response
 
 from agencies.node.errors import DraftMalformed
-from agencies.node.routes_forms import REASON, Body, Caller, answer, body_schema, members, reason
+from agencies.node.routes_forms import REASON, Body, Caller, answer, body_schema, facts, members, reason
 from keys.encoding import instant
 from keys.errors import MalformedEncoding
 
@@ -42,6 +42,7 @@ def _add_consents(router: APIRouter, node: Node) -> None:
         return answer(asked.to_json())
 
     @router.get("/consents")
+    @facts
     def consents(state: str | None = None) -> Response:
         """What was asked and consented to, by this agency and of it; `open` ones that came in await a decision."""
         return answer({"consents": node.consents.listed(state=state)})
@@ -80,11 +81,13 @@ def _add_recalls(router: APIRouter, node: Node) -> None:
         return answer(given.to_json())
 
     @router.get("/recalls")
+    @facts
     def recalls() -> Response:
         """Every message of this agency that was restricted, rectified or recalled, and who is silent."""
         return answer({"recalls": node.whereabouts.listed()})
 
     @router.get("/messages/{msg}/status")
+    @facts
     def status(msg: str, read: bool = True) -> Response:
         """Where a message of this agency is: every holder, what it was told and answered, or since when it is silent.
 
@@ -95,11 +98,13 @@ def _add_recalls(router: APIRouter, node: Node) -> None:
         return answer(node.whereabouts.of(msg))
 
     @router.get("/messages/{msg}/acts")
+    @facts
     def acts(msg: str) -> Response:
         """Every act about a message that was given or heard here, with statement, entry and proof."""
         return answer({"msg": msg, "acts": [deed.to_json() for deed in node.acts.about(msg)]})
 
     @router.get("/duties")
+    @facts
     def duties(state: str | None = None) -> Response:
         """What originators want done here, by when, what it concerns, and what was answered."""
         return answer({"duties": node.recalls.duties(state=state)})

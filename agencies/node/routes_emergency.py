@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from agencies.node.errors import DraftMalformed
-from agencies.node.routes_forms import REASON, Body, Caller, answer, body_schema, members, reason
+from agencies.node.routes_forms import REASON, Body, Caller, answer, body_schema, facts, members, reason, reason_of
 from keys.encoding import instant
 from keys.errors import MalformedEncoding
 
@@ -39,6 +39,7 @@ def add_emergency(router: APIRouter, node: Node, sessions: Sessions) -> None:
         return answer({"msg": msg, "content": opened.content, "emergency": known})
 
     @router.get("/emergencies")
+    @facts
     def emergencies(overdue: bool = False) -> Response:
         """What was opened in an emergency, and what reviews said; or those that nobody reviewed in time."""
         return answer({"emergencies": node.emergency.listed(overdue=overdue)})
@@ -52,6 +53,7 @@ def add_emergency(router: APIRouter, node: Node, sessions: Sessions) -> None:
         return answer(node.emergency.review(name, caller, reason(told["justification"]), justified=told["justified"]))
 
     @router.get("/flags")
+    @facts
     def flags(state: str | None = None) -> Response:
         """What cannot be executed here, and until when; without ground and reason."""
         return answer({"flags": node.flags.listed(state=state)})
@@ -77,9 +79,9 @@ def add_emergency(router: APIRouter, node: Node, sessions: Sessions) -> None:
         return answer(node.flags.lift(name, caller, reason(members(body, {"justification": dict})["justification"])))
 
     @router.get("/messages/{msg}/flag")
-    def offer(msg: str) -> Response:
-        """What a flag offers as the answer to a request: the ground the requester would be told."""
-        return answer(node.flags.offer(msg))
+    def offer(msg: str, request: Request, caller: Caller) -> Response:
+        """What a flag offers as the answer to a request; needs a justification in the headers."""
+        return answer(node.flags.look(msg, caller, reason_of(request)))
 
     @router.post("/messages/{msg}/flag", openapi_extra=body_schema({"justification": REASON}))
     def refuse(msg: str, body: Body, caller: Caller) -> Response:
@@ -89,6 +91,7 @@ def add_emergency(router: APIRouter, node: Node, sessions: Sessions) -> None:
         return answer(said.to_json())
 
     @router.get("/offences")
+    @facts
     def offence(code: str) -> Response:
         """How a code of another law is read here; null if nobody has placed it."""
         found = node.offences.map(code)

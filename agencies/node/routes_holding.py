@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from fastapi import APIRouter, Query, Response
 
 from agencies.node.errors import DraftMalformed
-from agencies.node.routes_forms import REASON, Body, Caller, answer, body_schema, members, reason
+from agencies.node.routes_forms import REASON, Body, Caller, answer, body_schema, facts, members, reason
 from keys.encoding import instant
 from keys.errors import MalformedEncoding
 
@@ -27,11 +27,13 @@ def add_holding(router: APIRouter, node: Node) -> None:
     """Give a router the calls about what is held."""
 
     @router.get("/holdings")
+    @facts
     def holdings(state: str | None = None, limit: Annotated[int, Query(ge=1, le=500)] = 100) -> Response:
         """What is held, what it ties this agency to and until when; without content."""
         return answer({"holdings": node.holdings(newest=limit, state=state)})
 
     @router.post("/holdings/sweep")
+    @facts
     def sweep() -> Response:
         """Warn of what ends soon and erase what has ended, now rather than at the next round."""
         swept = node.sweep()
@@ -45,6 +47,7 @@ def add_holding(router: APIRouter, node: Node) -> None:
         return answer({"msg": msg, "handling_text": node.condition(msg, caller, why)})
 
     @router.post("/messages/{msg}/acknowledge", openapi_extra=body_schema({"justification": REASON}))
+    @facts
     def acknowledge(msg: str, body: Body, caller: Caller) -> Response:
         """Take note of a handling text that was shown; its sender gets a signed act."""
         node.acknowledge(msg, caller, reason(members(body, {"justification": dict})["justification"]))
@@ -53,6 +56,7 @@ def add_holding(router: APIRouter, node: Node) -> None:
     @router.post("/messages/{msg}/forward", openapi_extra=body_schema(
         {"to": _TEXTS, "fields": _TEXTS, "purpose": _TEXT, "text": _TEXT, "justification": REASON}
     ))  # fmt: skip
+    @facts
     def forward(msg: str, body: Body, caller: Caller) -> Response:
         """Pass chosen fields of a message on, if its originator lets it."""
         told = members(body, _FORWARD, {"desk": str, "key": str, **_OF_DRAFT})

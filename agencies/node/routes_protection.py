@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from agencies.node.errors import DraftMalformed
-from agencies.node.routes_forms import REASON, Body, Caller, answer, body_schema, members, reason
+from agencies.node.routes_forms import REASON, Body, Caller, answer, body_schema, facts, members, reason, reason_of
 
 if TYPE_CHECKING:
     from agencies.node.service import Node
@@ -32,9 +32,9 @@ def add_protection(router: APIRouter, node: Node, sessions: Sessions) -> None:
         return answer({"part": part})
 
     @router.get("/messages/{msg}/identities")
-    def identities(msg: str) -> Response:
-        """The sealed identities of a message: of whom, and whether one is for this agency."""
-        return answer({"msg": msg, "identities": node.protection.parts(msg)})
+    def identities(msg: str, request: Request, caller: Caller) -> Response:
+        """The sealed identities of a message: of whom, and whether one is for us; a justification in the headers."""
+        return answer({"msg": msg, "identities": node.protection.parts(msg, caller, reason_of(request))})
 
     @router.post("/messages/{msg}/identities/{part}", openapi_extra=body_schema(
         {"passphrase": _TEXT, "justification": REASON}
@@ -67,9 +67,9 @@ def add_protection(router: APIRouter, node: Node, sessions: Sessions) -> None:
         return answer(said.to_json())
 
     @router.get("/messages/{msg}/refuse")
-    def refused(msg: str) -> Response:
-        """How the refusal of a request stands: the ground that is told, and when it leaves."""
-        return answer(node.answering.answer(msg).to_json())
+    def refused(msg: str, request: Request, caller: Caller) -> Response:
+        """How the refusal of a request stands: what ground is told, and when; a justification in the headers."""
+        return answer(node.answering.look(msg, caller, reason_of(request)).to_json())
 
     @router.post("/messages/{msg}/exculpate", openapi_extra=body_schema(
         {"kinds": _TEXTS, "text": _TEXT, "justification": REASON}
@@ -82,6 +82,7 @@ def add_protection(router: APIRouter, node: Node, sessions: Sessions) -> None:
         return answer(sent.to_json())
 
     @router.get("/tasks")
+    @facts
     def tasks(escalated: bool = False) -> Response:
         """The exculpatory notices that came, the first due first; or those that nobody acted on in time."""
         return answer({"tasks": node.exculpation.escalated() if escalated else node.exculpation.tasks()})

@@ -11,7 +11,7 @@ transaction that commits it, and taken back if the broker will never log it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -139,6 +139,7 @@ class Acts:
             LEDGER[terms.kind], officer.id if officer else None, why, message=msg, sender=office.me,
             recipients=recipients, outcome=told,
         )  # fmt: skip
+        order = replace(act, act=Act.ALTER)  # what was ordered here is written before it leaves (NODE-223)
         row = {
             "digest": name, "way": "out", "kind": str(terms.kind), "by": office.me, "msg": msg, "re": terms.refers_to,
             "state": "pending", "jws": jws, "made": stamp(now), "ledger": self._lock(name, act), "attempts": 0,
@@ -150,6 +151,8 @@ class Acts:
                 books.add("acts", [row])
                 if beside:
                     beside(books, name)
+            if terms.kind is not ActKind.ERASED:  # that is an act of its own, written with what it takes away
+                office.record(books, now, order)
         if before is not None and before.state != "pending":  # the very same, twice in one instant
             return Deed.of(before)
         return self._submit(self._row(name)) if at_once else Deed.of(self._row(name))

@@ -327,5 +327,5 @@ def _listed(row: Any) -> dict[str, Any]:
         "act": row.digest, "kind": row.kind, "way": row.way, "msg": row.msg, "originator": row.originator,
         "holder": row.holder, "want": row.want, "to": row.recipients.split(), "purposes": row.purposes.split(),
         "fields": read_json(row.fields.encode(), limit=LIMIT), "until": row.until, "state": row.state, "at": row.at,
-        "answer": row.answer, "ground": row.ground, "officer": row.officer,
+        "answer": row.answer, "ground": row.ground,
     }  # fmt: skip

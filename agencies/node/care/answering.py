@@ -9,7 +9,7 @@ from what was found or who had to think about it. So "no data" and "may not tell
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from agencies.node.care.protection import DESK
@@ -103,6 +103,18 @@ class Answering:
             self.release_due()
         return self.answer(request)
 
+    def look(self, request: str, officer: Officer, why: Why) -> Answered:
+        """The same as ``answer``, for an officer who asks: a ``consult`` in the ledger first."""
+        officer.must_be(OfficerRole.OFFICER, OfficerRole.RELEASE_OFFICER)
+        office = self._office
+        with office.store.writing() as books:
+            row = books.get("inbox", msg=request)
+            if row is None or books.get("answer", request=request) is None:
+                raise NotHere("this request has not been refused here")
+            act = self._act(row, read_json(row.summary.encode(), limit=LIMIT), officer, why)
+            office.record(books, office.clock(), replace(act, act=Act.CONSULT, outcome="answer"))
+        return self.answer(request)
+
     def answer(self, request: str) -> Answered:
         """How the answer to a request stands."""
         with self._office.store.reading() as books:
@@ -159,7 +171,9 @@ class Answering:
 
     def _has_answer(self, books: Any, row: Any, request: str) -> bool:
         mine = books.rows("outbox", case_name=row.case_name)
-        neutral = self._office.scribe.case_name(neutral_answer(request, self._office.clock().date())["case"]["reference"])
+        neutral = self._office.scribe.case_name(
+            neutral_answer(request, self._office.clock().date())["case"]["reference"]
+        )
         for sent in (*mine, *books.rows("outbox", case_name=neutral)):
             facts = read_json(sent.summary.encode(), limit=LIMIT)
             if facts["re"] == request and facts["type"] in FINAL and sent.state in _LIVE:

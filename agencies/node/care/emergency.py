@@ -218,9 +218,13 @@ class Emergency:
 
     def _listed(self, books: Books, row: Any, now: str) -> dict[str, Any]:
         holds, asked, act = self._holds(row), books.get("consents", digest=row.ask), books.get("acts", digest=row.ask)
-        names = ("id", "msg", "officer", "second", "danger", "purpose", "at", "due", "verdict", "reviewer", "reviewed")
+        names = ("id", "msg", "danger", "purpose", "at", "due", "verdict", "reviewed")
+        name = self._office.scribe.officer_name
         return {
-            **{name: getattr(row, name) for name in names},
+            **{one: getattr(row, one) for one in names},
+            "by": name(row.officer),
+            "second": name(row.second),
+            "reviewer": name(row.reviewer) if row.reviewer else None,
             "passed": json.loads(row.passed),
             "overdue": not holds or (row.verdict is None and row.due <= now),
             "told": act is not None and act.state == "sent",

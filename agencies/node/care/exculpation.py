@@ -77,7 +77,7 @@ class Exculpation:
         with self._office.store.reading() as books:
             rows = books.rows("task")
             inbox = {row.msg: row for row in books.inbox_of([row.msg for row in rows])}
-        found = [_listed(row, inbox[row.msg], row.done is None and instant(row.due) <= now) for row in rows]
+        found = [self._listed(row, inbox[row.msg], row.done is None and instant(row.due) <= now) for row in rows]
         return sorted(found, key=lambda one: (one["done"] is not None, one["due"], one["msg"]))
 
     def escalated(self) -> list[dict[str, Any]]:
@@ -117,16 +117,15 @@ class Exculpation:
             books.set_meta("tasks inbox", str(rows[-1].n))
         return len(rows) == PAGE
 
-
-def _listed(row: Any, inbox: Any, escalated: bool) -> dict[str, Any]:
-    facts = read_json(inbox.summary.encode(), limit=LIMIT)
-    return {
-        "msg": row.msg,
-        "from": inbox.sender,
-        "re": facts["re"],
-        "received": inbox.received,
-        "due": row.due,
-        "done": row.done,
-        "by": row.officer,
-        "escalated": escalated,
-    }
+    def _listed(self, row: Any, inbox: Any, escalated: bool) -> dict[str, Any]:
+        facts = read_json(inbox.summary.encode(), limit=LIMIT)
+        return {
+            "msg": row.msg,
+            "from": inbox.sender,
+            "re": facts["re"],
+            "received": inbox.received,
+            "due": row.due,
+            "done": row.done,
+            "by": self._office.scribe.officer_name(row.officer) if row.officer else None,
+            "escalated": escalated,
+        }

@@ -102,6 +102,17 @@ class Flags:
             (one for one in found if state in (None, one["state"])), key=lambda one: (one["until"], one["id"])
         )
 
+    def look(self, request: str, officer: Officer, why: Why) -> dict[str, Any]:
+        """What ``offer`` says, for an officer who asks: a ``consult`` in the ledger first."""
+        officer.must_be(*WORKERS)
+        with self._office.store.writing() as books:
+            row, _ = self._on(books, request)
+            act = LedgerAct(
+                Act.CONSULT, officer.id, why, case=row.case_name, message=row.msg, sender=row.sender, outcome="flag",
+            )  # fmt: skip
+            self._office.record(books, self._office.clock(), act)
+        return self.offer(request)
+
     def offer(self, request: str) -> dict[str, Any]:
         """What a flag offers as the answer to a request: which flag, and the ground the requester would be told."""
         with self._office.store.reading() as books:
@@ -157,12 +168,14 @@ class Flags:
     ) -> None:
         whole = Why(why.code, f"{why.text} [ground: {ground}, until: {flag['until']}]")
         about = {"message" if flag["kind"] == "message" else "case": flag["name"]}
-        act = LedgerAct(Act.REVIEW, officer.id, whole, sender=flag["sender"], outcome=outcome, **about)
+        act = LedgerAct(Act.ALTER, officer.id, whole, sender=flag["sender"], outcome=outcome, **about)
         self._office.record(books, self._office.clock(), act)
 
     def _listed(self, row: Any, now: str) -> dict[str, Any]:
-        names = ("id", "kind", "name", "sender", "officer", "made", "until", "lifted")
-        return {**{name: getattr(row, name) for name in names}, "state": _state(row, now)}
+        names = ("id", "kind", "sender", "made", "until", "lifted")
+        told = {name: getattr(row, name) for name in names}
+        told["msg"] = row.name if row.kind == "message" else None  # what a case is called here goes to nobody
+        return {**told, "by": self._office.scribe.officer_name(row.officer), "state": _state(row, now)}
 
 
 def _state(row: Any, now: str) -> str:

@@ -15,10 +15,10 @@ from typing import Any, Final
 from agencies.node.care.answering import Answered, Answering
 from agencies.node.errors import DraftMalformed, NotHere, SettingsRefused
 from agencies.node.held.looking import WORKERS
-from agencies.node.ledger import Why
+from agencies.node.ledger import LedgerAct, Why
 from agencies.node.office import Office
 from agencies.node.profile import Officer
-from exchange.protocol.vocabulary import CrimeArea, MessageType, RefusalGround
+from exchange.protocol.vocabulary import Act, CrimeArea, MessageType, RefusalGround
 from keys.encoding import read_json, write_json
 
 LIMIT: Final = 256 * 1024
@@ -153,9 +153,21 @@ class Offences:
         officer.must_be(*WORKERS)
         judged = self.judge(request, code)
         if judged.ground is None:
+            self._consulted(judged, officer, why)
             return judged, None
         told = text if text is not None else judged.sentence
         return judged, self._answering.refuse(request, judged.ground, judged.sentence, officer, why, text=told)
+
+    def _consulted(self, judged: Judged, officer: Officer, why: Why) -> None:
+        office = self._office
+        with office.store.writing() as books:
+            row: Any = books.get("inbox", msg=judged.request)
+            facts = read_json(row.summary.encode(), limit=LIMIT)
+            act = LedgerAct(
+                Act.CONSULT, officer.id, why, facts["purpose"], facts["agr"], case=row.case_name, message=row.msg,
+                sender=row.sender, outcome="offence_placed",
+            )  # fmt: skip
+            office.record(books, office.clock(), act)
 
 
 def _say(code: str, found: Offence | None, least: int, crime: str) -> tuple[RefusalGround | None, str]:

@@ -68,15 +68,12 @@ class Protection:
 
     # -- what an officer wants to send --
 
-    def must_pass(self, draft: OfficerDraft, officer: Officer | None, why: Why | None) -> None:
-        """Return if no safeguard stands in the way; else ``Stopped``, with the act for the ledger.
-
-        Asked without an officer, nobody is going to record the attempt, so it is recorded here.
-        """
+    def must_pass(self, draft: OfficerDraft, officer: Officer, why: Why | None) -> None:
+        """Return if no safeguard stands in the way; else ``Stopped``, with the act for the caller to record."""
         content = draft.read.case
         try:
             self._must_ask_nothing(content)
-            if officer is None or officer.id != DESK.id:
+            if officer.id != DESK.id:
                 self._must_not_tell(draft, content)
             self.firewall.must_pass(draft, content)
         except SafeguardRefused as refusal:
@@ -86,10 +83,7 @@ class Protection:
             act, stopped = self._denied(draft, content, refusal.code), refusal
         else:
             return
-        act = replace(act, officer=officer.id if officer else None, why=why)
-        if officer is None:
-            self._office.record_alone(act)
-        raise Stopped(stopped, act) from None
+        raise Stopped(stopped, replace(act, officer=officer.id, why=why)) from None
 
     def _must_ask_nothing(self, content: CaseMessage) -> None:
         if content.type in ASKING and self.is_ngo:
@@ -243,9 +237,18 @@ class Protection:
         self._office.record_alone(LedgerAct(Act.COLLECT, officer.id, why, outcome="claim_noted"))
         return self.firewall.note(read, against, references)
 
-    def parts(self, message: str) -> list[dict[str, Any]]:
+    def parts(self, message: str, officer: Officer, why: Why) -> list[dict[str, Any]]:
         """The sealed parts of a message: of whom, for which role, and whether this agency has a key; nothing sealed."""
-        _, _, content = self._message(message)
+        officer.must_be(OfficerRole.OFFICER, OfficerRole.RELEASE_OFFICER, OfficerRole.PROTECTION_OFFICER)
+        self.must_be_shown([message])
+        sender, row, content = self._message(message)
+        act = replace(self._release(row, sender, content, officer, why), act=Act.CONSULT, outcome="sealed_parts")
+        try:
+            self._must_read(row, sender, officer)
+        except Refusal as refusal:
+            self._office.record_alone(replace(act, act=Act.ATTEMPT_DENIED, outcome=refusal.code))
+            raise
+        self._office.record_alone(act)  # on disk before anything is shown
         return [
             {
                 "id": part.id,

@@ -154,7 +154,7 @@ class Held:
             "handling": sorted(self.handling),
             "obligations": self.owes.to_json(),
             "agreement_known": self.known,
-            "acknowledged": json.loads(self.row.acknowledged),
+            "acknowledged": len(json.loads(self.row.acknowledged)),
             "review_at": stamp(review) if review else None,
             "erase_at": stamp(erase) if erase else None,
             "warned": self.row.warned,

@@ -78,12 +78,12 @@ class Looking:
             row = self._received(books, message)
             self._must_read(books, row, officer, why)
             held = self._holdings.of(books, message)
+            act = self.act(row, False, Act.CONSULT, officer, why, None)
+            office.record(books, now, _with(act, "handling_text"))
             if Handling.H3 not in held.handling:
                 return None
             shown = sorted({*json.loads(held.row.shown), officer.id})
             self._holdings.change(books, held, shown=json.dumps(shown))
-            act = self.act(row, False, Act.CONSULT, officer, why, None)
-            office.record(books, now, _with(act, "handling_text"))
         text: str = read_json(self._content(row, False), limit=LIMIT)["handling_text"]
         return text
 

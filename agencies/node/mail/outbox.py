@@ -76,11 +76,11 @@ class Sent:
         )  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
-        """The members as an officer's desk sees them."""
-        members = {name: getattr(self, name) for name in ("ref", "state", "officer", "made", "msg", "code", "reasons")}
+        """The members as an officer's desk sees them: nobody's name (NODE-222)."""
+        members = {name: getattr(self, name) for name in ("ref", "state", "made", "msg", "code", "reasons")}
         members |= {"to": list(self.to), "index": self.index, "entry": b64u(self.entry) if self.entry else None}
         members |= {"proof": self.proof, "problem": self.problem, "attempts": self.attempts}
-        members |= {"released_by": self.released_by, "approved_by": self.approved_by}
+        members |= {"released": self.released_by is not None, "approved": self.approved_by is not None}
         return {**self.summary, **members, "src": list(self.src), "exempt": self.exempt}
 
 

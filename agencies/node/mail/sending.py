@@ -76,13 +76,14 @@ class Sending:
 
     # -- asking and sending --
 
-    def check(self, draft: OfficerDraft) -> Forecast:
-        """What would happen if this were sent now. Nothing is written, nothing leaves."""
+    def check(self, draft: OfficerDraft, officer: Officer) -> Forecast:
+        """What would happen if this were sent now. Nothing leaves; only what is refused for what is held is written."""
         try:
-            self._protection.must_pass(draft, None, None)
+            self._protection.must_pass(draft, officer, None)
             seen = forecast(self._office, draft, self._office.clock(), self._onward.sources(draft.src))
-            self._onward.must_pass(seen, None, None)
-        except Stopped as stopped:
+            self._onward.must_pass(seen, officer, None)
+        except Stopped as stopped:  # such a refusal confirms a guess about what is here (NODE-22)
+            self._office.record_alone(stopped.act)
             raise stopped.refusal from None
         return seen
 
@@ -108,7 +109,7 @@ class Sending:
                 outcomes[place] = refusal
                 continue
             rows.append({**BLANK, **row})
-            acts += [act] if act else []
+            acts.append(act)
             letters += [letter] if letter else []
             outcomes[place] = made = Row(rows[-1])
             earlier[row["request_key"]] = made
@@ -171,10 +172,12 @@ class Sending:
         together = f"{row.approved_by} {officer.id}" if row.approved_by else officer.id
         wrote = replace(unlock_act(office.vault, row, office.me), released_by=together)
         letter = self._compose(ref, seen, row.officer, wrote, now)
+        released = replace(act, act=Act.REVIEW, message=letter.envelope.digest, outcome="released")
         with office.store.writing() as books:
             ready = self._ready(letter, now) | {"released_by": together}
             moved = books.turn("outbox", {"ref": ref, "state": "pending_release"}, ready)
             self._own(books, [letter] if moved else [])
+            office.record(books, now, *([released] if moved else []))
         if not moved:
             raise NotWaiting("somebody else has just released or withheld this message")
         return self._submit([letter]).get(ref) or Sent.of(self._row(ref))
@@ -206,8 +209,8 @@ class Sending:
 
     def _prepare(
         self, one: Wanted, officer: Officer, why: Why, now: datetime
-    ) -> tuple[dict[str, Any], LedgerAct | None, Letter | None]:
-        """Decide about one draft: its outbox row, the ledger's act if it stops here, the letter if it goes."""
+    ) -> tuple[dict[str, Any], LedgerAct, Letter | None]:
+        """Decide about one draft: its outbox row, the ledger's act to write beside it, the letter if it goes."""
         office = self._office
         self._protection.must_pass(one.draft, officer, why)  # before anything is decided, or said of what was decided
         seen = forecast(office, one.draft, now, self._onward.sources(one.draft.src))
@@ -240,12 +243,13 @@ class Sending:
             reasons = seen.reasons
             return row, replace(act, act=Act.ATTEMPT_DENIED, outcome=seen.decision.code, reasons=reasons), None
         row["content"] = office.vault.lock(seen.content.data, f"outbox content {ref}")
+        made = replace(act, act=Act.COMBINE if draft.src else Act.COLLECT)  # before it leaves (NODE-223)
         if seen.waits:
             waiting = office.vault.lock(write_json({**draft.to_json(), "content": {}}), f"outbox draft {ref}")
             row |= {"state": "pending_release", "draft": waiting, "act": lock_act(office.vault, ref, act)}
-            return row, None, None
+            return row, replace(made, outcome="waits_for_release"), None
         letter = self._compose(ref, seen, officer.id, act, now)
-        return row | self._ready(letter, now), None, letter
+        return row | self._ready(letter, now), replace(made, message=letter.envelope.digest), letter
 
     def _compose(self, ref: str, seen: Forecast, officer_id: str, act: LedgerAct, now: datetime) -> Letter:
         office, draft = self._office, seen.draft
