@@ -100,7 +100,7 @@ def sweep(path: str, step: int) -> list[str]:
 def test_the_export_is_clean_as_it_is() -> None:
     assert verify_export(FILES.get, fed=EXPECTED["fed"], now=NOW).findings == ()
     assert {path.partition("/")[0] for path in FILES} == {
-        "checkpoint", "trust.json", "tile", "agreements", "notices", "acts", "receipts",
+        "checkpoint", "trust.json", "tile", "agreements", "notices", "acts", "receipts", "heads",
     }  # fmt: skip
 
 

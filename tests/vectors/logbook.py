@@ -23,6 +23,7 @@ from exchange.protocol.entry import (
     agreement_entry,
     denial_entry,
     disclosure_entry,
+    node_head_entry,
     notice_entry,
     parse_entry,
     receipt_entry,
@@ -30,8 +31,9 @@ from exchange.protocol.entry import (
     signature_entry,
 )
 from exchange.protocol.errors import EntryMalformed
+from exchange.protocol.ledger_head import ledger_origin
 from exchange.protocol.lineage import Lineage
-from exchange.protocol.log import bundle, sign_checkpoint
+from exchange.protocol.log import LogSigner, bundle, sign_checkpoint
 from exchange.protocol.manifest import Manifest, parse_manifest
 from exchange.protocol.matching import Party, Request
 from exchange.protocol.merkle import WIDTH, Tree, bundles, entries_path, leaf_hash, tile_path, tiles
@@ -42,7 +44,7 @@ from exchange.protocol.vocabulary import ReceiptStatus
 from keys.ceremony import amend
 from keys.encoding import b64u, digest, stamp, write_json
 from keys.sealing import new_message_id
-from keys.signing import Statement, Typ, cosign, parse_statement, sign
+from keys.signing import Signer, Statement, Typ, cosign, parse_statement, sign
 from keys.trust import Directory
 from tests.vectors.stage import FIU, NGO, NORTH, NOW, SOUTH, Repeatable, Stage, seed, stage
 
@@ -304,6 +306,18 @@ class Logbook:
             self.log(receipt_entry(msg, by, status, code, name, self.now))
         return name
 
+    def head(
+        self, by: str, size: int, root: bytes | None = None, *, signer: Signer | None = None, said: int | None = None
+    ) -> str:
+        """Log the head of an agency's ledger of so many acts; returns the digest of its note. ``said`` is the lie."""
+        root = ledger_root(by, size) if root is None else root
+        origin = ledger_origin(self.on.log.origin, by)
+        note = sign_checkpoint(size, root, LogSigner(origin, signer or self.on[by].signer), self.now)
+        name = digest(note.encode())
+        self.statements[statement_path("heads", name)] = note.encode()
+        self.log(node_head_entry(by, said or size, root, name, self.now))
+        return name
+
     def tree(self) -> Tree:
         """The tree over all entries."""
         tree = Tree()
@@ -326,6 +340,13 @@ class Logbook:
         """Audit an export, by default one made now."""
         files = self.export() if files is None else files
         return verify_export(files.get, fed=self.on.fed, now=self.now)
+
+
+def ledger_root(by: str, size: int) -> bytes:
+    """The root of a ledger whose acts are the texts "<agency> act <n>", n from 1."""
+    tree = Tree()
+    tree.append([leaf_hash(f"{by} act {n}".encode()) for n in range(1, size + 1)])
+    return tree.root()
 
 
 def _payload(data: bytes) -> bytes:
@@ -361,6 +382,8 @@ def story() -> Logbook:
     recall = book.act("recall", NORTH, told, ground="inaccurate")
     book.send(SOUTH, (NORTH,), type="info_reply", re=told, src=[told])
     book.act("answer", SOUTH, told, re=recall, outcome="erased")
+    book.head(NORTH, 9)
+    book.head(SOUTH, 6)
     return book
 
 
@@ -384,6 +407,11 @@ def lies() -> Logbook:
     book.receipt(told)  # opened after it was erased
     book.act("recall", NORTH, told, ground="unlawful")
     book.send(SOUTH, (NORTH,), type="info_reply", src=[told])  # denied, but it had erased it
+    book.head(NORTH, 9)
+    book.head(NORTH, 8)  # an act less
+    book.head(NORTH, 9, seed("another ledger"))  # as many, and others
+    book.head(SOUTH, 6, signer=book.on[NORTH].signer)  # not signed by its keeper
+    book.head(SOUTH, 6, said=7)  # the entry says more than the head
     book.now += later  # and nobody answers the recall
     return book
 

@@ -45,6 +45,7 @@ def edits(book: Logbook) -> list[dict[str, Any]]:
     size = len(book.entries)
     entries, tile = f"tile/entries/000.p/{size}", f"tile/0/000.p/{size}"
     consent, recall = (_act(book, kind) for kind in ("consent", "recall"))
+    head = next(name for name in book.statements if name.startswith("heads/"))
     agreement = f"agreements/{book.agreement}.json"
     checkpoint = "checkpoint"
     return [
@@ -67,6 +68,9 @@ def edits(book: Logbook) -> list[dict[str, Any]]:
             "findings": [["act_refused", 26]],
         },
         {"file": recall, "find": None, "replace": None, "findings": [["file_missing", 30]]},
+        {"file": head, "find": None, "replace": None, "findings": [["file_missing", 33]]},
+        {"file": head, "find": "\n9\n", "replace": "\n8\n", "findings": [["head_refused", 33]]},
+        {"file": entries, "find": '"size":9', "replace": '"size":8', "findings": [["entry_altered", 33]]},
         {
             "file": checkpoint,
             "find": f"sim/log\n{size}",

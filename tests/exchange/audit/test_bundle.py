@@ -121,7 +121,7 @@ def test_another_federation_another_log_and_another_entry_are_refused(passed_on:
     (one,) = verify_evidence(data, fed=digest(b"another"), now=book.now).report.findings
     assert one.code == "trust_refused"
     value = json.loads(data)
-    value["checkpoint"] = value["checkpoint"].replace("\n33\n", "\n34\n")
+    value["checkpoint"] = value["checkpoint"].replace("\n35\n", "\n36\n")
     (one,) = verify_evidence(write_json(value), fed=book.on.fed, now=book.now).report.findings
     assert one.code == "checkpoint_refused"
     value = json.loads(data)

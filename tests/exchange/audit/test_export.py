@@ -516,6 +516,10 @@ def test_a_broker_that_lies_about_acts_sources_and_signatures_is_found_lie_by_li
         ("recall_unanswered", 9),
         ("recall_unanswered", 9),
         ("erasure_contradicted", 10),
+        ("head_shrank", 12),
+        ("head_forked", 13),
+        ("head_refused", 14),
+        ("head_refused", 15),
     ]
     reasons = [f.evidence["code"] for f in report.findings if f.code == "not_permitted"]
     assert reasons == ["consent_missing", "source_unknown"]
@@ -701,5 +705,5 @@ def test_a_long_log_with_one_lie_names_that_one() -> None:
     for _ in range(20):
         book.send()
     report = book.audit()
-    assert codes(report) == [("not_permitted", 316)]
+    assert codes(report) == [("not_permitted", 318)]
     assert report.counts["disclosure"] == 6 + 290 + 1 + 20
