@@ -15,6 +15,8 @@ import typer
 from agencies.commands import app as parties
 from agencies.commands_acts import app as acts
 from agencies.commands_agreements import app as agreements
+from agencies.commands_auditing import app as auditor
+from agencies.commands_cases import app as cases
 from agencies.commands_held import app as held
 from agencies.commands_ledger import app as ledger
 from agencies.node.commands import app as node
@@ -34,13 +36,14 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for room in (exercises, parties, acts, held, offline):  # rooms whose commands stand at the top
+for room in (exercises, parties, acts, held, cases, offline):  # rooms whose commands stand at the top
     app.registered_commands.extend(room.registered_commands)
 node.registered_commands.extend(ledger.registered_commands)
 app.add_typer(keys, name="keys")
 app.add_typer(federation, name="federation")
 app.add_typer(agreement, name="agreement")
 app.add_typer(agreements, name="agreements")
+app.add_typer(auditor, name="auditor")
 app.add_typer(broker, name="broker")
 app.add_typer(node, name="node")
 app.add_typer(audit, name="audit")

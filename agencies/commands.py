@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -44,8 +44,12 @@ Reason = Annotated[str, typer.Option("--why", help="The justification, in a sent
 AsJson = Annotated[bool, typer.Option("--json", help="Print the node's whole answer.")]
 HERE: Final = "http://127.0.0.1:8401"
 
-Session = Callable[[], AbstractContextManager[Callable[[str, str, Any], Any]]]
-"""Signs an officer in at a node, and out again; a command enters it once it knows that it was not misused."""
+NOTHING: Final[Mapping[str, str]] = {}
+Session = Callable[[], AbstractContextManager[Callable[..., Any]]]
+"""Signs an officer in at a node, and out again; a command enters it once it knows that it was not misused.
+
+What it gives is called with method, path and body, and perhaps with headers, such as a reason (NODE-71).
+"""
 
 
 def at_a_node(command: Callable[..., None]) -> Callable[..., None]:
@@ -97,7 +101,7 @@ def send(
     as_json: AsJson = False,
 ) -> None:
     """Send one draft, or ask what would happen to it."""
-    asked: dict[str, Any] = {"draft": _parsed(_text_of(draft, "draft"))}
+    asked: dict[str, Any] = {"draft": _parsed(text_of(draft, "draft"))}
     with session() as call:
         if check:
             found = call("POST", "/v1/messages/check", asked)
@@ -143,13 +147,13 @@ def inbox(
                     return
                 call("POST", f"/v1/messages/{open_}/acknowledge", reason)
             found = call("POST", f"/v1/messages/{open_}/open", reason)
-            typer.echo(_json(found["content"]))
+            typer.echo(pretty(found["content"]))
             return
         if collect:
             call("POST", "/v1/collect", None)
         found = call("GET", "/v1/inbox", None)
     if as_json:
-        typer.echo(_json(found))
+        typer.echo(pretty(found))
         return
     for one in found["messages"]:
         state = "erased" if one["erased"] else "opened" if one["opened"] else "new"
@@ -165,13 +169,13 @@ def show(line: str, *, err: bool = False) -> None:
     typer.echo(plain(line), err=err)
 
 
-def _json(value: Any) -> str:
+def pretty(value: Any) -> str:
     """Write JSON for people, and escape in it what a terminal would not print."""
     text = json.dumps(value, ensure_ascii=False, indent=2)
     return "".join(sign if sign.isprintable() or sign == "\n" else json.dumps(sign)[1:-1] for sign in text)
 
 
-def _text_of(path: Path, what: str) -> str:
+def text_of(path: Path, what: str) -> str:
     """The text of a file somebody named, or of standard input; what cannot be read is misuse (CLI-3)."""
     try:
         return typer.get_text_stream("stdin").read() if str(path) == "-" else path.read_text(encoding="utf-8")
@@ -191,7 +195,7 @@ def _parsed(text: str) -> Any:
 def tell(found: dict[str, Any], as_json: bool, line: str, recipients: Sequence[dict[str, Any]] = ()) -> None:
     """Print a node's answer: the whole of it, or one line and what was decided about each recipient."""
     if as_json:
-        typer.echo(_json(found))
+        typer.echo(pretty(found))
         return
     show(line)
     for one in recipients:
@@ -216,8 +220,8 @@ class _Call:
     def __init__(self, line: Any, token: str) -> None:
         self._line, self._headers = line, {"Authorization": f"Bearer {token}"} if token else {}
 
-    def __call__(self, method: str, path: str, body: Any) -> Any:
-        answer = self._line.request(method, path, json=body, headers=self._headers)
+    def __call__(self, method: str, path: str, body: Any, headers: Mapping[str, str] = NOTHING) -> Any:
+        answer = self._line.request(method, path, json=body, headers={**self._headers, **headers})
         found = answer.json()
         if answer.status_code != 200:
             code = found.get("code", answer.status_code)
@@ -237,7 +241,7 @@ def signed_in(node: str, officer: str, passphrase_file: Path | None, token_file:
 
     from agencies.node.broker_client import new_client
 
-    token = _text_of(token_file, "token file").strip() if token_file else os.environ.get("IX_TOKEN", "")
+    token = text_of(token_file, "token file").strip() if token_file else os.environ.get("IX_TOKEN", "")
     if not token and not officer:
         raise typer.BadParameter("say who you are: --officer, or a token in IX_TOKEN or --token-file")
     try:

@@ -1,8 +1,9 @@
 """``ix agreements``: the agreements of an agency at its node, from the first signature to the last notice (CLI).
 
 ``ix agreement`` writes and reads agreements as files and sends nothing; what is done here counts. Each command talks to
-a running node with the officer's bearer token, like ``ix send``; all but the list take a release officer. Exit codes: 0
-done; 1 refused, with one sentence on standard error; 2 the command was misused.
+a running node with the officer's bearer token, like ``ix send``; all but `list` and `show` take a release officer. What
+is signed is read first: the terms are printed from the very bytes that the signature is over. Exit codes: 0 done; 1
+refused or not confirmed, with one sentence on standard error; 2 the command was misused.
 """
 
 from __future__ import annotations
@@ -13,13 +14,18 @@ from typing import Annotated, Any
 import typer
 
 from agencies.commands import AsJson, Session, at_a_node, show, tell
-from exchange.agreement_files import NOBODY, TermsFile, answering, load, read_statement
-from exchange.protocol.terms import write_terms
+from exchange.agreement_files import NOBODY, Lang, TermsFile, answering, load, read_statement
+from exchange.commands_agreement import describe, print_terms
+from exchange.protocol.errors import AgreementMalformed
+from exchange.protocol.labels import Language
+from exchange.protocol.terms import parse_terms, write_terms
+from keys.encoding import write_json
+from keys.signing import parse_statement
 
 app = typer.Typer(
     name="agreements",
-    help="The agreements of an agency at its node: list, propose, sign, suspend, resume, leave. They are written and "
-    "checked as files, with `ix agreement`.",
+    help="The agreements of an agency at its node: list, show, propose, sign, suspend, resume, leave. They are written "
+    "and checked as files, with `ix agreement`.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -49,6 +55,25 @@ def listing(
 
 
 @app.command(
+    "show", epilog="Example: ix agreements show --agr=DIGEST --node http://127.0.0.1:8407 --officer sp-release"
+)
+@at_a_node
+def show_agreement(
+    session: Session,
+    agr: Agreement,
+    lang: Lang = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show an agreement of this agency in words, a proposed one as well: what is permitted, forbidden, and signed."""
+    with session() as call:
+        found = call("GET", f"/v1/agreements/{agr}", None)
+    if as_json:
+        tell(found, True, "")
+        return
+    _print(agr, found, lang)
+
+
+@app.command(
     "propose", epilog="Example: ix agreements propose terms.yaml --node http://127.0.0.1:8405 --officer np-release"
 )
 @at_a_node
@@ -75,11 +100,30 @@ def propose(
 def sign(
     session: Session,
     agr: Agreement,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Sign what is shown without being asked.")] = False,
+    lang: Lang = None,
     as_json: AsJson = False,
 ) -> None:
-    """Add this agency's signature to what another party proposed; with the last one it is complete."""
+    """Show what another party proposed, and on a yes add this agency's signature; with the last it is complete."""
     with session() as call:
+        _print(agr, call("GET", f"/v1/agreements/{agr}", None), lang, err=as_json)
+        if not yes and not typer.confirm("sign these terms for your agency?", err=True):
+            show("not signed", err=True)
+            raise typer.Exit(1)
         _told(call("POST", f"/v1/agreements/{agr}/sign", None), as_json)
+
+
+def _print(agr: str, found: dict[str, Any], lang: Language | None, *, err: bool = False) -> None:
+    """Print the terms from what the signatures are over, and from nothing that merely stands beside it."""
+    with answering():
+        statement = parse_statement(write_json(found["statement"]))
+        if statement.digest != agr:
+            raise AgreementMalformed("the node shows another agreement than the one that was asked for")
+        terms = parse_terms(statement.payload)
+    described = describe(terms, statement, None, lang)
+    missing = [party for party in terms.parties if party not in found["signed_by"]]
+    print_terms(terms, {**described, "signed_by": found["signed_by"], "missing": missing}, lang, err=err)
+    show(f"{found['state']}: {found['sentence']}", err=err)
 
 
 @app.command(

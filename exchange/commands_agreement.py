@@ -147,7 +147,7 @@ def show(
     if as_json:
         typer.echo(json.dumps(described, ensure_ascii=True, indent=2))
     else:
-        _print(terms, described, lang)
+        print_terms(terms, described, lang)
 
 
 @app.command("check", epilog="Example: ix agreement check task-force.yaml --agencies agencies/profiles")
@@ -213,7 +213,8 @@ def describe(
     return {**members, "lang": lang.value, "labelled": whole, "clauses": labelled}
 
 
-def _print(terms: AgreementTerms, described: dict[str, Any], lang: Language | None) -> None:
+def print_terms(terms: AgreementTerms, described: dict[str, Any], lang: Language | None, *, err: bool = False) -> None:
+    """Print an agreement for people, as ``describe`` has it; ``err`` where standard output is for a machine."""
     if "signed_by" in described:
         missing = ", ".join(described["missing"])
         signed = f"verified: {', '.join(described['signed_by'])}" + (f"; still to sign: {missing}" if missing else "")
@@ -223,7 +224,7 @@ def _print(terms: AgreementTerms, described: dict[str, Any], lang: Language | No
         signed = f"by none of {len(terms.parties)} parties"
     title = f"{terms.title}\n{terms.id} version {terms.version}"
     if lang is not None:
-        _print_coded(terms, title, f"signed {signed}\ndigest {described['agreement'] or 'not yet signed'}", lang)
+        _print_coded(terms, title, f"signed {signed}\ndigest {described['agreement'] or 'not yet signed'}", lang, err)
         return
     caption = (
         f"parties {', '.join(terms.parties)}\n"
@@ -236,10 +237,10 @@ def _print(terms: AgreementTerms, described: dict[str, Any], lang: Language | No
         table.add_column(column, overflow="fold")
     for clause in described["clauses"]:
         table.add_row(escape(clause["id"]), clause["effect"], escape(f"{clause['title']}.\n{clause['in_words']}"))
-    Console().print(table)
+    Console(stderr=err).print(table)
 
 
-def _print_coded(terms: AgreementTerms, title: str, signed: str, lang: Language) -> None:
+def _print_coded(terms: AgreementTerms, title: str, signed: str, lang: Language, err: bool) -> None:
     whole = "\n".join(map(str, coded_whole(terms, lang)))
     caption = escape(f"{whole}\n{signed}")
     table = Table(title=escape(title), caption=caption, caption_justify="left", show_lines=True)
@@ -248,7 +249,7 @@ def _print_coded(terms: AgreementTerms, title: str, signed: str, lang: Language)
     for clause in terms.clauses:
         lines = "\n".join([clause.title, *map(str, coded_clause(clause, lang))])
         table.add_row(escape(clause.id), escape(lines))
-    Console().print(table)
+    Console(stderr=err).print(table)
 
 
 def _print_findings(file: Path, written: Written, findings: tuple[Finding, ...], *, checked_agencies: bool) -> None:

@@ -259,10 +259,10 @@ def _auditing(router: APIRouter, node: Node) -> None:
         purpose: str = LogPurpose.SELF_MONITORING,
     ) -> Response:
         """Acts of the ledger, filtered by `act`, `officer`, `msg`, `case`, `since`, `until`; itself an act."""
-        where = {name: value for name, value in request.query_params.items() if name not in ("after", "limit")}
+        where = {name: value for name, value in request.query_params.items() if name not in _OF_PAGE}
         why = reason_of(request) if "justification-code" in request.headers else None
         number, root = node.verify_ledger()
-        acts = node.ledger(caller, why, after=after, limit=limit, where=where)
+        acts = node.ledger(caller, why, after=after, limit=limit, where=where, purpose=purpose)
         return answer({"acts": acts, "verified": {"n": number, "root": root}})
 
     @router.post("/ledger/export", openapi_extra=body_schema({"justification": REASON}))

@@ -38,8 +38,8 @@ def test_an_agreement_is_proposed_signed_suspended_resumed_and_left(town: Town, 
     file.write_text(yaml.safe_dump({**TWO, "id": "by-command", "title": "Signed by command (SIMULATION)"}))
     agr = proposed(town, file)
     assert stands(town, A, agr) == "proposed"
-    signed = town.ix(B, "agreements", "sign", f"--agr={agr}")
-    assert (signed.exit_code, signed.stdout.strip()) == (0, f"complete: {agr}"), signed.output
+    signed = town.ix(B, "agreements", "sign", f"--agr={agr}", "--yes")
+    assert (signed.exit_code, signed.stdout.splitlines()[-1]) == (0, f"complete: {agr}"), signed.output
     assert stands(town, A, agr) == "in_force"
     for by, act, state in ((B, "suspend", "suspended"), (B, "resume", "in_force"), (A, "leave", "left")):
         given = town.ix(by, "agreements", act, f"--agr={agr}", "--reason", "under review in parliament")
@@ -49,6 +49,46 @@ def test_an_agreement_is_proposed_signed_suspended_resumed_and_left(town: Town, 
     (found,) = [one for one in json.loads(town.ix(A, "agreements", "list", "--json").stdout)["agreements"]
                 if one["agr"] == agr]  # fmt: skip
     assert (found["state"], found["parties"]) == ("left", [A, B])
+
+
+@pytest.mark.spec("CLI-71", "NODE-204")
+def test_what_is_signed_is_read_first_and_confirmed(town: Town, tmp_path: Path) -> None:
+    file = tmp_path / "terms.yaml"
+    file.write_text(yaml.safe_dump({**TWO, "id": "read-first", "title": "Read before it is signed (SIMULATION)"}))
+    agr = proposed(town, file)
+    for arguments, answer in ((("sign", f"--agr={agr}"), "n\n"), (("sign", f"--agr={agr}", "--json"), "")):
+        found = town.ix(B, "agreements", *arguments, given=answer)
+        assert found.exit_code == 1, found.output
+        assert "Read before it is signed" in found.output
+        assert "Any of us may tell another" in found.output
+    assert stands(town, A, agr) == "proposed"
+    shown = town.ix(B, "agreements", "show", f"--agr={agr}", officer="duty")
+    assert (shown.exit_code, f"still to sign: {B}" in shown.stdout, agr in shown.stdout) == (0, True, True)
+    french = town.ix(B, "agreements", "show", f"--agr={agr}", "--lang", "fr", officer="duty")
+    assert "Coopération policière" in french.stdout
+    told = json.loads(town.ix(B, "agreements", "show", f"--agr={agr}", "--json", officer="duty").stdout)
+    assert (told["terms"]["id"], told["state"], told["signed_by"]) == ("read-first", "proposed", [A])
+    signed = town.ix(B, "agreements", "sign", f"--agr={agr}", given="y\n")
+    assert (signed.exit_code, signed.stdout.splitlines()[-1]) == (0, f"complete: {agr}"), signed.output
+    town.nodes[A].refresh()
+    again = town.ix(A, "agreements", "show", f"--agr={agr}", officer="duty")
+    assert f"verified: {A}, {B}" in again.stdout or f"verified: {B}, {A}" in again.stdout, again.stdout
+
+
+@pytest.mark.spec("CLI-71")
+def test_a_node_that_shows_other_terms_than_those_to_be_signed_is_not_believed(
+    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "terms.json"
+    digests = []
+    for name in ("wanted", "other"):
+        file.write_text(json.dumps({**TWO, "id": name}))
+        digests.append(proposed(town, file))
+    node, honest = town.nodes[B], town.nodes[B].agreement
+    monkeypatch.setattr(node, "agreement", lambda agr: honest(digests[1]))
+    found = town.ix(B, "agreements", "sign", f"--agr={digests[0]}", "--yes")
+    assert (found.exit_code, found.stderr.partition(":")[0]) == (1, "agreement_malformed")
+    assert stands(town, A, digests[0]) == "proposed"
 
 
 def test_what_is_proposed_from_terms_and_from_a_payload_is_the_same(town: Town, tmp_path: Path) -> None:
@@ -80,13 +120,15 @@ def test_what_is_refused_ends_with_one_and_a_code(town: Town, tmp_path: Path) ->
         (("propose", str(broken)), "chief", "agreement_malformed"),
         (("propose", str(file)), "duty", "role_missing"),
         (("sign", f"--agr={nothing}"), "chief", "not_here"),
-        (("sign", f"--agr={nothing}"), "duty", "role_missing"),
         (("suspend", f"--agr={nothing}", "--reason", "why not"), "chief", "not_here"),
         (("resume", f"--agr={nothing}", "--reason", "why not"), "duty", "role_missing"),
         (("leave", f"--agr={nothing}", "--reason", "why not"), "chief", "not_here"),
     ):
         found = town.ix(A, "agreements", *arguments, officer=officer)
         assert (found.exit_code, found.stderr.partition(":")[0], found.stdout) == (1, code, "")
+    waits = proposed(town, file)
+    found = town.ix(B, "agreements", "sign", f"--agr={waits}", "--yes", officer="duty")
+    assert (found.exit_code, found.stderr.partition(":")[0]) == (1, "role_missing")
 
 
 @pytest.mark.spec("CLI-3", "CLI-7")

@@ -34,18 +34,19 @@ class Town:
     urls: dict[str, str]
     nodes: dict[str, Any]
 
-    def ix(self, agency: str, *arguments: str, officer: str = "chief") -> Any:
+    def ix(self, agency: str, *arguments: str, officer: str = "chief", given: str | None = None) -> Any:
         env = {"IX_NODE": self.urls[agency], "IX_OFFICER": officer, "IX_PASSPHRASE": PASSPHRASE, "COLUMNS": "300"}
-        return run.invoke(ix.app, list(arguments), env=env)
+        return run.invoke(ix.app, list(arguments), env=env, input=given)
 
 
 @contextmanager
 def two_towns(home: Path) -> Iterator[Town]:
-    """North and south, each with a duty officer, a release officer and another one."""
+    """North and south, each with a duty officer, a release officer, another one and an auditor."""
     officers = [
         new_officer("duty", PASSPHRASE, ["officer"], cost=MIN_COST),
         new_officer("chief", PASSPHRASE, ["officer", "release_officer"], cost=MIN_COST),
         new_officer("deputy", PASSPHRASE, ["release_officer"], cost=MIN_COST),
+        new_officer("audit", PASSPHRASE, ["auditor"], cost=MIN_COST),
     ]
     with lorry_watch(home) as world:
         servers, threads, urls, nodes = [], [], {}, {}
