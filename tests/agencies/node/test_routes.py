@@ -89,6 +89,7 @@ ROUTES = [
     ("GET", "/v1/flags"), ("POST", "/v1/flags"), ("POST", "/v1/flags/x/renew"), ("POST", "/v1/flags/x/lift"),
     ("GET", "/v1/messages/x/flag"), ("POST", "/v1/messages/x/flag"),
     ("GET", "/v1/offences"), ("POST", "/v1/messages/x/offence"),
+    ("GET", "/v1/agreements/x"), ("POST", "/v1/questions"), ("POST", "/v1/ledger/export"),
 ]  # fmt: skip
 
 
@@ -266,7 +267,7 @@ def test_a_broken_ledger_is_not_shown(desks: dict[str, Desk], world: World, tmp_
 
     desks["duty"]("POST", "/v1/messages", {"draft": DRAFT, "justification": REASON})
     books = sqlite3.connect(tmp_path / "served.db", isolation_level=None)
-    books.execute("UPDATE ledger SET body = CAST(replace(body, 'duty', 'chief') AS BLOB)")
+    books.execute("UPDATE ledger SET body = CAST(replace(body, 'collect', 'combine') AS BLOB)")
     books.close()
     status, found = desks["audit"]("GET", "/v1/ledger")
     assert (status, found["code"]) == (500, "ledger_broken")

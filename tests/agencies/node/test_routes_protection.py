@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -18,6 +19,7 @@ from tests.agencies.node.conftest import HARBOUR, NORTH
 from tests.agencies.node.test_routes import PASSPHRASE, REASON, Desk
 
 ROLES = {"worker": ["officer"], "keeper": ["protection_officer"], "eye": ["auditor"]}
+IN_HEADERS = {"Justification-Code": REASON["code"], "Justification": quote(REASON["text"])}
 CALLS = [
     ("POST", "/v1/identities/seal"), ("GET", "/v1/messages/x/identities"), ("POST", "/v1/messages/x/identities/i1"),
     ("POST", "/v1/claims"), ("POST", "/v1/messages/x/refuse"), ("GET", "/v1/messages/x/refuse"),
@@ -91,7 +93,9 @@ def test_a_body_of_another_form_is_refused_and_not_repeated(
 def test_an_identity_is_shown_to_the_role_that_gives_its_passphrase_again(world: World, desks: dict[str, Desk]) -> None:
     msg, part = arrived(world, desks)
     path = f"/v1/messages/{msg}/identities"
-    _, listed = desks["eye"]("GET", path)
+    assert desks["worker"]("GET", path)[1]["code"] == "justification_refused"
+    assert desks["eye"]("GET", path, **IN_HEADERS)[1]["code"] == "role_missing"
+    _, listed = desks["worker"]("GET", path, **IN_HEADERS)
     assert listed["identities"] == [{"id": part, "for": "protection_officer", "subject": "v1", "ours": True}]
     ask = {"passphrase": PASSPHRASE, "justification": REASON}
     status, shown = desks["keeper"]("POST", f"{path}/{part}", ask)
@@ -137,7 +141,8 @@ def test_refusing_telling_and_tasks_over_the_wire(world: World, desks: dict[str,
     refuse = {"ground": "not_available", "reason": "nothing of the kind is kept here", "justification": REASON}
     status, said = desks["worker"]("POST", f"{path}/refuse", refuse)
     assert (status, said["public"], said["state"]) == (200, "not_available", "sent")  # it was about nobody
-    assert desks["eye"]("GET", f"{path}/refuse")[1]["state"] == "sent"
+    assert desks["eye"]("GET", f"{path}/refuse", **IN_HEADERS)[1]["code"] == "role_missing"
+    assert desks["worker"]("GET", f"{path}/refuse", **IN_HEADERS)[1]["state"] == "sent"
     assert desks["worker"]("POST", f"{path}/refuse", refuse)[1]["code"] == "already_answered"
     notice = {"kinds": ["alibi"], "text": "We hold a record. Ask us.", "justification": REASON}
     status, sent = desks["worker"]("POST", f"{path}/exculpate", notice)

@@ -312,7 +312,8 @@ def test_somebody_else_reviews_it_once(world: World, south: WorldNode, reviewer:
         review("nothing", AUDIT, WHY, justified=True)
     said = review(opened.id, reviewer, WHY, justified=justified)
     verdict = "justified" if justified else "unjustified"
-    assert (said["verdict"], said["reviewer"], said["overdue"]) == (verdict, reviewer.id, False)
+    named = south.service.office.scribe.officer_name(reviewer.id)
+    assert (said["verdict"], said["reviewer"], said["overdue"]) == (verdict, named, False)
     act = acts(south)[-1]
     assert (act["act"], act["outcome"], act["officer"]) == ("review", f"emergency_{verdict}", reviewer.id)
     assert act["why"] == WHY.text

@@ -61,7 +61,8 @@ def test_a_permitted_message_is_settled_with_entry_proof_and_a_ledger_act(north:
     entry = parse_entry(sent.entry or b"")
     assert isinstance(entry, DisclosureEntry)
     assert entry.msg == sent.msg
-    (act,) = acts(north)
+    made, act = acts(north)
+    assert (made["act"], made["msg"], made["index"], made["why"]) == ("collect", sent.msg, None, act["why"])
     assert (act["act"], act["msg"], act["index"], act["clauses"]) == ("disclose", sent.msg, sent.index, ["ask"])
     assert act["to"] == [SOUTH]
     assert "person_suspect" in act["persons"]
@@ -97,7 +98,7 @@ def test_a_crash_between_commit_and_send_loses_nothing_and_sends_the_same_bytes(
     assert north.service.retry_outbox() == 1
     assert messages_sent(world) == [stored]
     assert north.service.outbox()[0].state == "sent"
-    assert [act["act"] for act in acts(north)] == ["disclose"]
+    assert [act["act"] for act in acts(north)] == ["collect", "disclose"]
 
 
 @pytest.mark.spec("NODE-29")
@@ -112,7 +113,7 @@ def test_a_lost_answer_is_cured_by_the_same_bytes_and_discloses_once(world: Worl
     assert first == second
     settled = north.service.outbox()[0]
     assert (settled.state, len(disclosures(world, settled.msg))) == ("sent", 1)
-    assert [act["act"] for act in acts(north)] == ["disclose"]
+    assert [act["act"] for act in acts(north)] == ["collect", "disclose"]
 
 
 @pytest.mark.spec("NODE-29")
@@ -183,7 +184,7 @@ def test_a_ruling_is_the_brokers_logged_denial_with_proof(world: World, north: W
     assert isinstance(entry, DenialEntry)
     assert entry.msg == sent.msg
     assert south.collect() == []
-    (act,) = acts(north)
+    _, act = acts(north)
     assert (act["act"], act["index"], act["clauses"]) == ("attempt_denied", sent.index, ["ask"])
     assert world.audit().clean
 
@@ -232,7 +233,7 @@ def test_a_batch_is_one_call_and_one_answer_each(world: World, north: WorldNode)
     ]  # fmt: skip
     assert len(messages_sent(world)) == 1
     number, _ = north.service.verify_ledger()
-    assert number == 3
+    assert number == 5
 
 
 @pytest.mark.spec("NODE-13")
@@ -263,7 +264,8 @@ def test_a_message_waits_until_another_officer_lets_it_go(world: World, north: W
     assert (sent.state, sent.ref) == ("sent", waiting.ref)
     (entry,) = disclosures(world, sent.msg)
     assert [one.clauses for one in entry.to] == [("slow",)]
-    (act,) = acts(north)
+    waited, released, act = acts(north)
+    assert (waited["act"], waited["outcome"], released["act"]) == ("collect", "waits_for_release", "review")
     assert (act["officer"], act["released_by"]) == (north.officer().id, north.officer("release_officer").id)
 
 
@@ -277,7 +279,7 @@ def test_nobody_releases_a_message_of_their_own(north: WorldNode) -> None:
         north.service.release(sent.ref, both, WHY, approve=True)
     with pytest.raises(RoleMissing):
         north.service.release(sent.ref, north.officer(), WHY, approve=True)
-    (act,) = acts(north)
+    _, act = acts(north)
     assert (act["act"], act["outcome"]) == ("attempt_denied", "release_refused")
     assert north.service.outbox()[0].state == "pending_release"
 
@@ -289,7 +291,7 @@ def test_a_message_kept_back_never_leaves(world: World, north: WorldNode, waitin
         north.release(waiting.ref)
     assert messages_sent(world) == []
     assert outbox_row(north, waiting.ref).content is None
-    assert acts(north)[0]["outcome"] == "withheld"
+    assert acts(north)[-1]["outcome"] == "withheld"
 
 
 @pytest.mark.spec("NODE-25")
@@ -355,7 +357,7 @@ def test_an_answer_that_proves_nothing_settles_nothing(
     sent = north.send(REQUEST, SOUTH)
     assert sent.state == "pending"
     assert (sent.problem or "").startswith(code)
-    assert acts(north) == []
+    assert [act["act"] for act in acts(north)] == ["collect"]
     (kept,) = [e for e in north.service.evidence(north.officer("auditor")) if e["kind"] == "answer_unproved"]
     assert (kept["detail"]["msg"], kept["detail"]["code"]) == (sent.msg, code)
     crook(north)
@@ -389,7 +391,7 @@ def test_a_proved_refusal_of_the_message_is_final(world: World, north: WorldNode
     world.revoke(SOUTH)
     sent = north.send(REQUEST, SOUTH)
     assert (sent.state, sent.code) == ("refused", "key_not_valid")
-    (act,) = acts(north)
+    _, act = acts(north)
     assert (act["act"], act["outcome"], act["index"]) == ("attempt_denied", "key_not_valid", None)
     north.service.refresh()
     assert north.send(REQUEST, SOUTH).state == "sent"
@@ -493,7 +495,7 @@ def test_neither_the_author_nor_one_person_twice_makes_two(tmp_path: Path) -> No
         assert (sent.state, sent.released_by) == ("sent", f"{second.id} np-third")
         done = acts(north)
         assert [act["outcome"] for act in done if act["act"] == "attempt_denied"] == ["release_refused"] * 3
-        assert [act["outcome"] for act in done if act["act"] == "review"] == ["first_approval"]
+        assert [act["outcome"] for act in done if act["act"] == "review"] == ["first_approval", "released"]
         assert done[-1]["released_by"] == f"{second.id} np-third"
 
 
