@@ -49,7 +49,7 @@ Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 CALL: Final = "ix.call"
 """Where a route finds the ``Call`` in its scope."""
-_CALLS: Final = ("messages", "mailbox", "receipts", "acts", "agreements", "proposals", "directory", "records")
+_CALLS: Final = ("messages", "mailbox", "receipts", "acts", "heads", "agreements", "proposals", "directory", "records")
 _PATHS: Final = frozenset(f"/v1/{name}" for name in _CALLS)
 
 

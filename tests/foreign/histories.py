@@ -12,6 +12,7 @@ from datetime import timedelta
 from random import Random
 from typing import Any, Final
 
+from exchange.audit.export import statement_path
 from keys.encoding import digest
 from keys.errors import Refusal
 from tests.vectors.logbook import Logbook
@@ -42,9 +43,8 @@ class History:
     def written(self) -> Logbook:
         """The book after some sixty things happened, or were tried."""
         self.agree()
-        steps = (
-            [self.send] * 9 + [self.act] * 8 + [self.receipt] * 4 + [self.notify, self.agree, self.replace, self.wait]
-        )
+        steps = [self.send] * 9 + [self.act] * 8 + [self.receipt] * 4 + [self.head] * 2
+        steps += [self.notify, self.agree, self.replace, self.wait]
         for _ in range(60):
             with suppress(Refusal):  # no honest broker logs that
                 self.r.choice(steps)()
@@ -133,6 +133,13 @@ class History:
         self.book.receipt(name, by=self.r.choice([*told, *told, SOUTH]), status=self.r.choice(["delivered", "opened"]))
         if self.r.random() < 0.3:
             self.book.statements.popitem()  # batches may be left out of an export
+
+    def head(self) -> None:
+        by, size = self.r.choice(AGENCIES), self.r.randint(1, 9)
+        lie: dict[str, Any] = self.r.choice([{}] * 5 + [{"signer": self.book.on[NORTH].signer}, {"said": size + 1}])
+        name = self.book.head(by, size, self.r.choice([None, None, None, bytes(32)]), **lie)
+        if self.r.random() < 0.1:
+            del self.book.statements[statement_path("heads", name)]
 
     def act(self) -> None:
         kind = self.r.choice([*ORIGINATORS, "consent", "ask", "acknowledge", "answer", "answer", "keep", "erased"])

@@ -38,11 +38,14 @@ class Play:
         ] + [agree(office, NORTH, SOUTH, id="two", onward="by_consent")]
         self.messages: dict[str, tuple[str, tuple[str, ...]]] = {}
         self.acts: dict[str, tuple[str, str, str, Any]] = {}
+        self.ledgers: Counter[str] = Counter()
         self.said: Counter[str] = Counter()
 
     def step(self) -> None:
         self.office.clock.advance(seconds=self.chance.randrange(3))
-        self.chance.choice((self.tell, self.tell, self.tell, self.consent, self.ask, self.after, self.answer))()
+        self.chance.choice(
+            (self.tell, self.tell, self.tell, self.consent, self.ask, self.after, self.answer, self.head)
+        )()
 
     def tell(self) -> None:
         sender = self.chance.choice(AGENCIES)
@@ -55,6 +58,16 @@ class Play:
         self.said[answer["code"]] += 1
         if answer["outcome"] == "permit":
             self.messages[answer["msg"]] = (sender, tuple(to))
+
+    def head(self) -> None:
+        """Of a ledger that grows, and now and then of one that does not or is another one."""
+        by = self.chance.choice(AGENCIES)
+        size = max(1, self.ledgers[by] + self.chance.choice((-1, 0, 1, 2, 40)))
+        root = self.chance.choice((b"", b"", b"", bytes(32)))
+        got = self.office.head(by, size, root)
+        self.said[f"head {got.json.get('code', 'logged')}"] += 1
+        if got.status == 200:
+            self.ledgers[by] = size
 
     def _do(self, kind: str, by: str, msg: str, **members: Any) -> None:
         got = self.office.act(kind, by, msg, **members)
@@ -120,4 +133,5 @@ def test_whatever_nodes_do_broker_and_auditor_decide_alike(tmp_path: Path) -> No
         assert wrong == [], play.said
         office.second().close()  # and the books say the same as the log
     assert play.said["permitted"] > 10, play.said
+    assert play.said["head logged"] > 3, play.said
     assert len(play.said) > 8, play.said

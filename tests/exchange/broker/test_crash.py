@@ -33,6 +33,7 @@ from tests.exchange.broker.office import NORTH, SOUTH, Cast
 
 CALLERS = 12
 JOSE = "application/jose+json"
+NOTE = "text/plain"
 
 
 def times() -> int:
@@ -69,6 +70,8 @@ class Scene:
         self.collected: dict[int, str] = {}
         self.recalls: dict[str, bytes] = {}
         self.recalled: dict[str, Any] = {}
+        self.heads: list[str] = []
+        self.headed: dict[str, Any] = {}
         self.cursor = -1
         self.kills_under_load = 0
 
@@ -106,6 +109,7 @@ class Scene:
         """Callers send and take back, the recipient collects and gives receipts, and in the midst the broker dies."""
         work = [asyncio.create_task(self.pile.work(Caller(self.cast, NORTH, self.port))) for _ in range(CALLERS)]
         work += [asyncio.create_task(self._collect()), asyncio.create_task(self._recall())]
+        work.append(asyncio.create_task(self._put_heads()))
         await asyncio.sleep(self.chance.uniform(0.01, 0.3))
         self.kills_under_load += any(not task.done() for task in work[:CALLERS])
         await asyncio.to_thread(host.kill, self.port)
@@ -121,6 +125,24 @@ class Scene:
                     await self._take_back(caller, self.chance.choice(names))
                 await caller.call("GET", "/v1/proposals")
         await caller.line.close()
+
+    async def _put_heads(self) -> None:
+        """The originator's ledger grows, and its head is put into the log, the unanswered one again, until the end."""
+        caller = Caller(self.cast, NORTH, self.port)
+        with suppress(OSError):
+            while True:
+                if len(self.heads) == len(self.headed):
+                    self.heads.append(self.cast.head(NORTH, len(self.heads) + 1, at=datetime.now(UTC)))
+                await self._put_head(caller, self.heads[-1])
+                older = self.chance.choice(self.heads)  # whatever came after it
+                if older in self.headed:
+                    await self._put_head(caller, older)
+        await caller.line.close()
+
+    async def _put_head(self, caller: Caller, note: str) -> None:
+        status, said = await caller.call("POST", "/v1/heads", note.encode(), NOTE)
+        assert status == 200, said
+        assert self.headed.setdefault(note, said)["entry"] == said["entry"]
 
     async def _take_back(self, caller: Caller, name: str) -> None:
         if name not in self.recalls:
@@ -187,7 +209,12 @@ class Scene:
                 mail = view._connection.exec_driver_sql("SELECT recipient, seq, kind FROM mail").all()
         finally:
             store.close()
-        promised = [*self.pile.answered.values(), *self.receipted.values(), *self.recalled.values()]
+        promised = [
+            *self.pile.answered.values(),
+            *self.receipted.values(),
+            *self.recalled.values(),
+            *self.headed.values(),
+        ]
         judge_log(entries, mail, self.cast, promised)
         assert set(self.collected.values()) <= {json.loads(entries[index])["msg"] for index in self.collected}
 
@@ -203,6 +230,8 @@ def judge_log(entries: list[bytes], mail: Any, cast: Cast, promised: list[Any]) 
         index, checkpoint = verify_tlog_proof(answer["proof"], unb64u(answer["entry"]), cast.directory.root.log)
         assert entries[index] == unb64u(answer["entry"]), "acknowledged and lost"
         assert tree.root(checkpoint.size) == checkpoint.root, "the log was forked"
+    sizes = [e["size"] for e in logged if e["typ"] == "node-head"]
+    assert sizes == sorted(set(sizes)), "a head was logged twice, or out of order"
     items = Counter((recipient, seq) for recipient, seq, _ in mail)
     assert set(items.values()) <= {1}
     due = {(to["id"], seq) for seq, e in enumerate(logged) if e["typ"] == "disclosure" for to in e["to"]}

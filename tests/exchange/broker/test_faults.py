@@ -28,7 +28,7 @@ import pytest
 from exchange.broker.store import Store
 from tests.exchange.broker.host import Caller, Host, hosted
 from tests.exchange.broker.office import NORTH, SOUTH
-from tests.exchange.broker.test_crash import JOSE, Scene, times
+from tests.exchange.broker.test_crash import JOSE, NOTE, Scene, times
 
 SOURCE = Path(__file__).resolve().parent / "faults" / "faults.c"
 KILL, TORN, SHORT, FULL, EIO, SYNCS = range(1, 7)
@@ -69,7 +69,7 @@ class Struck(Scene):
         for path in self.home.glob("broker.db*"):
             path.unlink()
         self.pile.answered.clear()
-        for kept in (self.receipted, self.collected, self.recalls, self.recalled):
+        for kept in (self.receipted, self.collected, self.recalls, self.recalled, self.headed):
             kept.clear()
         self.cursor = -1
 
@@ -89,7 +89,7 @@ class Struck(Scene):
 
     def judge_if_any(self) -> None:
         """Judge the books as they lie; with nothing promised they need not have come about."""
-        promised = len(self.pile.answered) + len(self.receipted) + len(self.recalled)
+        promised = len(self.pile.answered) + len(self.receipted) + len(self.recalled) + len(self.headed)
         try:
             self.judge()
         except Exception:
@@ -116,12 +116,12 @@ class Struck(Scene):
             if await self._step(self._answers):
                 break
             await asyncio.sleep(0.005)
-        for step in (self._agreed, self._one, self._several, self._receipts, self._recalls, self._rest):
+        for step in (self._agreed, self._one, self._several, self._receipts, self._recalls, self._put, self._rest):
             if not (await self._step(step) or await self._step(step)):
                 return
 
     async def _all(self) -> None:
-        for step in (self._agreed, self._one, self._several, self._receipts, self._recalls, self._rest):
+        for step in (self._agreed, self._one, self._several, self._receipts, self._recalls, self._put, self._rest):
             assert await self._step(step), step
 
     async def _step(self, step: Any) -> bool:
@@ -182,6 +182,15 @@ class Struck(Scene):
         if status == 200:
             assert self.recalled.setdefault(name, said)["entry"] == said["entry"]
         return bool(status == 200)
+
+    async def _put(self, north: Caller, _: Caller) -> bool:
+        self.heads = self.heads or [self.cast.head(NORTH, size, at=datetime.now(UTC)) for size in (1, 2)]
+        for note in self.heads:
+            status, said = await north.call("POST", "/v1/heads", note.encode(), NOTE)
+            if status != 200:
+                return False
+            assert self.headed.setdefault(note, said)["entry"] == said["entry"]
+        return True
 
 
 def play(folder: Path, library: Path, faults: int) -> str:
