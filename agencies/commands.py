@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Annotated, Any, Final, get_type_hints
+from urllib.parse import quote
 
 import typer
 
@@ -167,6 +168,11 @@ def inbox(
 def show(line: str, *, err: bool = False) -> None:
     """Print one line of what others may have written."""
     typer.echo(plain(line), err=err)
+
+
+def in_headers(code: str, why: str) -> dict[str, str]:
+    """A reason as a GET takes it (NODE-71); nothing where none was given."""
+    return {"Justification-Code": str(code), "Justification": quote(why)} if why else {}
 
 
 def pretty(value: Any) -> str:

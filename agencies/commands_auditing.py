@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 from typing import Annotated, Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import typer
 
-from agencies.commands import AsJson, Reason, Session, at_a_node, show, tell
+from agencies.commands import AsJson, Reason, Session, at_a_node, in_headers, show, tell
 from exchange.protocol.vocabulary import Act, Justification, LogPurpose
 
 app = typer.Typer(
@@ -58,7 +58,7 @@ def ledger(
     told = {"act": act, "officer": by, "msg": msg, "case": case, "since": since, "until": until, "after": after or ""}
     query = urlencode({"limit": limit, "purpose": purpose, **{name: one for name, one in told.items() if one}})
     with session() as call:
-        found = call("GET", f"/v1/ledger?{query}", None, _headers(code, why))
+        found = call("GET", f"/v1/ledger?{query}", None, in_headers(code, why))
     if as_json:
         tell(found, True, "")
         return
@@ -111,7 +111,7 @@ def evidence(
 ) -> None:
     """Show what should not have been and was kept whole: two faces of the log, forged proofs, strange mail."""
     with session() as call:
-        found = call("GET", "/v1/evidence", None, _headers(code, why))
+        found = call("GET", "/v1/evidence", None, in_headers(code, why))
     if as_json:
         tell(found, True, "")
         return
@@ -240,10 +240,6 @@ def _ask(
     with session() as call:
         found = call("POST", "/v1/questions", asked)
     answered(found, as_json, RECORDED)
-
-
-def _headers(code: str, why: str) -> dict[str, str]:
-    return {"Justification-Code": str(code), "Justification": quote(why)} if why else {}
 
 
 def _count(n: int, noun: str) -> str:

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 
 import typer
 
-from agencies.commands import AsJson, Code, Reason, Session, at_a_node, pretty, show, tell, text_of
+from agencies.commands import AsJson, Code, Reason, Session, at_a_node, in_headers, pretty, show, tell, text_of
 from agencies.commands_acts import Message, any_of
 from exchange.protocol.vocabulary import Danger, RefusalGround
 
@@ -32,9 +32,8 @@ def case(
     as_json: AsJson = False,
 ) -> None:
     """List the messages of a case, in and out, the oldest first; without content."""
-    reason = {"Justification-Code": code, "Justification": quote(why)}
     with session() as call:
-        found = call("GET", f"/v1/cases/{quote(reference, safe='')}", None, reason)
+        found = call("GET", f"/v1/cases/{quote(reference, safe='')}", None, in_headers(code, why))
     if as_json:
         tell(found, True, "")
         return
@@ -74,6 +73,7 @@ def erase(
 def refuse(
     session: Session,
     msg: Message,
+    why: Reason,
     ground: Annotated[str, typer.Option(help=f"{any_of(RefusalGround)}.")] = "",
     reason: Annotated[str, typer.Option(help="With --ground: the whole reason, which stays here, for auditors.")] = "",
     flag: Annotated[bool, typer.Option("--flag", help="Instead: with ground and reason of the flag on it.")] = False,
@@ -81,7 +81,6 @@ def refuse(
         str, typer.Option(help="Instead: with what this agency's table says of that code of an offence.")
     ] = "",
     text: Annotated[str, typer.Option(help="What is said to the requester, instead of the usual sentence.")] = "",
-    why: Reason = "",
     code: Code = "request_answer",
     as_json: AsJson = False,
 ) -> None:
@@ -92,7 +91,7 @@ def refuse(
     asked: dict[str, Any] = {"justification": {"code": code, "text": why}, **({"text": text} if text else {})}
     with session() as call:
         if not ways:
-            found = call("GET", f"/v1/messages/{msg}/refuse", None)
+            found = call("GET", f"/v1/messages/{msg}/refuse", None, in_headers(code, why))
         elif ground:
             found = call("POST", f"/v1/messages/{msg}/refuse", {**asked, "ground": ground, "reason": reason})
         elif flag:
@@ -166,8 +165,8 @@ def flags(
         tell(found, as_json, f"{found.get('state')}: {found.get('id')} until {found.get('until')}")
         return
     for one in found["flags"]:
-        what = "message" if one["kind"] == "message" else "case of"
-        show(f"{one['id']}  {one['state']:7}  until {one['until']}  {what} {one['name']}  from {one['sender']}")
+        what = f"message {one['msg']}" if one["msg"] else "a case"
+        show(f"{one['id']}  {one['state']:7}  until {one['until']}  {what}  from {one['sender']}")
     if not found["flags"]:
         show("nothing is flagged")
 

@@ -17,8 +17,10 @@ from typer.testing import CliRunner
 
 import ix
 from agencies.node.app import create_app
+from agencies.node.care.offences import read_table
 from agencies.node.profile import MIN_COST, new_officer, new_profile
 from agencies.node.settings import Settings
+from agencies.profiles import load_offences
 from exercises.world import BROKER_HOST, World
 from tests.agencies.node.tree import CONTENT, WHY, A, B, lorry_watch
 
@@ -41,40 +43,46 @@ class Town:
 
 @contextmanager
 def two_towns(home: Path) -> Iterator[Town]:
-    """North and south, each with a duty officer, a release officer, another one and an auditor."""
+    """North and south under one agreement by which any may tell another."""
+    with lorry_watch(home) as world, town_of(world, home) as town:
+        yield town
+
+
+@contextmanager
+def town_of(world: World, home: Path) -> Iterator[Town]:
+    """North and south of a world, each with a duty officer, a release officer, another one and an auditor."""
     officers = [
         new_officer("duty", PASSPHRASE, ["officer"], cost=MIN_COST),
         new_officer("chief", PASSPHRASE, ["officer", "release_officer"], cost=MIN_COST),
         new_officer("deputy", PASSPHRASE, ["release_officer"], cost=MIN_COST),
         new_officer("audit", PASSPHRASE, ["auditor"], cost=MIN_COST),
     ]
-    with lorry_watch(home) as world:
-        servers, threads, urls, nodes = [], [], {}, {}
-        for agency in (A, B):
-            app = served(world, agency, officers, home / f"{agency}.served.db")
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                port = free.getsockname()[1]
-            server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", ws="none"))
-            thread = threading.Thread(target=server.run, daemon=True)
-            thread.start()
-            while not server.started:
-                time.sleep(0.02)
-            servers.append(server)
-            threads.append(thread)
-            urls[agency], nodes[agency] = f"http://127.0.0.1:{port}", app.state.node
-        yield Town(world, urls, nodes)
-        for server in servers:
-            server.should_exit = True
-        for thread in threads:
-            thread.join(timeout=10)
+    servers, threads, urls, nodes = [], [], {}, {}
+    for agency in (A, B):
+        app = served(world, agency, officers, home / f"{agency}.served.db")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", ws="none"))
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        while not server.started:
+            time.sleep(0.02)
+        servers.append(server)
+        threads.append(thread)
+        urls[agency], nodes[agency] = f"http://127.0.0.1:{port}", app.state.node
+    yield Town(world, urls, nodes)
+    for server in servers:
+        server.should_exit = True
+    for thread in threads:
+        thread.join(timeout=10)
 
 
 def served(world: World, agency: str, officers: Any, database: Path) -> Any:
     settings = Settings(
         database=database, fed=world.federation.fed, trust=world.federation.directory.to_bytes(),
         identity=world.federation.identities[agency], profile=new_profile(agency, officers),
-        broker=f"http://{BROKER_HOST}", background=False,
+        broker=f"http://{BROKER_HOST}", background=False, offences=read_table(load_offences()[agency]),
     )  # fmt: skip
     app = create_app(settings, clock=world.clock, http=world.client(agency))
     app.state.node.refresh()
