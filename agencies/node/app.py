@@ -43,6 +43,7 @@ def build_node(settings: Settings, *, clock: Clock = now, http: Http | None = No
     return Node(
         settings.identity, Store(settings.database), directory, connect, clock, role_key=settings.role_key,
         persecutors=settings.persecutors, offences=settings.offences, head_seconds=settings.head_seconds,
+        keep_periods=settings.keep_periods,
     )  # fmt: skip
 
 

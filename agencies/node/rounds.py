@@ -77,6 +77,7 @@ class Rounds:
 
     def _send(self, turn: int) -> bool:
         if turn % self._refresh_rounds == 0:
+            self._node.shredding.finish()
             self._node.sweep()  # first of all: a date that came while nobody ran is not waited out again
         if turn % self._refresh_rounds == self._refresh_rounds - 1:
             self._node.refresh()

@@ -42,6 +42,7 @@ from agencies.node.mail.sending import Sending, Sent, Wanted
 from agencies.node.office import Office
 from agencies.node.oversight import Oversight
 from agencies.node.profile import Officer, OfficerRole
+from agencies.node.shredding import KEEP, Shredding
 from agencies.node.store import Store
 from agencies.node.trust_view import TrustView
 from agencies.node.watch import LogWatch
@@ -90,6 +91,7 @@ class Node:
         persecutors: Iterable[str] = (),
         offences: OffenceTable | None = None,
         head_seconds: int = 60,
+        keep_periods: int = KEEP,
     ) -> None:
         trust = TrustView(directory, store, clock, Vault.derive(identity.pseudonym_key, f"node {identity.agency}"))
         self.office = Office(identity, store, connect(lambda: trust.directory), trust, clock, chance)
@@ -102,6 +104,7 @@ class Node:
         self.following = Following(self.office, self.watch)
         self.consents = Consents(self.office, self.acts, self.following.originator_of)
         self.holding = Holdings(self.office, self.consents.live)
+        self.shredding = Shredding(self.office, self.holding, keep_periods)
         self.onward = Onwards(self.office, self.holding)
         self.looking = Looking(self.office, self.holding, self.acts)
         self.retention = Retention(self.office, self.holding, self.acts)

@@ -51,6 +51,8 @@ class Settings:
     refresh: int = 60
     session: int = 8 * 3600
     head_seconds: int = 60
+    keep_periods: int = 36
+    """Months whose keys for pseudonyms are kept at least (NODE-215)."""
     unsafe_open_wire: bool = False
     role_key: RoleKey | None = field(default=None, repr=False)
     persecutors: frozenset[str] = frozenset()
@@ -77,6 +79,7 @@ class Settings:
             (not 0.05 <= self.every <= 60, "`every` is 0.05 to 60 seconds"),
             (not 1 <= self.refresh <= 86_400, "`refresh` is 1 second to a day"),
             (not 60 <= self.session <= 86_400, "`session` is a minute to a day"),
+            (not 12 <= self.keep_periods <= 1200, "`keep_periods` is 12 to 1200 months"),
             (not 1 <= self.head_seconds <= 86_400, "`head_seconds` is 1 second to a day"),
             (self.role_key is not None and self.role_key.agency != me, "the role key is of another agency"),
             (not all(map(_TERRITORY.fullmatch, self.persecutors)), "`persecutors` are territories such as XQ"),
@@ -118,7 +121,7 @@ class Settings:
 
 _OPTIONAL: Final = {
     "background": bool, "wait": int, "every": float, "refresh": int, "session": int, "head_seconds": int,
-    "unsafe_open_wire": bool,
+    "keep_periods": int, "unsafe_open_wire": bool,
 }  # fmt: skip
 _FOR_OTHERS: Final = ("listen", "url", "id", "name")
 """Members that commands and the exercises put into the same file."""

@@ -42,6 +42,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from agencies.node.store_schema import BY_NAME as _BY_NAME
 from agencies.node.store_schema import SCHEMA, statements
+from agencies.node.store_shredding import CHAINED, FORGET, OVERWRITE, WAITING
 
 Values = Mapping[str, Any]
 
@@ -95,6 +96,19 @@ class Store:
         """Empty the write-ahead log, in which what was erased may still stand; best done after an erasure."""
         with self._engine.connect() as connection:
             connection.connection.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
+
+    def rewrite(self) -> bool:
+        """Write the whole file anew, so that nothing deleted stands in it or beside it; false if somebody was reading.
+
+        Pages that were split keep copies of what stood on them, which no deletion finds.
+        """
+        with self._engine.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            driver.execute("VACUUM")
+            driver.execute("PRAGMA busy_timeout=1000")  # whoever reads now may read for long; it is tried again
+            busy, *_ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            driver.execute("PRAGMA busy_timeout=30000")
+        return not busy
 
     def close(self) -> None:
         """Let go of the file."""
@@ -536,6 +550,21 @@ class Books:
     def heads_due(self, now: str) -> Sequence[Row[Any]]:
         """Heads waiting for another attempt, smallest first."""
         return self._run(_HEADS_DUE, state="pending", now=now).all()
+
+    # -- what goes with a month --
+
+    def waiting(self, before: str, now: str) -> list[str]:
+        """What of earlier months still waits for somebody."""
+        return [what for what, how_many in WAITING.items() if self._run(how_many, before=before, now=now).scalar_one()]
+
+    def chained(self, before: str) -> bool:
+        """Whether acts of earlier months are in a ledger that was a chain."""
+        return bool(self._run(CHAINED, before=before).scalar_one())
+
+    def shred(self, month: str, before: str, now: str) -> None:
+        """Take the keys of all earlier months away, and whatever tells beside an act who or which case it was."""
+        for statement in (*OVERWRITE, *FORGET):
+            self._run(statement, month=month, before=before, now=now)
 
     # -- sessions --
 

@@ -61,7 +61,7 @@ def _sixth() -> tuple[str, ...]:
     return (
         *closing,
         "ALTER TABLE ledger RENAME TO ledger_closed",
-        *_made(*(BY_NAME[name] for name in ("ledger", "heads", "period", "hold"))),
+        *_made(*(BY_NAME[name] for name in ("ledger", "heads", "period"))),
     )
 
 

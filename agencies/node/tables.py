@@ -293,18 +293,6 @@ class PeriodRow(Base, table=True):
     wiped: str | None = None
 
 
-class HoldRow(Base, table=True):
-    """Months whose keys must stay, from ``first`` to ``last``, and since and until when; sealed."""
-
-    __tablename__ = "hold"
-    id: str = Field(primary_key=True)
-    first: str
-    last: str
-    since: str
-    lifted: str | None = None
-    seal: bytes = Field(sa_type=LargeBinary)
-
-
 class Given(Base, table=True):
     """One signed act about a message: of ours (``way`` out, committed before it is sent) or one that came in."""
 

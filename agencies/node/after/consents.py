@@ -163,7 +163,7 @@ class Consents:
         until: datetime | None = None,
     ) -> Deed:
         """Consent to what was asked, or to less of it, or decline with a ground; never by who sent the message."""
-        row = self._ask(ask, officer)
+        row = self._ask(ask, officer, approve=approve)
         if not approve:
             given = _code(RefusalGround, "ground", ground or "")
             given = RefusalGround.CANNOT_RESPOND.value if given in NEVER_TOLD else given  # others read this act
@@ -206,7 +206,7 @@ class Consents:
         told = (row.holder, *row.recipients.split())
         return self._acts.give(ActKind.WITHDRAW, row.msg, officer, why, beside=withdrawn, recipients=told, re=consent)
 
-    def _ask(self, ask: str, officer: Officer) -> Any:
+    def _ask(self, ask: str, officer: Officer, *, approve: bool) -> Any:
         officer.must_be(OfficerRole.RELEASE_OFFICER)
         with self._office.store.reading() as books:
             row = books.get("consents", digest=ask)
@@ -217,6 +217,8 @@ class Consents:
             raise NotWaiting(f"this was decided already: {row.state}")
         if ours is not None and ours.officer == officer.id:
             raise ReleaseRefused("who sent a message may not decide who else gets it")
+        if approve and ours is not None and not ours.officer:
+            raise ReleaseRefused("who sent this is not known any more, so nobody can show that it was somebody else")
         return row
 
     def _must_be_there(self, message: str, fields: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
-_SINCE_6: Final = ("ledger", "ledger_closed", "heads", "period", "hold")
+_SINCE_6: Final = ("ledger", "ledger_closed", "heads", "period")
 _LEDGER_5: Final = """
 CREATE TABLE ledger (
     n INTEGER NOT NULL, ts VARCHAR NOT NULL, act VARCHAR NOT NULL, officer VARCHAR, msg VARCHAR, case_name VARCHAR,
