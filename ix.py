@@ -8,7 +8,7 @@ from __future__ import annotations
 import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -36,17 +36,32 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for room in (exercises, parties, acts, held, cases, offline):  # rooms whose commands stand at the top
-    app.registered_commands.extend(room.registered_commands)
+# What stands at the top is sorted by who works with it; the groups stand beside the commands they belong to.
+_PLAY: Final = "See it run"
+_OFFICERS: Final = "Officers, at their agency's node"
+_OTHERS: Final = "Release officers and auditors, at their agency's node"
+_FILES: Final = "Anybody, with files and no server"
+_OPERATE: Final = "Whoever runs it"
+_ORDER: Final = (
+    "send", "inbox", "case", "forward", "release", "refuse", "flags", "offence", "emergency", "holdings", "keep",
+    "erase", "ask", "consent", "recall", "duties", "status",
+)  # fmt: skip
+"""An officer's commands in the order of the work: telling and reading, answering, keeping, and what comes after."""
+
+for panel, rooms in ((_PLAY, [exercises]), (_OFFICERS, [parties, acts, held, cases]), (_FILES, [offline])):
+    for command in [one for room in rooms for one in room.registered_commands]:  # rooms whose commands stand at the top
+        command.rich_help_panel = panel
+        app.registered_commands.append(command)
+app.registered_commands.sort(key=lambda one: _ORDER.index(one.name) if one.name in _ORDER else -1)
 node.registered_commands.extend(ledger.registered_commands)
-app.add_typer(keys, name="keys")
-app.add_typer(federation, name="federation")
-app.add_typer(agreement, name="agreement")
-app.add_typer(agreements, name="agreements")
-app.add_typer(auditor, name="auditor")
-app.add_typer(broker, name="broker")
-app.add_typer(node, name="node")
-app.add_typer(audit, name="audit")
+app.add_typer(federation, name="federation", rich_help_panel=_PLAY)
+app.add_typer(agreements, name="agreements", rich_help_panel=_OTHERS)
+app.add_typer(auditor, name="auditor", rich_help_panel=_OTHERS)
+app.add_typer(agreement, name="agreement", rich_help_panel=_FILES)
+app.add_typer(audit, name="audit", rich_help_panel=_FILES)
+app.add_typer(keys, name="keys", rich_help_panel=_OPERATE)
+app.add_typer(broker, name="broker", rich_help_panel=_OPERATE)
+app.add_typer(node, name="node", rich_help_panel=_OPERATE)
 
 
 def _version(asked: bool) -> None:
