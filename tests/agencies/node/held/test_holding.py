@@ -27,6 +27,7 @@ from exchange.protocol.vocabulary import Classification
 from exercises.world import World
 from tests.agencies.node.bound import NORTH, SOUTH, TIP, able, bound, consent, other, terms, told
 from tests.agencies.node.conftest import WHY, acts
+from tests.agencies.node.old_books import as_schema_5
 
 SECRETS = ("SIM-LR-5520", "cooling unit", "XB-2026/0071", "Northgate")
 
@@ -136,6 +137,9 @@ def test_a_note_changed_in_the_books_opens_nothing(world: World, change: str) ->
 @pytest.mark.spec("NODE-83")
 def test_what_an_older_node_took_in_is_bound_as_well(world: World) -> None:
     name = told(world, {**TIP, "tlp": "red"}, handling=["H1", "H2"])
+    with sqlite3.connect(world.home / f"{SOUTH}.db") as books:
+        as_schema_5(books)
+    books.close()
     for statement in (
         "DROP TABLE held", "DROP TABLE quoted", "PRAGMA user_version=2",
         *(f"ALTER TABLE outbox DROP COLUMN {column}" for column in ("approved_by", "src", "exempt")),
