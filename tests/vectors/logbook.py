@@ -294,12 +294,19 @@ class Logbook:
         record = self.directory.agency(agency)
         return Party(agency, record.roles, record.ceiling, record.territory)
 
-    def receipt(self, *messages: str, by: str = SOUTH, status: str = "opened", code: str | None = None) -> str:
-        """Log a signed batch of receipts; returns its digest."""
+    def receipt(
+        self,
+        *messages: str,
+        by: str = SOUTH,
+        status: str = "opened",
+        code: str | None = None,
+        seen: str | None = None,
+    ) -> str:
+        """Log a signed batch of receipts; returns its digest. ``seen`` is the checkpoint that its giver tells."""
         items = [
             ReceiptItem(msg=msg, status=ReceiptStatus(status), **({"code": code} if code else {})) for msg in messages
         ]
-        data = build_receipts(items, by=by, fed=self.on.fed, ts=self.now, signer=self.on[by].signer)
+        data = build_receipts(items, by=by, fed=self.on.fed, ts=self.now, signer=self.on[by].signer, seen=seen)
         name = digest(_payload(data))
         self.statements[statement_path("receipts", name)] = data
         for msg in messages:
@@ -317,6 +324,11 @@ class Logbook:
         self.statements[statement_path("heads", name)] = note.encode()
         self.log(node_head_entry(by, said or size, root, name, self.now))
         return name
+
+    def seen(self) -> str:
+        """The checkpoint of what is logged so far, as its own log signs it."""
+        tree = self.tree()
+        return sign_checkpoint(tree.size, tree.root(), self.on.log, self.now)
 
     def tree(self) -> Tree:
         """The tree over all entries."""
