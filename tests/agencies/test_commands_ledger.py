@@ -22,7 +22,8 @@ def test_an_auditor_takes_a_ledger_out_and_it_says_so(town: Town, tmp_path: Path
     found = town.ix(A, "node", "ledger", "--out", str(tmp_path / "out"), *WHY, officer="audit")
     assert found.exit_code == 0, found.output
     trust = town.nodes[A].office.trust
-    head = verify_head((tmp_path / "out" / "checkpoint").read_text(), A, trust.directory, trust.log.origin, town.world.clock())
+    note = (tmp_path / "out" / "checkpoint").read_text()
+    head = verify_head(note, A, trust.directory, trust.log.origin, town.world.clock())
     assert audit_tree(lambda path: (tmp_path / "out" / path).read_bytes(), head.size, head.root).findings == []
     assert found.stdout.startswith(f"{head.size} acts, root ")
     (bundle,) = (tmp_path / "out" / "tile" / "entries").rglob("*.p/*")
