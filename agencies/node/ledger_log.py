@@ -56,7 +56,8 @@ class LedgerLog:
     def edge(self, books: Books) -> tuple[int, bytes]:
         """Size and root of the ledger now, by what was added since this was last asked.
 
-        Not for a transaction that has written acts itself: they would stay in the tree if it came to nothing.
+        For a writing transaction, which sees the newest acts, and not one that has written any itself: they would stay
+        in the tree if it came to nothing.
         """
         with self._guard:
             if books.ledger_size() < self._tree.size:
