@@ -89,7 +89,8 @@ def test_an_honest_log_is_convicted_by_no_proof_that_fails(sizes: tuple[int, int
     wrong = b64u(bytes(32))
     changes: list[dict[str, Any]] = [
         {}, {"root": wrong}, {"proof": []}, {"proof": [wrong, *right["proof"][1:]]},
-        {"proof": [*right["proof"], wrong]}, {"root": other["root"]}, {"root": wrong, "proof": []}, {"root": other["root"], "proof": other["proof"]},
+        {"proof": [*right["proof"], wrong]}, {"root": other["root"]}, {"root": wrong, "proof": []},
+        {"root": other["root"], "proof": other["proof"]},
         {"older": right["newer"], "newer": right["older"]}, {"root": "AA"}, {"root": b64u(bytes(64))},
     ]  # fmt: skip
     for change in changes:
