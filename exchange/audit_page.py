@@ -28,6 +28,11 @@ def audit_page(report: Json) -> str:
     parts = [_verdict(report), _facts(report), _findings(report["findings"]), _notes(report["unusual"])]
     parts += [_pairs(report), _disclosures(report["disclosures"]), _denials(report["denials"])]
     parts += [_followed(report["followed"]), _limits()]
+    return document(title, parts)
+
+
+def document(title: str, parts: Iterable[str]) -> str:
+    """One page that needs nothing else, of these parts."""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -63,7 +68,7 @@ def _facts(report: Json) -> str:
     rows = [("Federation", f"<code>{escape(report['federation']['id'])}</code>")]
     if head is not None:
         rows += [
-            ("Log", f"{escape(head['origin'])}, {head['size']} entries, signed {_when(head['signed'])}"),
+            ("Log", f"{escape(head['origin'])}, {head['size']} entries, signed {when(head['signed'])}"),
             ("Root", f"<code>{escape(head['root'])}</code>"),
         ]
     kinds = ("disclosure", "denial", "receipt", "act", "agreement", "suspension", "record", "signature", "node-head")
@@ -81,15 +86,15 @@ def _findings(findings: Iterable[Json]) -> str:
     if not found:
         return ""
     rows = [
-        f'<tr class="{escape(one["severity"])}"><td>{_place(one["index"])}</td><th scope="row">'
+        f'<tr class="{escape(one["severity"])}"><td>{place(one["index"])}</td><th scope="row">'
         f"<code>{escape(one['code'])}</code>"
-        f"<small>{escape(one['severity'])}</small></th><td>{escape(one['sentence'])}{_evidence(one['evidence'])}</td></tr>"
+        f"<small>{escape(one['severity'])}</small></th><td>{escape(one['sentence'])}{evidence_list(one['evidence'])}</td></tr>"
         for one in found
     ]
-    return _table("What was found", ("entry", "finding", "what it says, with the evidence"), rows)
+    return table("What was found", ("entry", "finding", "what it says, with the evidence"), rows)
 
 
-def _evidence(evidence: Mapping[str, str]) -> str:
+def evidence_list(evidence: Mapping[str, str]) -> str:
     if not evidence:
         return ""
     rows = "".join(f"<li>{escape(name)}: <code>{escape(value)}</code></li>" for name, value in evidence.items())
@@ -98,11 +103,11 @@ def _evidence(evidence: Mapping[str, str]) -> str:
 
 def _notes(notes: Iterable[Json]) -> str:
     rows = [
-        f'<tr><td>{_place(one["index"])}</td><th scope="row"><code>{escape(one["code"])}</code></th>'
+        f'<tr><td>{place(one["index"])}</td><th scope="row"><code>{escape(one["code"])}</code></th>'
         f"<td>{escape(one['sentence'])}</td></tr>"
         for one in notes
     ]
-    return _table("Unusual: reasons to ask, not verdicts", ("entry", "note", "what it says"), rows) if rows else ""
+    return table("Unusual: reasons to ask, not verdicts", ("entry", "note", "what it says"), rows) if rows else ""
 
 
 def _pairs(report: Json) -> str:
@@ -142,14 +147,14 @@ def _disclosures(rows: list[Json]) -> str:
     if not rows:
         return ""
     lines = [
-        f'<tr><td>{_place(one["index"])}</td><td>{_when(one["ts"])}</td><th scope="row">{_agency(one["from"])}'
+        f'<tr><td>{place(one["index"])}</td><td>{when(one["ts"])}</td><th scope="row">{_agency(one["from"])}'
         f"{_to(one)}</th><td>{escape(_words(one['type']))}<small>for {escape(_words(one['purpose']))}, about "
         f"{escape(_words(one['crime']))}; {escape(one['class'])}</small></td><td>{_tags(one['cats'])}</td>"
         f"<td>{''.join(_told(one, to) for to in one['to'])}</td></tr>"
         for one in rows[:MOST_ROWS]
     ]
     names = ("entry", "when (UTC)", "from and to", "what, why", "carrying", "under which clause, received")
-    return _table("Who disclosed what to whom", names, lines, left=len(rows) - len(lines))
+    return table("Who disclosed what to whom", names, lines, left=len(rows) - len(lines))
 
 
 def _to(one: Json) -> str:
@@ -160,7 +165,7 @@ def _to(one: Json) -> str:
 
 def _told(one: Json, to: Json) -> str:
     name = f"{escape(to['id'])}: " if len(one["to"]) > 1 else ""
-    receipts = "".join(f"<small>{escape(status)} {_when(ts)}</small>" for status, ts in to["receipts"].items())
+    receipts = "".join(f"<small>{escape(status)} {when(ts)}</small>" for status, ts in to["receipts"].items())
     got = receipts or '<small class="need">no receipt</small>'
     return f"<div>{name}{escape(one['agreement'])} <b>{escape(' '.join(to['clauses']))}</b>{got}</div>"
 
@@ -169,7 +174,7 @@ def _denials(rows: list[Json]) -> str:
     if not rows:
         return ""
     lines = [
-        f"<tr><td>{_place(one['index'])}</td><td>{_when(one['ts'])}</td>"
+        f"<tr><td>{place(one['index'])}</td><td>{when(one['ts'])}</td>"
         f'<th scope="row">{_agency(one["from"])}{_to(one)}</th>'
         f"<td>{escape(_words(one['type']))}<small>for {escape(_words(one['purpose']))}</small></td>"
         f"<td>{_tags(one['cats'])}</td>"
@@ -177,7 +182,7 @@ def _denials(rows: list[Json]) -> str:
         for one in rows[:MOST_ROWS]
     ]
     names = ("entry", "when (UTC)", "from and to", "what, why", "carrying", "why not")
-    return _table("What was denied", names, lines, left=len(rows) - len(lines))
+    return table("What was denied", names, lines, left=len(rows) - len(lines))
 
 
 def _nearest(one: Json) -> str:
@@ -187,13 +192,13 @@ def _nearest(one: Json) -> str:
 
 def _followed(rows: list[Json]) -> str:
     lines = [
-        f'<tr><td>{_place(one["index"])}</td><td>{_when(one["ts"])}</td><th scope="row">{escape(one["act"])} by '
+        f'<tr><td>{place(one["index"])}</td><td>{when(one["ts"])}</td><th scope="row">{escape(one["act"])} by '
         f"{_agency(one['by'])}</th><td>"
         f"{''.join(_answer(holder) for holder in one['holders']) or 'nobody holds it'}</td></tr>"
         for one in rows[:MOST_ROWS]
     ]
     names = ("entry", "when (UTC)", "what", "each holder's answer")
-    return _table("Recalled, restricted or rectified", names, lines, left=len(rows) - len(lines)) if lines else ""
+    return table("Recalled, restricted or rectified", names, lines, left=len(rows) - len(lines)) if lines else ""
 
 
 def _answer(holder: Json) -> str:
@@ -208,7 +213,7 @@ def _limits() -> str:
     return f"<section><h2>What this cannot show</h2><ul>{''.join(f'<li>{one}</li>' for one in LIMITS)}</ul></section>\n"
 
 
-def _table(title: str, names: tuple[str, ...], rows: list[str], left: int = 0) -> str:
+def table(title: str, names: tuple[str, ...], rows: list[str], left: int = 0) -> str:
     head = "".join(f'<th scope="col">{name}</th>' for name in names)
     more = f"<p>{left} more are not on this page; the JSON report has all.</p>" if left > 0 else ""
     return (
@@ -220,11 +225,11 @@ def _table(title: str, names: tuple[str, ...], rows: list[str], left: int = 0) -
     )
 
 
-def _place(index: int | None) -> str:
+def place(index: int | None) -> str:
     return "" if index is None else str(index)
 
 
-def _when(ts: str) -> str:
+def when(ts: str) -> str:
     return f'<time datetime="{escape(ts)}">{escape(ts[:10])} {escape(ts[11:19])}</time>'
 
 

@@ -40,6 +40,7 @@ from exchange.commands_audit_common import (
 from exchange.commands_audit_evidence import app as contradictions
 from exchange.commands_audit_page import app as pages
 from exchange.commands_audit_questions import app as questions
+from exchange.commands_audit_reconcile import app as reconciling
 from exchange.commands_audit_showing import show
 from exchange.log_over_http import File, from_url, size_of
 from exchange.protocol.log import bundle
@@ -197,5 +198,5 @@ def verify(
         raise typer.Exit(FOUND)
 
 
-for verbs in (questions, pages, evidence, contradictions):  # the other groups of verbs stand beside these
+for verbs in (questions, pages, reconciling, evidence, contradictions):  # the other groups of verbs stand beside these
     app.registered_commands.extend(verbs.registered_commands)

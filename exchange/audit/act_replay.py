@@ -100,21 +100,21 @@ class ActReplay:
             if self.lineage.statement(act.digest) is not None:
                 raise ActRefused("the same act was logged before")
         except Refusal as refusal:
-            self._refuse(index, "act_refused", refusal.sentence, entry.statement)
+            self._refuse(index, "act_refused", refusal, entry.statement)
             return True
         return self._take_act(index, act, sure=sure and self._whole and act.terms.refers_to not in self._refused)
 
-    def _refuse(self, index: int, code: str, sentence: str, statement: str) -> None:
+    def _refuse(self, index: int, code: str, refusal: Refusal, statement: str) -> None:
         self.known = False
         self._refused.add(statement)
-        self._found(code, sentence, index, {"statement": statement})
+        self._found(code, refusal.sentence, index, {"statement": statement, "refusal": refusal.code})
 
     def _take_act(self, index: int, act: Act, *, sure: bool) -> bool:
         try:
             self.lineage.may(act.terms)
         except Refusal as refusal:
             if sure:  # else what it rests on may be what is missing or was refused
-                self._refuse(index, refusal.code, refusal.sentence, act.digest)
+                self._refuse(index, refusal.code, refusal, act.digest)
                 return True
             self.lose()
             self.lineage.with_act(index, act)

@@ -8,7 +8,7 @@ disclosed what to whom under which clause, and when. ``reconcile`` holds one nod
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -24,6 +24,7 @@ from exchange.protocol.lineage import ANSWER_WITHIN, Lineage
 from exchange.protocol.log import Checkpoint, unverified_checkpoint, verify_checkpoint
 from exchange.protocol.policy import PolicyBook
 from exchange.protocol.quorum import TrustPolicy
+from exchange.protocol.receipt import ReceiptBatch
 from keys.errors import Refusal
 from keys.trust import Directory
 
@@ -62,6 +63,8 @@ class Examined:
     entries: Iterable[bytes | None] = ()
     """Read again from the export at each walk; those of ``doubtful`` are not the ones that were signed."""
     doubtful: frozenset[int] = frozenset()
+    batches: Mapping[str, ReceiptBatch] = field(default_factory=dict)
+    """The signed batches of receipts that were exported and verify, by digest."""
 
 
 def verify_export(
@@ -124,7 +127,10 @@ def examine_export(read: Read, *, fed: str, now: datetime, answer_within: timede
         followed,
         tuple(replay.ledgers.heads),
     )
-    return Examined(report, replay.acts.lineage, replay.book, directory, tree.entries, frozenset(tree.doubtful))
+    doubtful = frozenset(tree.doubtful)
+    return Examined(
+        report, replay.acts.lineage, replay.book, directory, tree.entries, doubtful, replay.verified_batches()
+    )
 
 
 def _checkpoint(note: bytes, directory: Directory) -> tuple[Checkpoint | None, int, list[Finding]]:

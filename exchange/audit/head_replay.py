@@ -50,7 +50,7 @@ class HeadReplay:
         try:
             head = Head(index, entry, _signed(entry, note, trusted))
         except Refusal as refusal:
-            self._found("head_refused", refusal.sentence, index, {"head": entry.head})
+            self._found("head_refused", refusal.sentence, index, {"head": entry.head, "refusal": refusal.code})
             return
         before = self._largest.get(entry.by)
         if before is None or before.entry.size < entry.size:

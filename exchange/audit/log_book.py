@@ -21,6 +21,7 @@ from exchange.protocol.entry import (
     NodeHeadEntry,
     ReceiptEntry,
 )
+from exchange.protocol.log import Checkpoint
 from exchange.protocol.merkle import MAX_SIZE
 from exchange.protocol.receipt import ReceiptBatch
 
@@ -42,8 +43,8 @@ class LogBook:
     """The signed acts that were exported and verify, by digest."""
     told: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Whom each act was addressed to, by its digest (ACT-10)."""
-    notes: Mapping[str, datetime] = field(default_factory=dict)
-    """When each head says that it was signed, by digest."""
+    notes: Mapping[str, Checkpoint] = field(default_factory=dict)
+    """The heads of ledgers that were exported and verify, by digest."""
     roots: Mapping[int, bytes] = field(default_factory=dict)
     """The root of the log at the sizes that somebody was shown."""
     lost: frozenset[int] = frozenset()
@@ -61,7 +62,8 @@ class LogBook:
     unsaid: list[tuple[int, ReceiptEntry]] = field(init=False, default_factory=list)
     """Receipts that the batches they name do not have."""
     _below: dict[str, list[str]] = field(init=False)
-    _statements: dict[str, int] = field(init=False, default_factory=dict)
+    statements: dict[str, int] = field(init=False, default_factory=dict)
+    """Where each act stands, by digest."""
 
     def __post_init__(self) -> None:
         self.receipts, self.heads, self._below = defaultdict(list), defaultdict(list), defaultdict(list)
@@ -95,7 +97,7 @@ class LogBook:
                 before.append((index, entry))
         elif isinstance(entry, ActEntry):
             self.agencies.add(entry.by)
-            same = self._statements.setdefault(entry.statement, index)
+            same = self.statements.setdefault(entry.statement, index)
             if same != index:
                 self.again.append(("act_refused", index, same, entry.msg))
             else:

@@ -269,7 +269,7 @@ class Replay:
             self.counts["unsigned_receipts"] += 1
             return True
         if isinstance(batch, Refusal):
-            self._found("receipt_refused", batch.sentence, index, {"batch": entry.batch})
+            self._found("receipt_refused", batch.sentence, index, {"batch": entry.batch, "refusal": batch.code})
             return False
         said = {(item.msg, item.status, item.code) for item in batch.items}
         if batch.digest != entry.batch or batch.by != entry.by or (entry.msg, entry.status, entry.code) not in said:
@@ -279,6 +279,11 @@ class Replay:
         self.counts["signed_receipts"] += 1
         self.words.setdefault(entry.batch, (index, batch))
         return True
+
+    def verified_batches(self) -> dict[str, ReceiptBatch]:
+        """The exported batches that verify and are what they are named, by digest."""
+        every = self._batches.items()
+        return {name: one for name, one in every if isinstance(one, ReceiptBatch) and one.digest == name}
 
     def _read_batch(self, entry: ReceiptEntry) -> ReceiptBatch | Refusal | None:
         data = self.read(statement_path("receipts", entry.batch))
@@ -313,7 +318,7 @@ class Replay:
             else:
                 self._rules_known = False
         except Refusal as refusal:
-            self._found("agreement_refused", refusal.sentence, index, {"agr": entry.agr})
+            self._found("agreement_refused", refusal.sentence, index, {"agr": entry.agr, "refusal": refusal.code})
             self._rules_known = False
 
     def _judge_notice(self, index: int, entry: NoticeEntry) -> None:
@@ -330,7 +335,7 @@ class Replay:
             else:
                 self._rules_known = False
         except Refusal as refusal:
-            self._found("notice_refused", refusal.sentence, index, {"notice": entry.notice})
+            self._found("notice_refused", refusal.sentence, index, {"notice": entry.notice, "refusal": refusal.code})
             self._rules_known = False
 
     def _judge_act(self, index: int, entry: ActEntry) -> None:
@@ -388,7 +393,7 @@ class Replay:
         try:
             self._logged = self._logged.with_record(record, entry.at)
         except Refusal as refusal:
-            self._found("record_refused", refusal.sentence, index, {"record": entry.record})
+            self._found("record_refused", refusal.sentence, index, {"record": entry.record, "refusal": refusal.code})
 
     @property
     def _trusted(self) -> Directory:

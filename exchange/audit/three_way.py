@@ -58,6 +58,7 @@ class Comparison:
         self.findings: list[Finding] = []
         self.waiting: Counter[str] = Counter()
         self._told: set[tuple[str, str]] = set()  # book and name of proofs that a finding rests on
+        self._act_names: dict[str, dict[tuple[int, str | None], str]] = {}
 
     def run(self) -> None:
         """Compare everything."""
@@ -141,7 +142,7 @@ class Comparison:
         self.waiting[code] += 1
 
     def _find(
-        self, code: str, sentence: str, who: str, index: int | None = None, proof: str = "", **evidence: object
+        self, code: str, sentence: str, who: str, index: int | None = None, proof: str = "", /, **evidence: object
     ) -> None:
         said = {name: str(value) for name, value in evidence.items() if value is not None}
         self.findings.append(Finding(code, sentence, index, said | ({"proof": proof} if proof else {}), who))
@@ -207,8 +208,12 @@ class Comparison:
             return
         me, covered, fell = book.agency, 0, False
         for index, head in self.log.heads.get(me, ()):
-            signed = self.log.notes.get(head.head, head.at)
-            proof = f"the head `{head.head}`, signed by `{me}`, entry {index}"
+            note = self.log.notes.get(head.head)
+            if note is None or (note.size, b64u(note.root)) != (head.size, head.root):
+                sentence = f"the log has a head of `{me}`, and not the note in which it says so"
+                self._find("head_refused", sentence, BROKER, index, "the log, which cannot show the head", by=me)
+                continue
+            signed, proof = note.at, f"the head `{head.head}`, signed by `{me}`, entry {index}"
             root = book.roots.get(head.size)
             if head.size > book.size and signed <= book.at:
                 sentence = f"the ledger of `{me}` had {head.size} acts, and has {book.size}"
@@ -290,7 +295,9 @@ class Comparison:
         else:
             who, proof = either(me, BROKER), ""
         sentence = f"the ledger of `{me}` {said}; the log has no such entry"
-        self._find(code, sentence, who, line.index, proof, msg=line.msg, act=line.act, ledger=me, n=line.n)
+        told = {"msg": line.msg, "act": line.act, "ledger": me, "n": line.n}
+        told |= {"statement": about} if about != line.msg else {}
+        self._find(code, sentence, who, line.index, proof, **told)
 
     def _compare(self, book: LedgerBook, line: Line, index: int, entry: Decided) -> None:
         """One decision, as a ledger and as the log has it."""
@@ -315,9 +322,7 @@ class Comparison:
             sentence = f"`{me}` wrote down before it was logged what the log had told it"
             self._late(book, line, sentence, either(me, BROKER), entry.at, "", index)
 
-    def _who_differs(
-        self, book: LedgerBook, entry: Decided, differ: Mapping[str, tuple[str, str]]
-    ) -> tuple[str, str]:
+    def _who_differs(self, book: LedgerBook, entry: Decided, differ: Mapping[str, tuple[str, str]]) -> tuple[str, str]:
         me, msg = book.agency, entry.msg
         if against := self._contradicting(msg, entry):
             return BROKER, self._rests_on(against)
@@ -483,25 +488,19 @@ class Comparison:
     def _answering(self, book: LedgerBook) -> None:
         """What a ledger says of acts, its own and those it was told, against the log's entries."""
         for index, line in book.answering.items():
-            entry = self.log.entries.get(index)
-            if isinstance(entry, ActEntry) and entry.msg == line.msg:
+            entry, shown = self.log.entries.get(index), self._acts_shown(book).get((index, line.msg))
+            if isinstance(entry, ActEntry) and entry.msg == line.msg and shown in (None, entry.statement):
                 self._compare_act(book, line, index, entry)
-                continue
-            if index >= self._same_until and self._moved(book, line):
-                continue  # the log has it elsewhere now
-            about = self._act_proved(book, line)
-            self._unlogged(book, line, "not_in_log", "names an act", about)
+            elif shown is None or index < self._same_until or shown not in self.log.statements:
+                self._unlogged(book, line, "not_in_log", "names an act", shown)
 
-    def _moved(self, book: LedgerBook, line: Line) -> bool:
-        name = self._act_proved(book, line)
-        return name is not None and any(one.statement == name for _, one in self.log.given)
-
-    def _act_proved(self, book: LedgerBook, line: Line) -> str | None:
-        """The act that this book was shown at the place its line names."""
-        for proof in book.proofs:
-            if proof.index == line.index and isinstance(proof.entry, ActEntry) and proof.entry.msg == line.msg:
-                return proof.entry.statement
-        return None
+    def _acts_shown(self, book: LedgerBook) -> dict[tuple[int, str | None], str]:
+        """The acts that a book was shown, by place and message."""
+        if book.agency not in self._act_names:
+            entries = [(proof.index, proof.entry) for proof in book.proofs]
+            named = {(index, one.msg): one.statement for index, one in entries if isinstance(one, ActEntry)}
+            self._act_names[book.agency] = named  # type: ignore[assignment]
+        return self._act_names[book.agency]
 
     def _compare_act(self, book: LedgerBook, line: Line, index: int, entry: ActEntry) -> None:
         me, act = book.agency, self.log.acts.get(entry.statement)
@@ -538,13 +537,13 @@ class Comparison:
                     self._not_heard(book, index, entry)
 
     def _has_act(self, book: LedgerBook, index: int, entry: ActEntry) -> bool:
-        line = book.answering.get(index)
-        if line is not None and line.msg == entry.msg:
+        line, shown = book.answering.get(index), self._acts_shown(book).get((index, entry.msg))
+        if line is not None and line.msg == entry.msg and shown in (None, entry.statement):
             return True
         if index < self._same_until:
             return False
-        own = next((p for _, p in self._shown.get(entry.statement, ()) if _ is book), None)  # where it was shown it
-        return own is not None and own.index in book.answering
+        own = next((p for one, p in self._shown.get(entry.statement, ()) if one is book), None)
+        return own is not None and own.index in book.answering  # it stands where this book was shown it
 
     def _not_given(self, book: LedgerBook, index: int, entry: ActEntry) -> None:
         me, signed = book.agency, entry.statement in self.log.acts
@@ -575,20 +574,22 @@ class Comparison:
         for index, entry, with_all in self.log.erasures(me):
             names = self.log.tree(entry.msg) if with_all else {entry.msg}
             said |= names
+            act = self.log.acts.get(entry.statement)
+            said_at = act.terms.signed_at if act else entry.at
             for msg in sorted(names):
                 taken, gone = book.taken(msg), book.erased(msg)
                 if taken is None or (self._where(msg) or index) > index:
                     continue
                 told = {"msg": msg, "statement": entry.statement, "ledger": me}
                 proof = f"the act `{entry.statement}`, signed by `{me}`"
-                who = me if entry.statement in self.log.acts else either(me, BROKER)
+                who = me if act else either(me, BROKER)
                 if gone is None and not self._due_there(book, entry.at, knew=True):
                     self._wait("erasure_not_done")
                 elif gone is None:
                     sentence = f"`{me}` said that it erased this message; its ledger has no such act"
                     self._find("erasure_not_done", sentence, who, index, proof, **told)
-                elif gone.ts is not None and gone.ts > entry.at + self.patience.tolerance:
-                    self._late(book, gone, f"`{me}` said that it erased this before it did", who, entry.at, proof, index)
+                elif gone.ts is not None and gone.ts > said_at + self.patience.tolerance:
+                    self._late(book, gone, f"`{me}` said that it erased this before it did", who, said_at, proof, index)
         for msg, lines in book.local.items():
             gone = book.erased(msg)
             if gone is None or msg not in book.received:
@@ -597,7 +598,7 @@ class Comparison:
                 if line.act in USED and line.n > gone.n:
                     sentence = f"the ledger of `{me}` has `{line.act}` of a message behind its erasure"
                     own = f"the signed head of the ledger of `{me}`"
-                    told = {"msg": msg, "ledger": me, "n": line.n, "erased": gone.n}
+                    told = {"msg": msg, "ledger": me, "n": str(line.n), "erased": str(gone.n)}
                     self._find("erasure_not_done", sentence, me, line.index, own, **told)
             if msg not in said and self.log.disclosure(msg) is not None:
                 self._untold(book, gone, msg)
@@ -639,7 +640,8 @@ class Comparison:
         for pairs in by_entry.values():
             proof = pairs[0][1]
             sentence = f"the log gave proof of entry {proof.index}, `{proof.entry.typ}`, which it does not have"
-            told = {"about": _about(proof), "entry": proof.entry.typ}
+            names = ("msg", "by", "status", "statement", "head")
+            told = {"entry": proof.entry.typ} | {name: getattr(proof.entry, name, None) for name in names}
             self._find("held_proof_contradicts_log", sentence, BROKER, proof.index, self._rests_on(pairs), **told)
         if moved or (self._against and not by_entry and not self._told):
             self._other_tree(moved)
@@ -651,14 +653,14 @@ class Comparison:
     def _other_tree(self, moved: list[tuple[LedgerBook, HeldProof]]) -> None:
         book, first = min(moved, key=lambda pair: (pair[1].size, pair[1].index))
         known = self.log.roots.get(first.size)
-        sentence = f"the log as it was shown to {len(moved)} holders of proofs is another from some entry before {first.size}"
+        sentence = (
+            f"the log as it was shown to {len(moved)} holders of proofs is another from some entry before {first.size}"
+        )
         told = {
             "proofs": len(moved), "same_until": self._same_until, "size": first.size, "shown_root": b64u(first.root),
             "log_root": b64u(known) if known else None,
         }  # fmt: skip
-        self._find(
-            "held_proof_contradicts_log", sentence, BROKER, None, self._rests_on([(book, first)]), **told
-        )
+        self._find("held_proof_contradicts_log", sentence, BROKER, None, self._rests_on([(book, first)]), **told)
 
 
 def _same_entry(log: LogBook, proof: HeldProof) -> bool:

@@ -156,6 +156,10 @@ class Lineage:
         """Whether the disclosure of this message was given to it."""
         return msg in self._passed
 
+    def statements(self) -> dict[str, Act]:
+        """Every act that was given to it, by digest."""
+        return dict(self._statements)
+
     def statement(self, digest: str) -> Act | None:
         """The act of this digest."""
         return self._statements.get(digest)
