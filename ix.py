@@ -19,6 +19,7 @@ from agencies.commands_auditing import app as auditor
 from agencies.commands_cases import app as cases
 from agencies.commands_held import app as held
 from agencies.commands_ledger import app as ledger
+from agencies.commands_periods import app as periods
 from agencies.node.commands import app as node
 from exchange.broker.commands import app as broker
 from exchange.commands_agreement import app as agreement
@@ -53,7 +54,7 @@ for panel, rooms in ((_PLAY, [exercises]), (_OFFICERS, [parties, acts, held, cas
         command.rich_help_panel = panel
         app.registered_commands.append(command)
 app.registered_commands.sort(key=lambda one: _ORDER.index(one.name) if one.name in _ORDER else -1)
-node.registered_commands.extend(ledger.registered_commands)
+node.registered_commands.extend([*ledger.registered_commands, *periods.registered_commands])
 app.add_typer(federation, name="federation", rich_help_panel=_PLAY)
 app.add_typer(agreements, name="agreements", rich_help_panel=_OTHERS)
 app.add_typer(auditor, name="auditor", rich_help_panel=_OTHERS)

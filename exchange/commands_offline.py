@@ -31,7 +31,7 @@ from keys.commands import PassphraseFile, plain, read_passphrase
 from keys.encoding import b64u, digest, instant, read_json, unb64u, write_json
 from keys.errors import Refusal
 from keys.keystore import Identity
-from keys.sealing import OpeningKey, new_message_id, open_body, pseudonym
+from keys.sealing import OpeningKey, new_message_id, new_period_key, open_body, pseudonym
 from keys.trust import Directory
 
 app = typer.Typer(no_args_is_help=True, help="Messages as files, with no server: seal, open, inspect.")
@@ -100,7 +100,7 @@ def seal(
             classification=classification,
             handling=tuple(sorted(set(handling or [Handling.H3 if case.handling_text else Handling.H0]))),
             urgency=question.urgency.code if question else Urgency.NONE,
-            by=pseudonym(me.pseudonym_key, "officer", officer),
+            by=pseudonym(new_period_key(), "officer", officer),  # no books, no month's key: nobody links two
             re=answers or None,
         )
         envelope = message.compose(draft, data, me.signer)

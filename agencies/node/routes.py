@@ -41,6 +41,7 @@ from agencies.node.routes_forms import (
 )
 from agencies.node.routes_holding import add_holding
 from agencies.node.routes_oversight import add_oversight
+from agencies.node.routes_periods import add_periods
 from agencies.node.routes_protection import add_protection
 from exchange.http import FAULT_BYTES, MAX_BATCH_BODY, PROBLEM, problem, status_of
 from exchange.protocol.content import content_from
@@ -79,7 +80,8 @@ def add_routes(app: FastAPI, node: Node, sessions: Sessions, rounds: Rounds) -> 
         add_protection(router, node, sessions)
         add_emergency(router, node, sessions)
 
-    for routes in (_sending, _receiving, add_holding, add_acts, protecting, _parties, _auditing, add_oversight):
+    parts = (_sending, _receiving, add_holding, add_acts, protecting, _parties, _auditing, add_oversight, add_periods)
+    for routes in parts:
         router = APIRouter(
             prefix="/v1", dependencies=[Depends(signed_in)], default_response_class=Response, route_class=Recorded
         )

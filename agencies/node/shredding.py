@@ -25,7 +25,7 @@ from agencies.node.profile import Officer, OfficerRole
 from agencies.node.store import Books
 from exchange.protocol.log import verify_checkpoint
 from exchange.protocol.vocabulary import Act
-from keys.encoding import b64u, read_json, stamp
+from keys.encoding import read_json, stamp
 
 KEEP: Final = 36
 """Months that are kept at least: three years, as long as those who supervise may ask."""
@@ -72,7 +72,7 @@ class Shredding:
         if _month(first) > _month(last):
             raise DraftMalformed("a hold is from one month to the same or a later one")
         office, now = self._office, self._office.clock()
-        made = Hold(b64u(office.chance(12)), first, last, stamp(now))
+        made = Hold(office.chance(8).hex(), first, last, stamp(now))
         with office.store.writing() as books:
             office.record(books, now, _act(SET, officer, why, (made.id, first, last)))
         return made.to_json()
