@@ -174,6 +174,7 @@ STATUS: Final[Mapping[str, int]] = {
     "answer_mismatch": 502,
     "broker_refused": 502,
     "log_forked": 502,
+    "stamps_too_old": 503,
     "broker_unreachable": 503,
     # The edge itself.
     "not_found": 404,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -43,6 +43,7 @@ def build_node(settings: Settings, *, clock: Clock = now, http: Http | None = No
     return Node(
         settings.identity, Store(settings.database), directory, connect, clock, role_key=settings.role_key,
         persecutors=settings.persecutors, offences=settings.offences, head_seconds=settings.head_seconds,
+        stale=timedelta(seconds=settings.stale),
         keep_periods=settings.keep_periods,
     )  # fmt: skip
 

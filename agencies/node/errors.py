@@ -148,9 +148,15 @@ class NotAcknowledged(Refusal):
 
 
 class PurposeRefused(Refusal):
-    """Another purpose than the declared one, without the originator's consent to it (NODE-85), or of a log (NODE-200)."""
+    """Another purpose than the declared one, without the originator's consent (NODE-85), or of a log (NODE-200)."""
 
     code = "purpose_refused"
+
+
+class StampsTooOld(Refusal):
+    """The broker has not been heard for so long that nothing new is accepted for sending (NODE-205)."""
+
+    code = "stamps_too_old"
 
 
 class EvidenceRefused(Refusal):

@@ -39,6 +39,7 @@ from agencies.node.mail.gossip import Gossip
 from agencies.node.mail.hearing import Hearing
 from agencies.node.mail.receipting import Receipting
 from agencies.node.mail.sending import Sending, Sent, Wanted
+from agencies.node.mail.stamps import Stamps
 from agencies.node.office import Office
 from agencies.node.oversight import Oversight
 from agencies.node.profile import Officer, OfficerRole
@@ -91,6 +92,7 @@ class Node:
         persecutors: Iterable[str] = (),
         offences: OffenceTable | None = None,
         head_seconds: int = 60,
+        stale: timedelta | None = None,
         keep_periods: int = KEEP,
     ) -> None:
         trust = TrustView(directory, store, clock, Vault.derive(identity.pseudonym_key, f"node {identity.agency}"))
@@ -100,6 +102,7 @@ class Node:
         self.book.begin()
         self.heads = Heads(self.office, self.watch, self.book, timedelta(seconds=head_seconds))
         self.oversight = Oversight(self.office, self.watch)
+        self.stamps = Stamps(self.office, stale)
         self.acts = Acts(self.office, self.watch)
         self.following = Following(self.office, self.watch)
         self.consents = Consents(self.office, self.acts, self.following.originator_of)
@@ -149,15 +152,19 @@ class Node:
     ) -> Sent:
         """Send one draft; the same ``key`` and draft again give the first outcome again."""
         officer.must_be(OfficerRole.OFFICER)
+        self.stamps.must_be_fresh(officer, why)
         return self.sending.send(draft, officer, why, key=key, ruling=ruling)
 
     def send_many(self, wanted: Sequence[Wanted], officer: Officer, why: Why) -> list[Sent | Refusal]:
         """Send up to 100 drafts in one commit and one call."""
         officer.must_be(OfficerRole.OFFICER)
+        self.stamps.must_be_fresh(officer, why)
         return self.sending.send_many(wanted, officer, why)
 
     def release(self, ref: str, officer: Officer, why: Why, *, approve: bool) -> Sent:
         """Let a waiting message go, or keep it back; never one's own."""
+        if approve:
+            self.stamps.must_be_fresh(officer, why)
         return self.sending.release(ref, officer, why, approve=approve)
 
     def retry_outbox(self) -> int:
@@ -258,6 +265,7 @@ class Node:
     ) -> Sent:
         """Pass chosen fields of a received message on, if its originator lets it; ``told`` are members of the draft."""
         officer.must_be(OfficerRole.OFFICER)
+        self.stamps.must_be_fresh(officer, why)
         self.protection.must_be_shown([message])
         draft = self.looking.derived(message, to, fields, purpose, officer, why, text=text, desk=desk, told=told)
         return self.sending.send(draft, officer, why, key=key, ruling=False)
@@ -543,7 +551,8 @@ class Node:
         officer.must_be(OfficerRole.AUDITOR)
         with self.office.store.writing() as books:
             rows = books.rows("evidence")
-            act = LedgerAct(Act.LOG_QUERY, officer.id, why, outcome=f"{len(rows)} pieces of evidence")
+            outcome = f"{len(rows)} pieces of evidence"
+            act = LedgerAct(Act.LOG_QUERY, officer.id, why, LogPurpose.SELF_MONITORING, outcome=outcome)
             self.office.record(books, self.office.clock(), act)
         return [{"at": r.at, "kind": r.kind, "detail": read_json(r.detail.encode(), limit=_LIMIT)} for r in rows]
 

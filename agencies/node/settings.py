@@ -51,6 +51,8 @@ class Settings:
     refresh: int = 60
     session: int = 8 * 3600
     head_seconds: int = 60
+    stale: int = 4 * 3600
+    """Seconds without a stamp of the broker after which nothing new is accepted for sending (NODE-205)."""
     keep_periods: int = 36
     """Months whose keys for pseudonyms are kept at least (NODE-215)."""
     unsafe_open_wire: bool = False
@@ -81,6 +83,7 @@ class Settings:
             (not 60 <= self.session <= 86_400, "`session` is a minute to a day"),
             (not 12 <= self.keep_periods <= 1200, "`keep_periods` is 12 to 1200 months"),
             (not 1 <= self.head_seconds <= 86_400, "`head_seconds` is 1 second to a day"),
+            (not 600 <= self.stale <= 30 * 86_400, "`stale` is 10 minutes to 30 days"),
             (self.role_key is not None and self.role_key.agency != me, "the role key is of another agency"),
             (not all(map(_TERRITORY.fullmatch, self.persecutors)), "`persecutors` are territories such as XQ"),
         ]
@@ -121,7 +124,7 @@ class Settings:
 
 _OPTIONAL: Final = {
     "background": bool, "wait": int, "every": float, "refresh": int, "session": int, "head_seconds": int,
-    "keep_periods": int, "unsafe_open_wire": bool,
+    "keep_periods": int, "stale": int, "unsafe_open_wire": bool,
 }  # fmt: skip
 _FOR_OTHERS: Final = ("listen", "url", "id", "name")
 """Members that commands and the exercises put into the same file."""
