@@ -106,7 +106,7 @@ def test_an_officer_of_the_role_opens_it_and_the_ledger_said_so_first(
     world: World, harbour: WorldNode, sent: tuple[str, str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     message, part, _ = sent
-    listed = harbour.service.protection.parts(message)
+    listed = harbour.service.protection.parts(message, harbour.officer(), WHY)
     assert listed == [{"id": part, "for": "protection_officer", "subject": "v1", "ours": True}]
     written: list[str] = []
     import agencies.node.care.protection as module
@@ -421,8 +421,9 @@ def test_no_byte_anywhere_tells_an_identity_that_went_its_whole_way(  # noqa: C9
         assert sent["state"] == "sent", sent
         world.settle()
         msg = sent["msg"]
-        for path in ("/v1/inbox", f"/v1/messages/{msg}", f"/v1/messages/{msg}/identities", "/metrics", "/readyz"):
+        for path in ("/v1/inbox", f"/v1/messages/{msg}", "/metrics", "/readyz"):
             assert call(harbour, path).status_code == 200, path
+        assert call(harbour, f"/v1/messages/{msg}/identities").status_code == 422  # without a reason
         call(harbour, f"/v1/messages/{msg}/open", {"justification": reason})
         call(harbour, f"/v1/messages/{msg}/export", {"justification": reason})
         # shown, once, to whom it is for: the only answer that may hold it

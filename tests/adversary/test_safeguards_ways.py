@@ -279,7 +279,7 @@ def test_a_notice_is_a_task_with_a_clock_until_somebody_has_acted(tmp_path: Path
         assert again.escalated() == []
         world.clock.advance(hours=200)
         assert [one["re"] for one in again.escalated()] == [second]
-        assert again.tasks()[-1]["by"] == officer.id
+        assert again.tasks()[-1]["by"] == north.service.office.scribe.officer_name(officer.id)
         with world.node(NORTH).store.reading() as books:
             said = [json.loads(row.body) for row in books.rows("ledger")]
         assert [one["outcome"] for one in said].count("exculpatory_acted_on") == 1

@@ -79,8 +79,9 @@ class Looking:
             self._must_read(books, row, officer, why)
             held = self._holdings.of(books, message)
             act = self.act(row, False, Act.CONSULT, officer, why, None)
-            office.record(books, now, _with(act, "handling_text"))
-            if Handling.H3 not in held.handling:
+            there = Handling.H3 in held.handling
+            office.record(books, now, _with(act, "handling_text" if there else "no_handling_text"))
+            if not there:
                 return None
             shown = sorted({*json.loads(held.row.shown), officer.id})
             self._holdings.change(books, held, shown=json.dumps(shown))

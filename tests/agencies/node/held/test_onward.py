@@ -82,7 +82,7 @@ def test_nothing_goes_on_by_any_way_without_consent(tmp_path: Path, onward: str)
                 attempt()
             assert "cooling unit" not in caught.value.sentence
         assert left(world) == 0
-        assert denials(world) == ["onward_refused"] * (len(tries) - 1)  # to ask what would happen leaves no trace
+        assert denials(world) == ["onward_refused"] * len(tries)  # to ask what would happen is an attempt too (NODE-22)
         assert south.service.outbox() == []
 
 

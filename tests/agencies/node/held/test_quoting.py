@@ -44,7 +44,7 @@ def test_what_is_pasted_without_a_source_goes_nowhere(tmp_path: Path, onward: st
                 assert "cooling" not in caught.value.sentence
             with pytest.raises(OnwardRefused):
                 south.service.check(south.draft(content, EAST), south.officer())
-        assert [act["outcome"] for act in acts(south) if act["act"] == "attempt_denied"] == ["onward_refused"] * 6
+        assert [act["outcome"] for act in acts(south) if act["act"] == "attempt_denied"] == ["onward_refused"] * 9
         assert not [call for call in world.wire.calls if (call.caller, call.path) == (SOUTH, "/v1/messages")]
         assert south.send(TIP, NORTH).state == "sent"  # back to whoever said it, which makes it nobody else's
         with pytest.raises(OnwardRefused):

@@ -68,7 +68,7 @@ def test_a_recall_by_somebody_who_is_not_the_originator_is_evidence_and_not_obey
     east.collect()
     assert codes(east) == ["act_not_theirs"]
     assert (east.service.recalls.duties(), east.service.acts.about(first)) == ([], [])
-    assert [act["act"] for act in acts(east)] == ["receive"]
+    assert [act["act"] for act in acts(east)] == ["receive", "log_query"]  # the evidence was looked at
     assert east.open(first)["type"] == "spontaneous_info"
     assert east.service.state()["doubts"] == 0  # it is done with; asking again would change nothing
 
