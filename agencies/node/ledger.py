@@ -19,6 +19,7 @@ from typing import Any, Final
 from agencies.node.errors import JustificationRefused, LedgerBroken
 from agencies.node.periods import Period, Periods
 from agencies.node.store import Books
+from exchange.protocol.ledger_act import said
 from exchange.protocol.vocabulary import Act, Justification
 from keys.encoding import b64u, digest, read_json, stamp, unb64u, write_json
 from keys.errors import Refusal
@@ -177,7 +178,7 @@ class Scribe:
 
     def _members(self, n: int, act: LedgerAct, now: datetime, period: Period) -> dict[str, Any]:
         why = b64u(period.lock(act.why.text.encode(), f"ledger {n}")) if act.why else None
-        return {
+        members = {
             "v": "ix/1",
             "typ": "act",
             "n": n,
@@ -201,6 +202,7 @@ class Scribe:
             "index": act.index,
             "released_by": _named(period, act.released_by),
         }
+        return {name: said(name, value) for name, value in members.items()}
 
 
 def _named(period: Period, people: str | None) -> str | None:

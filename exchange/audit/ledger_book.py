@@ -21,6 +21,7 @@ from exchange.protocol.act import Act as Signed
 from exchange.protocol.act import read_act
 from exchange.protocol.entry import ActEntry, DenialEntry, DisclosureEntry, LogEntry, NodeHeadEntry, ReceiptEntry
 from exchange.protocol.errors import AuditImpossible, CheckpointInvalid, ProofMismatch
+from exchange.protocol.ledger_act import must_be_plain
 from exchange.protocol.ledger_head import ledger_origin, read_head, verify_head
 from exchange.protocol.log import (
     MAX_TIMESTAMP,
@@ -66,7 +67,7 @@ class Believed:
 
 @dataclass(slots=True)
 class Taken:
-    """A ledger that was read: the book if its head is its agency's, what is wrong, and what was signed beside proofs."""
+    """A ledger that was read: the book if its head is its agency's, what is wrong, what was signed beside proofs."""
 
     agency: str
     book: LedgerBook | None = None
@@ -166,6 +167,7 @@ def read_line(body: bytes, agency: str, n: int) -> Line:
         raise ValueError("a member that is not a list of texts")
     if type(act["index"]) not in (int, type(None)):
         raise ValueError("an index that is not a number")
+    must_be_plain(act)
     known = act["from"] is not None
     return Line(
         Act(act["act"]), act["msg"], act["index"], n, instant(act["ts"]), act["agr"], act["from"], tuple(act["to"]),
