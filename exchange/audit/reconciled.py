@@ -1,4 +1,4 @@
-"""One reconciliation of an exported log with ledgers that were handed in: verified, compared, and said (LOG-105 to 108).
+"""An exported log reconciled with ledgers that were handed in: verified, compared, and said (LOG-105 to LOG-108).
 
 What an audit of the log alone says stands in the same list, under the codes that the three books share and with who is
 answerable, so that one document has everything against everybody.
@@ -204,7 +204,7 @@ def _log_book(
     sizes = {proof.size for book in books for proof in book.proofs if proof.size <= head.size}
     heads = examined.report.heads
     return LogBook(
-        entries, head.size, head.at, batches, acts, _told(examined), 
+        entries, head.size, head.at, batches, acts, _told(examined),
         {one.entry.head: Checkpoint(one.entry.by, one.entry.size, unb64u(one.entry.root), one.signed) for one in heads},
         {size: root for size in sizes if (root := root_at(size)) is not None},
         frozenset(index for index in range(head.size) if index not in entries),

@@ -110,7 +110,7 @@ def test_a_thousand_runs_find_every_lie_that_can_be_found_and_invent_none() -> N
     tally: Counter[str] = Counter()
     for seed in range(ALL):
         tally += check(seed)
-        if seed % 2:
+        if seed % 5 == 0:
             clean(seed)
     assert tally["proved"] > 3 * tally["found, one of two"] > 0
     assert 0 < tally["cannot be found"] < 0.2 * tally.total()
