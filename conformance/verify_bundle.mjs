@@ -6,14 +6,16 @@
 // Exit codes: 0 all of it holds; 4 all that could be checked holds, but this Node.js has no ML-DSA-44, so of each pair
 // only the Ed25519 signature was checked; 1 refused; 2 wrong use. Decisions are not made again here: see `LEFT_OUT`.
 
-import { createHash, createPublicKey, generateKeyPairSync, verify as check } from "node:crypto";
+import { createHash, createPublicKey, generateKeyPairSync, sign, verify as check } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 
+/** Whether this Node.js (24.6 or later, with OpenSSL 3.5) can do with an ML-DSA-44 key all that is done here. */
 export const HAS_ML_DSA = (() => {
   try {
-    generateKeyPairSync("ml-dsa-44");
-    return true;
+    const { privateKey, publicKey } = generateKeyPairSync("ml-dsa-44");
+    const [message, jwk] = [Buffer.from("ix"), publicKey.export({ format: "jwk" })];
+    return jwk.kty === "AKP" && check(null, message, createPublicKey({ key: jwk, format: "jwk" }), sign(null, message, privateKey));
   } catch {
     return false;
   }
@@ -21,7 +23,7 @@ export const HAS_ML_DSA = (() => {
 
 const LEFT_OUT = [
   "decisions are not made again here: that each clause permits what was logged, `ix audit verify-bundle` checks",
-  "whether somebody had the standing for an act, likewise",
+  "whether somebody had the standing for an act, and kept its word that it erased something, likewise",
   "whether each record only added to the one before it (KEY-16), likewise; that it names it and who signed it was checked",
   "nothing shows that nothing is missing: other entries may be in the log that nobody chose for this file",
   "what was logged after the checkpoint, and what the messages said",
@@ -290,6 +292,7 @@ export function verify(bytes, fed, now = Date.now()) {
 
 function walk(file, agencies, head, fed) {
   const [keys, known, rows, decided, used] = [new Keys(), new Map(), [], new Set(), new Set()];
+  const [signedBy, receipts, rules] = [new Map(), new Set(), new Set()];
   let [before, clock, policy] = [-1, -Infinity, digest("")];
   must(Array.isArray(file.entries), "no entries");
   for (const item of file.entries) {
@@ -318,14 +321,26 @@ function walk(file, agencies, head, fed) {
         used.add(`${kind} ${name}`);
         known.set(name, said.said);
       }
-      if (kind === "agreements" || kind === "notices") policy = digest(`${policy}\n${name}`);
+      if (entry.typ === "agreement") completed(entry, signedBy, rules.has(name));
+      if (entry.typ === "receipt") {
+        const fact = `${entry.msg} ${entry.by} ${entry.status}`;
+        must(!receipts.has(fact), "the same receipt was logged twice");
+        receipts.add(fact);
+      }
+      if ((kind === "agreements" || kind === "notices") && !rules.has(name)) {
+        policy = digest(`${policy}\n${name}`);
+        rules.add(name);
+      }
     } else if (entry.typ === "disclosure" || entry.typ === "denial") {
       must(entry.policy === policy, `a rule is missing that entry ${item.index} was decided by`);
       must(!decided.has(entry.msg), "a message was decided twice");
       if (entry.typ === "disclosure") clauses(entry, known.get(entry.agr), item.index);
       decided.add(entry.msg);
       rows.push({ index: item.index, ...entry });
-    } else must(entry.typ === "signature" || entry.typ === "node-head", "an entry of another kind"); // LOG-98: not judged
+    } else if (entry.typ === "signature") {
+      must(!rules.has(entry.agr), "an agreement was signed after it was complete");
+      signedBy.set(entry.agr, [...(signedBy.get(entry.agr) ?? []), entry.by]);
+    } else must(entry.typ === "node-head", "an entry of another kind"); // LOG-98: not judged
   }
   for (const kind of Object.keys(TYP)) {
     const names = Object.keys(object(file[kind], null, kind));
@@ -350,6 +365,13 @@ function authors(kind, said, entry, keys, at) {
   });
   must(same([...new Set(signedBy)].sort(), [...said.said.parties].sort()), "a party has not signed");
   must(signedBy.length === said.said.parties.length, "a party has signed twice");
+}
+
+/** LOG-46: before an agreement stands a signature entry of every party, and of nobody else. */
+function completed(entry, signedBy, before) {
+  const signers = signedBy.get(entry.agr) ?? [];
+  must(before || entry.parties.every((party) => signers.includes(party)), "a party's signature was not logged before the agreement");
+  must(signers.every((party) => entry.parties.includes(party)), "the signature of somebody who is no party was logged");
 }
 
 function clauses(entry, terms, index) {
