@@ -18,7 +18,7 @@ from exchange.audit.ledger_book import Believed, Taken, read_ledger
 from exchange.audit.ledger_lines import LedgerBook
 from exchange.audit.log_book import BROKER, LogBook, Patience
 from exchange.audit.report import AuditReport
-from exchange.audit.three_way import compare, either
+from exchange.audit.three_way import compare
 from exchange.audit.tree import Read
 from exchange.protocol.act import AFTER, Act
 from exchange.protocol.entry import LogEntry, RecordEntry, parse_entry
@@ -229,4 +229,4 @@ def _joined(alone: list[Finding], ledgers: list[Finding], compared: tuple[Findin
     return tuple(sorted(both, key=lambda one: (one.index is None, one.index or 0)))
 
 
-__all__ = ["CANNOT", "CHECKPOINT", "RENAMED", "Reconciled", "either", "judged", "reconcile_export"]
+__all__ = ["CANNOT", "CHECKPOINT", "RENAMED", "Reconciled", "judged", "reconcile_export"]
