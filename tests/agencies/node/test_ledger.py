@@ -166,7 +166,7 @@ def test_every_edit_shows(scribe: Scribe, acts: list[Entry], change: object) -> 
 
 def test_an_act_that_no_bundle_can_hold_is_not_written(scribe: Scribe) -> None:
     with pytest.raises(ValueError, match="does not fit"):
-        scribe.write(0, [LedgerAct(Act.OPEN, reasons=("x" * 2**16,))], NOW, NOVEMBER)
+        scribe.write(0, [LedgerAct(Act.OPEN, reasons=("x" * 60,) * 2**11)], NOW, NOVEMBER)
 
 
 def test_names_are_pseudonyms_of_this_node_alone(store: Store, scribe: Scribe) -> None:
