@@ -125,9 +125,6 @@ class LogWatch:
     def agrees(self, size: int, root: bytes) -> bool:
         """Whether the log known here had this root at this size; ``BrokerUnreachable`` if that cannot be told now."""
         with self._guard:
-            newest = self._known_newest()
-            if newest is not None and newest.size == size:
-                return newest.root == root
             if size not in self._roots:
                 self._root_at(size)
             return self._roots[size] == root
@@ -254,9 +251,14 @@ class LogWatch:
 
     def _root_at(self, size: int) -> tuple[_Note, bytes, tuple[bytes, ...]]:
         """The newest checkpoint, the root of its log at a size, and the proof that it is; remembered."""
-        newest = self._known_newest()
+        newest = self._newest
+        if newest is None or size > newest.size:
+            newest = self._known_newest()  # another process on these books may have seen more
         if newest is None or size > newest.size:
             raise BrokerUnreachable(f"what was shown of the log does not reach to {size} entries yet")
+        if size == newest.size:
+            self._remember(size, newest.root)
+            return newest, newest.root, ()
         tree = self._tree
         if tree is not None and (tree.size, tree.root()) != (newest.size, newest.root):
             tree = None
@@ -267,11 +269,15 @@ class LogWatch:
                 verify_consistency(size, own, newest.size, newest.root, proof)
             except (ValueError, LogInconsistent):
                 continue
-            self._tree, self._roots[size] = tree, own
-            if len(self._roots) > ROOTS:
-                del self._roots[next(iter(self._roots))]
+            self._tree = tree
+            self._remember(size, own)
             return newest, own, proof
         raise BrokerUnreachable("the log's tiles do not lead to its signed root")
+
+    def _remember(self, size: int, root: bytes) -> None:
+        self._roots[size] = root
+        if len(self._roots) > ROOTS:
+            del self._roots[next(iter(self._roots))]
 
     def _forked(
         self, sentence: str, older: str, newer: str, proof: tuple[bytes, ...], own: bytes | None = None, **more: str
