@@ -49,6 +49,8 @@ class LogBook:
     """The root of the log at the sizes that somebody was shown."""
     lost: frozenset[int] = frozenset()
     """The places whose entries cannot be believed: nothing is said to be missing that may stand there."""
+    stated: bool = True
+    """Whether it came with the signed acts, without which nobody can tell an erasure from another answer."""
     decided: dict[str, tuple[int, Decided]] = field(init=False, default_factory=dict)
     receipts: dict[tuple[str, str], list[tuple[int, ReceiptEntry]]] = field(init=False)
     """By giver and message."""

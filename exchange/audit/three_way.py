@@ -45,7 +45,8 @@ def compare(log: LogBook, ledgers: Iterable[LedgerBook], patience: Patience | No
         receipts.receipts(book)
         receipts.held(book)
         acts.answering(book)
-        acts.erased(book)
+        if log.stated:
+            acts.erased(book)
     decisions.decisions()
     acts.acts()
     Proofs(bench).proofs()  # last: what other findings rest on is not reported again

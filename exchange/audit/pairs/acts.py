@@ -112,9 +112,7 @@ class Acts:
                     sentence = f"`{me}` said that it erased this message; its ledger has no such act"
                     self.on.find("erasure_not_done", sentence, who, index, proof, **told)
                 elif gone.ts is not None and gone.ts > said_at + self.on.patience.tolerance:
-                    self.on.late(
-                        book, gone, f"`{me}` said that it erased this before it did", who, said_at, proof, index
-                    )
+                    self.on.late(book, gone, f"`{me}` said so before it erased this", who, said_at, proof, index)
         for msg, lines in book.local.items():
             gone = book.erased(msg)
             if gone is None or msg not in book.received:
