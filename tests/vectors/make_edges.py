@@ -427,11 +427,30 @@ def receipts(on: Stage) -> dict[str, Any]:
                    "items": [{"msg": digest(b"a message"), "status": "opened"}]}  # fmt: skip
         return sign(write_json({**members, **changes}), on[SOUTH].signer, Typ.RECEIPT).to_json()
 
+    note = sign_checkpoint(3, seed("a root"), on.log, NOW)
+    text, _, lines = note.partition("\n\n")
+    one, two = lines.splitlines(keepends=True)
+    unsigned = note.replace("\n3\n", "\n4\n")
+    refused = "receipt_malformed"
     return {
         "at": stamp(NOW),
         "vectors": [
             vector("as it is", "RCT-2", TAKEN, batch=batch()),
             vector("on a day that does not exist", "RCT-2", "receipt_malformed", batch=batch(ts="2026-02-30T00:00:00.000Z")),
+            vector("that tell a checkpoint", "RCT-7", TAKEN, batch=batch(seen=note)),
+            vector("that tell one the log did not sign", "RCT-8", TAKEN, batch=batch(seen=unsigned)),
+            vector("that tell nothing, as null", "RCT-7", refused, batch=batch(seen=None)),
+            vector("that tell a checkpoint with a witness's line", "RCT-7", refused,
+                   batch=batch(seen=f"{note}\u2014 witness AAAAAAA=\n")),
+            vector("that tell a checkpoint with its lines the other way round", "RCT-7", refused,
+                   batch=batch(seen=f"{text}\n\n{two}{one}")),
+            vector("that tell a checkpoint with one line", "RCT-7", refused, batch=batch(seen=f"{text}\n\n{one}")),
+            vector("that tell a checkpoint with a fourth line of text", "RCT-7", refused,
+                   batch=batch(seen=f"{text}\nmore\n\n{one}{two}")),
+            vector("that tell a checkpoint of a name of 256 bytes", "RCT-7", refused,
+                   batch=batch(seen=note.replace(on.log.origin, "l" * 256))),
+            vector("that tell a checkpoint of a name of 255 bytes", "RCT-7", TAKEN,
+                   batch=batch(seen=note.replace(on.log.origin, "l" * 255))),
         ],
     }  # fmt: skip
 

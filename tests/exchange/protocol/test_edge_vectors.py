@@ -168,7 +168,7 @@ def test_an_entry_is_taken_or_refused(vector: Any) -> None:
     assert outcome(lambda: parse_entry(vector["entry"].encode())) == vector["code"]
 
 
-@pytest.mark.spec("RCT-2")
+@pytest.mark.spec("RCT-2", "RCT-7", "RCT-8")
 @each("receipts")
 def test_a_batch_of_receipts_is_taken_or_refused(vector: Any, on: Stage) -> None:
     at = instant(vectors()["receipts"]["at"])
