@@ -27,7 +27,7 @@ def audit_page(report: Json) -> str:
     title = f"Audit of {report['federation']['name'] or 'a log that is not believed'}"
     parts = [_verdict(report), _facts(report), _findings(report["findings"]), _notes(report["unusual"])]
     parts += [_pairs(report), _disclosures(report["disclosures"]), _denials(report["denials"])]
-    parts += [_followed(report["followed"]), _limits()]
+    parts += [_followed(report["followed"]), _heads(report["heads"]), _limits()]
     return document(title, parts)
 
 
@@ -207,6 +207,16 @@ def _answer(holder: Json) -> str:
         return f'<div>{escape(holder["id"])}: <span class="need">no answer</span></div>'
     ground = f" ({escape(_words(answer['ground']))})" if "ground" in answer else ""
     return f"<div>{escape(holder['id'])}: {escape(answer['outcome'])}{ground}</div>"
+
+
+def _heads(rows: list[Json]) -> str:
+    lines = [
+        f'<tr><td>{place(one["index"])}</td><td>{when(one["ts"])}</td><th scope="row">{_agency(one["by"])}</th>'
+        f"<td>{one['size']}</td><td><code>{escape(one['root'])}</code></td></tr>"
+        for one in rows[:MOST_ROWS]
+    ]
+    names = ("entry", "when (UTC)", "whose ledger", "acts", "root")
+    return table("Ledgers that agencies signed", names, lines, left=len(rows) - len(lines)) if lines else ""
 
 
 def _limits() -> str:

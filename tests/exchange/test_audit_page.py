@@ -90,6 +90,8 @@ def test_the_json_has_what_the_audit_says(clean: tuple[str, dict[str, Any]]) -> 
     assert {name: clean[1][name] for name in audited} == audited
     assert {one["code"] for one in clean[1]["unusual"]} == {"out_of_hours"}  # the story plays on a Saturday
     assert "Unusual" in clean[0]
+    assert "Ledgers that agencies signed" in clean[0]
+    assert all(one["root"] in clean[0] for one in audited["heads"])
 
 
 @pytest.mark.spec("LOG-72")

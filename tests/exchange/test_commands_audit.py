@@ -55,6 +55,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
         assert office.statement(SOUTH, "/v1/receipts", batch).status == 200
         denied = office.submit(office.cast.compose(agreement, NGO)).json
         assert denied["outcome"] == "deny"
+        assert office.head(SOUTH, 4).status == 200
         return Kept(home, office.cast.fed, denied["msg"])
 
 
@@ -113,7 +114,7 @@ def test_a_brokers_books_export_and_audit_clean(run: Run, kept: Kept, tmp_path: 
     done = run("verify", out, "--federation", kept.fed, *AT)
     assert done.exit_code == 0, done.output
     assert "clean" in done.stdout
-    for shown in (NORTH, SOUTH, "task-force v1 c1", "delivered, opened", "no_clause"):
+    for shown in (NORTH, SOUTH, "task-force v1 c1", "delivered, opened", "no_clause", f"{SOUTH}, 4 acts"):
         assert shown in done.stdout, done.stdout
 
 
@@ -142,16 +143,17 @@ def test_the_json_report_is_one_document_that_says_it_all(run: Run, kept: Kept, 
     assert report["clean"] is True
     assert report["counts"] == {
         "record": 4, "signature": 3, "agreement": 1, "disclosure": 1, "receipt": 2, "denial": 1,
-        "decided_again": 2, "signed_receipts": 2,
+        "node-head": 1, "decided_again": 2, "signed_receipts": 2,
     }  # fmt: skip
     (row,) = report["disclosures"]
     assert (row["from"], row["to"][0]["id"], row["to"][0]["clauses"]) == (NORTH, SOUTH, ["c1"])
     assert set(row["to"][0]["receipts"]) == {"delivered", "opened"}
     assert [one["msg"] for one in report["denials"]] == [kept.denied]
+    assert [(one["index"], one["by"], one["size"]) for one in report["heads"]] == [(12, SOUTH, 4)]
 
 
 @pytest.mark.spec("LOG-52")
-@pytest.mark.parametrize("index", range(12))
+@pytest.mark.parametrize("index", range(13))
 def test_an_entry_edited_in_the_database_is_named(run: Run, books: Kept, tmp_path: Path, index: int) -> None:
     change(books.home, "UPDATE entry SET data = CAST(replace(data, 'ix/1', 'ix/7') AS BLOB) WHERE seq = ?", index)
     done = run("verify", export(run, books.home, tmp_path / "e"), "--fed", books.fed, "--json", *AT)
@@ -159,7 +161,7 @@ def test_an_entry_edited_in_the_database_is_named(run: Run, books: Kept, tmp_pat
     (finding,) = json.loads(done.stdout)["findings"]
     assert (finding["code"], finding["index"]) == ("entry_altered", index)
     (path,) = (tmp_path / "e" / "tile" / "entries").glob("000.p/*")
-    altered = parse_bundle(path.read_bytes(), 12)[index]
+    altered = parse_bundle(path.read_bytes(), 13)[index]
     assert finding["evidence"]["own_hash"] == b64u(leaf_hash(altered))
     assert finding["evidence"]["signed_hash"] == b64u(leaf_hash(altered.replace(b"ix/7", b"ix/1")))
 
@@ -168,18 +170,20 @@ def test_an_entry_edited_in_the_database_is_named(run: Run, books: Kept, tmp_pat
 @pytest.mark.parametrize(
     ("sql", "code"),
     [
-        ("DELETE FROM entry WHERE seq = 11", "bundle_refused"),
+        ("DELETE FROM entry WHERE seq = 12", "bundle_refused"),
         ("DELETE FROM entry WHERE seq = 3", "bundle_refused"),
         ("DELETE FROM tile", "file_missing"),
         ("UPDATE tile SET hashes = zeroblob(length(hashes))", "tile_altered"),
         ("UPDATE tile SET hashes = substr(hashes, 1, 32)", "file_missing"),
-        ("UPDATE head SET checkpoint = replace(checkpoint, char(10) || '12' || char(10), char(10) || '8' || char(10))",
+        ("UPDATE head SET checkpoint = replace(checkpoint, char(10) || '13' || char(10), char(10) || '8' || char(10))",
          "checkpoint_refused"),
         ("UPDATE agreement SET jws = replace(jws, 'A', 'B')", "agreement_refused"),
         ("DELETE FROM agreement", "file_missing"),
         ("DELETE FROM trust WHERE kind = 'root'", "trust_refused"),
         ("DELETE FROM trust WHERE n = 3", "record_refused"),
         ("UPDATE batch SET jws = replace(jws, 'A', 'B')", "receipt_refused"),
+        ("UPDATE nodehead SET note = replace(note, 'A', 'B')", "head_refused"),
+        ("DELETE FROM nodehead", "file_missing"),
         ("UPDATE head SET size = 3", None),
     ],
 )  # fmt: skip
@@ -239,7 +243,7 @@ def test_an_export_on_a_plain_web_server_is_exported_again_whole(run: Run, kept:
     with served(home) as url:
         web = export(run, url, tmp_path / "web")
     files = {path.relative_to(home): path.read_bytes() for path in home.rglob("*") if path.is_file()}
-    assert {path.parts[0] for path in files} >= {"checkpoint", "trust.json", "tile", "agreements", "receipts"}
+    assert {path.parts[0] for path in files} >= {"checkpoint", "trust.json", "tile", "agreements", "receipts", "heads"}
     assert all(re.fullmatch(r"[A-Za-z0-9_.-]{1,48}", part) for path in files for part in path.parts)
     assert files == {path.relative_to(web): path.read_bytes() for path in web.rglob("*") if path.is_file()}
     assert run("verify", web, "--federation", kept.fed, *AT).exit_code == 0

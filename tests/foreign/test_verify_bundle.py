@@ -156,7 +156,7 @@ def test_a_changed_byte_is_refused_unless_it_is_in_what_was_said_to_be_unchecked
     assert swept["tried"] > 500
 
 
-# --- with both halves of every pair ------------------------------------------------------------------------------------
+# --- with both halves of every pair ----------------------------------------------------------------------------------
 
 
 @pytest.mark.spec("LOG-75", "LOG-77")
@@ -205,7 +205,7 @@ def test_who_has_only_the_first_half_of_the_logs_keys_convinces_a_newer_node_of_
     assert (done.returncode, done.stderr) == (1, "refused: an ML-DSA-44 signature does not verify\n")
 
 
-# --- beside ours -------------------------------------------------------------------------------------------------------
+# --- beside ours -----------------------------------------------------------------------------------------------------
 
 
 def both_judge(node: str, seeds: range, folder: Path) -> list[tuple[frozenset[str], str]]:
