@@ -270,8 +270,10 @@ def _auditing(router: APIRouter, node: Node) -> None:
     @router.post("/ledger/export", openapi_extra=body_schema({"justification": REASON}))
     def export_ledger(body: Body, caller: Caller) -> Response:
         """The whole ledger as a log in files, under its newest signed head; itself an act."""
-        size, root, files = node.export_ledger(caller, reason(members(body, {"justification": dict})["justification"]))
-        return answer({"size": size, "root": root, "files": {path: b64u(data) for path, data in files}})
+        told = members(body, {"justification": dict}, {"purpose": str})
+        made = node.export_ledger(caller, reason(told.pop("justification")), **told)
+        files = {path: b64u(data) for path, data in made.files}
+        return answer({"size": made.size, "root": b64u(made.root), "files": files})
 
     @router.get("/reconciliation")
     def reconciliation(caller: Caller) -> Response:

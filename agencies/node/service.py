@@ -7,11 +7,9 @@ what is held; this module shows officers what is here, signs agreements, and hol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeGuard
+from typing import Any, Final
 
 from agencies.node.after.acts import Acts
 from agencies.node.after.consents import Consents
@@ -25,12 +23,13 @@ from agencies.node.care.exculpation import Exculpation
 from agencies.node.care.flags import Flags
 from agencies.node.care.offences import Offences, OffenceTable
 from agencies.node.care.protection import Protection
-from agencies.node.errors import BrokerUnreachable, LogForked, NeedToKnowMissing, NotHere
+from agencies.node.errors import NeedToKnowMissing, NotHere
 from agencies.node.heads import Heads
 from agencies.node.held.holding import Holdings
 from agencies.node.held.looking import WORKERS, Looking
 from agencies.node.held.onward import Onwards
 from agencies.node.held.retention import Retention, Swept
+from agencies.node.inspecting import Handed, Inspection, Reconciliation
 from agencies.node.ledger import LedgerAct, Why
 from agencies.node.ledger_log import LedgerLog
 from agencies.node.mail.collecting import Collected, Collecting
@@ -47,13 +46,10 @@ from agencies.node.shredding import KEEP, Shredding
 from agencies.node.store import Store
 from agencies.node.trust_view import TrustView
 from agencies.node.watch import LogWatch
-from exchange.audit.finding import Finding
-from exchange.audit.reconciliation import LedgerRow, reconcile
 from exchange.protocol.agreement import Agreement
-from exchange.protocol.entry import LogEntry, NodeHeadEntry, parse_entry
 from exchange.protocol.terms import write_notice, write_terms
 from exchange.protocol.vocabulary import Act, LogPurpose
-from keys.encoding import b64u, read_json, stamp, unb64u
+from keys.encoding import b64u, read_json, stamp
 from keys.errors import Refusal
 from keys.keystore import Identity
 from keys.rolekey import RoleKey
@@ -64,16 +60,6 @@ from keys.vault import Vault, fresh
 
 _LIMIT: Final = 4 * 1024 * 1024
 MAX_LEDGER_PAGE: Final = 500
-_LEDGERS: Final = ("ledger_closed", "ledger")
-
-
-@dataclass(frozen=True, slots=True)
-class Reconciliation:
-    """Ledger and log held against each other: up to which size of the log, how many acts, what was found."""
-
-    size: int
-    acts: int
-    findings: tuple[Finding, ...]
 
 
 class Node:
@@ -101,6 +87,7 @@ class Node:
         self.book = LedgerLog(self.office)
         self.book.begin()
         self.heads = Heads(self.office, self.watch, self.book, timedelta(seconds=head_seconds))
+        self.inspection = Inspection(self.office, self.watch, self.book, self.heads)
         self.oversight = Oversight(self.office, self.watch)
         self.stamps = Stamps(self.office, stale)
         self.acts = Acts(self.office, self.watch)
@@ -376,57 +363,20 @@ class Node:
 
     def verify_ledger(self) -> tuple[int, str]:
         """Return size and root of the ledger if all of it holds; ``LedgerBroken`` otherwise."""
-        with self.office.store.reading() as books:
-            tree = self.book.verify(books)
-        return tree.size, b64u(tree.root())
+        return self.inspection.verify()
 
-    def export_ledger(self, officer: Officer, why: Why) -> tuple[int, str, Iterator[tuple[str, bytes]]]:
-        """Size, root and files of the ledger as a log, for whoever is to check it; first an act says so (NODE-193)."""
+    def export_ledger(self, officer: Officer, why: Why, *, purpose: str = LogPurpose.INTEGRITY_SECURITY) -> Handed:
+        """The ledger as a log in files, for whoever is to check it; an act says so first."""
         officer.must_be(OfficerRole.AUDITOR)
-        self.verify_ledger()
-        self.office.record_alone(LedgerAct(Act.LOG_QUERY, officer.id, why, outcome="ledger exported"))
-        head = self.heads.sign()
-        self._put_heads()
-        return head.size, b64u(head.root), self._exported(head.size, head.note)
-
-    def _exported(self, size: int, note: str) -> Iterator[tuple[str, bytes]]:
-        with self.office.store.reading() as books:
-            yield from self.book.export(books, size, note)
-
-    def _put_heads(self) -> None:
-        """Put the ledger's heads into the log now rather than at the next round; who does not answer is asked then."""
-        with suppress(BrokerUnreachable, LogForked):
-            self.heads.send()
+        return self.inspection.export(officer, why, self.oversight.purpose(purpose, officer, why))
 
     def reconcile(self) -> Reconciliation:
         """Hold the ledger against the log, after verifying both; messages still on their way are no finding."""
-        office = self.office
-        self.verify_ledger()
-        self.heads.sign()
-        self._put_heads()
-        checkpoint = self.watch.look()
-        entries = [(index, parse_entry(data)) for index, data in enumerate(self.watch.entries(checkpoint))]
-        heads = [(n, one.size, unb64u(one.root)) for n, one in entries if _is_head(one, office.me)]
-        with office.store.reading() as books:  # after the log was read: what it had is settled, or still pending here
-            self.book.verify(books, heads)
-            told = [read_json(row.body, limit=_LIMIT) for name in _LEDGERS for row in books.after(name)]
-            pending = {row.msg for row in books.rows("outbox", state="pending")}
-            pending |= {row.digest for row in books.rows("acts", state="pending")}
-        acts = [one for act in told if (one := _row_of(act, checkpoint.size))]
-        found = reconcile(office.me, acts, entries)
-        waits = [
-            f for f in found if f.code == "not_in_ledger" and f.evidence.get("statement", f.evidence["msg"]) in pending
-        ]
-        settled = [f for f in found if f not in waits]
-        return Reconciliation(checkpoint.size, len(acts), tuple(settled))
+        return self.inspection.reconcile()
 
     def audited(self, officer: Officer) -> Reconciliation:
         """``reconcile`` for an auditor, noted in the ledger."""
-        officer.must_be(OfficerRole.AUDITOR)
-        result = self.reconcile()
-        outcome = f"reconciled {result.acts} acts to {result.size} entries: {len(result.findings)} findings"
-        self.office.record_alone(LedgerAct(Act.LOG_QUERY, officer.id, outcome=outcome))
-        return result
+        return self.inspection.audited(officer)
 
     # -- agreements and records --
 
@@ -555,18 +505,6 @@ class Node:
             act = LedgerAct(Act.LOG_QUERY, officer.id, why, LogPurpose.SELF_MONITORING, outcome=outcome)
             self.office.record(books, self.office.clock(), act)
         return [{"at": r.at, "kind": r.kind, "detail": read_json(r.detail.encode(), limit=_LIMIT)} for r in rows]
-
-
-def _is_head(entry: LogEntry, agency: str) -> TypeGuard[NodeHeadEntry]:
-    return isinstance(entry, NodeHeadEntry) and entry.by == agency
-
-
-def _row_of(act: Mapping[str, Any], size: int) -> LedgerRow | None:
-    """A ledger act as reconciliation wants it; none for acts that concern no message, or a newer log."""
-    if act["msg"] is None or (act["index"] is not None and act["index"] >= size):
-        return None
-    parties = (act["from"], *act["to"]) if act["from"] else ()
-    return LedgerRow(Act(act["act"]), act["msg"], act["index"], act["agr"], parties, act["outcome"])
 
 
 def _listed(row: Any) -> dict[str, Any]:

@@ -31,7 +31,7 @@ Made = tuple[Path, str, WorldNode]
 def exported(node: WorldNode, folder: Path) -> Made:
     """The folder of a node's ledger, the verifier key of its Ed25519 line, and the node."""
     office = node.service.office
-    for path, data in node.service.export_ledger(node.officer("auditor"), WHY)[2]:
+    for path, data in node.service.export_ledger(node.officer("auditor"), WHY).files:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(data)
     public = office.identity.signer.public

@@ -48,7 +48,7 @@ def plain(node: WorldNode) -> sqlite3.Connection:
 
 
 def exported(node: WorldNode) -> dict[str, bytes]:
-    return dict(node.service.export_ledger(node.officer("auditor"), WHY)[2])
+    return dict(node.service.export_ledger(node.officer("auditor"), WHY).files)
 
 
 def judge(node: WorldNode, files: dict[str, bytes]) -> list[str]:
