@@ -291,8 +291,7 @@ def checked(node: WorldNode, value: dict[str, Any], *to: str, **facts: Any) -> R
 
 def last_act(node: WorldNode) -> dict[str, Any]:
     with node.store.reading() as books:
-        (row,) = books.rows("ledger", newest=1)
-    act: dict[str, Any] = json.loads(row.body)
+        (act,) = node.service.office.scribe.read(books, books.rows("ledger", newest=1))
     return act
 
 

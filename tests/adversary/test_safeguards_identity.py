@@ -95,7 +95,7 @@ def harbour(world: World, sent: Any) -> WorldNode:
 
 def acts(node: WorldNode) -> list[dict[str, Any]]:
     with node.store.reading() as books:
-        return [json.loads(row.body) for row in books.rows("ledger")]
+        return node.service.office.scribe.read(books, books.rows("ledger"))
 
 
 # --- opening ----------------------------------------------------------------------------------------
