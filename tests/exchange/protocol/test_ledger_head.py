@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exchange.protocol.errors import CheckpointInvalid
 from exchange.protocol.ledger_head import HEAD_SKEW, MAX_HEAD, ledger_origin, read_head, verify_head
@@ -142,3 +144,33 @@ def test_a_key_is_named_by_the_origin_of_the_ledger() -> None:
     public = stage()[NORTH].signer.public.ed25519.raw
     ids = {key_id(ledger_origin(ORIGIN, agency), 1, public) for agency in (NORTH, SOUTH)}
     assert len(ids) == 2
+
+
+# --- whatever comes ------------------------------------------------------------------------------------
+
+HONEST = head().encode()
+
+
+@given(st.binary(max_size=300) | st.text(max_size=300).map(lambda text: text.encode("utf-8", "replace")))
+def test_no_bytes_crash_the_reader(data: bytes) -> None:
+    """LOG-92"""
+    with pytest.raises(Refusal):
+        judged(read_head(data))
+
+
+@given(st.data())
+def test_no_edited_head_is_believed_or_crashes_the_reader(data: st.DataObject) -> None:
+    """LOG-92: nor is a second spelling of an honest one."""
+    raw = bytearray(HONEST)
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, len(raw) - 1))
+        match data.draw(st.sampled_from(["change", "insert", "remove"])):
+            case "change":
+                raw[place] = data.draw(st.integers(0, 255))
+            case "insert":
+                raw.insert(place, data.draw(st.integers(0, 255)))
+            case _:
+                del raw[place]
+    if bytes(raw) != HONEST:
+        with pytest.raises(Refusal):
+            judged(read_head(bytes(raw)))
