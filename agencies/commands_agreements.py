@@ -106,7 +106,11 @@ def sign(
 ) -> None:
     """Show what another party proposed, and on a yes add this agency's signature; with the last it is complete."""
     with session() as call:
-        _print(agr, call("GET", f"/v1/agreements/{agr}", None), lang, err=as_json)
+        found = call("GET", f"/v1/agreements/{agr}", None)
+        _print(agr, found, lang, err=as_json)
+        if found["state"] != "proposed":
+            show(f"not_waiting: it waits for no signature: {found['sentence']}", err=True)
+            raise typer.Exit(1)
         if not yes and not typer.confirm("sign these terms for your agency?", err=True):
             show("not signed", err=True)
             raise typer.Exit(1)

@@ -82,8 +82,8 @@ class Question:
     @property
     def about(self) -> str:
         """What it is about, as the ledger may say it: no case, and nobody's name."""
-        names = ("agency", "since", "until", "year")
-        return " ".join([self.kind, *(str(self.said[name]) for name in names if name in self.said)])
+        said = [f"{name} {self.said[name]}" for name in ("since", "until", "aware") if name in self.said]
+        return " ".join([self.kind, *(str(self.said[name]) for name in ("agency", "year") if name in self.said), *said])
 
     def time(self, name: str) -> datetime | None:
         """An instant it says, or none."""
@@ -153,8 +153,8 @@ class Oversight:
 
 
 _UNSEEN: Final = (
-    "{} signed statements of others are not here, so that of these acts only the entries count; an export of the whole "
-    "log has them"
+    "{} acts and heads that others signed are not here, so only what the log says of them counts; an export of the "
+    "whole log has them"
 )
 
 
@@ -200,6 +200,9 @@ def _files(office: Office, watch: LogWatch, note: str) -> Callable[[str], bytes 
         kind, _, name = path.removesuffix(".json").partition("/")
         table = {"agreements": "signed", "notices": "signed", "acts": "acts", "receipts": "heard"}.get(kind)
         with office.store.reading() as books:
+            if kind == "heads":
+                head = books.get("heads", digest=name)
+                return head.note.encode() if head else None
             row = books.get(table, digest=name) if table else None
         return bytes(row.jws) if row else None
 

@@ -70,6 +70,8 @@ def test_what_is_signed_is_read_first_and_confirmed(town: Town, tmp_path: Path) 
     assert (told["terms"]["id"], told["state"], told["signed_by"]) == ("read-first", "proposed", [A])
     signed = town.ix(B, "agreements", "sign", f"--agr={agr}", given="y\n")
     assert (signed.exit_code, signed.stdout.splitlines()[-1]) == (0, f"complete: {agr}"), signed.output
+    late = town.ix(B, "agreements", "sign", f"--agr={agr}", given="y\n")
+    assert (late.exit_code, late.stderr.partition(":")[0]) == (1, "not_waiting")
     town.nodes[A].refresh()
     again = town.ix(A, "agreements", "show", f"--agr={agr}", officer="duty")
     assert f"verified: {A}, {B}" in again.stdout or f"verified: {B}, {A}" in again.stdout, again.stdout

@@ -125,7 +125,7 @@ def test_a_breach_names_whom_to_tell_and_when_seventy_two_hours_are_over(
     assert [(one["id"], one["as"], one["messages"]) for one in found["tell"]] == [(NORTH, ["originator"], [told])]
     assert found["clock"]["deadline"] == "2026-11-24T09:00:00.000Z"
     assert found["clock"]["overdue"] is (world.clock().isoformat() > "2026-11-24T09")
-    assert acts(south)[-1]["outcome"] == f"breach {SOUTH} 2026-01-01T00:00:00.000Z"
+    assert acts(south)[-1]["outcome"] == f"breach {SOUTH} since 2026-01-01T00:00:00.000Z aware {aware}"
     without = ask(south, "breach", agency=SOUTH, since="2026-01-01T00:00:00.000Z")
     assert without["clock"]["deadline"] is None
 
@@ -159,7 +159,7 @@ def test_what_others_signed_and_never_showed_is_counted_and_not_blamed(tmp_path:
         consented(world, A, B, C, str(sent.msg))
         found = ask(world.node(D), "who", messages=[sent.msg])
         assert (found["clean"], found["unseen"]) == (True, 2)  # an ask and a consent
-        assert any("2 signed statements of others" in one for one in found["cautions"])
+        assert any("2 acts and heads that others signed" in one for one in found["cautions"])
         assert ask(world.node(A), "who", messages=[sent.msg])["unseen"] == 0
 
 
@@ -182,3 +182,12 @@ def test_a_log_that_was_changed_is_not_relied_on(south: WorldNode, told: str, cr
     assert found["disclosures"] == []
     crook(south)
     assert ask(south, "who", messages=[told])["clean"]
+
+
+@pytest.mark.spec("NODE-203")
+def test_ones_own_heads_are_here_and_those_of_others_are_counted(world: World, told: str) -> None:
+    north, south = world.node(NORTH), world.node(SOUTH)
+    north.service.reconcile()  # puts a head of north's ledger into the log
+    assert ask(north, "who", messages=[told])["unseen"] == 0
+    found = ask(south, "who", messages=[told])
+    assert (found["clean"], found["unseen"]) == (True, 1)
