@@ -51,6 +51,8 @@ MEMBERS: Final = (
 _TEXTS: Final = ("by", "code", "why", "purpose", "agr", "case", "msg", "from", "released_by")
 _LISTS: Final = ("clauses", "to", "persons", "cats", "reasons")
 _MAX_ACT: Final = 2**16 - 1
+_CLOSED: Final = "ledger_closed"
+"""Outcome of the first act behind a ledger of the version before (NODE-195)."""
 _MAX_PROOF: Final = 1024 * 1024
 _INVALID: Final = (KeyNotValid, KeyUnknown)
 
@@ -94,7 +96,8 @@ def read_ledger(read: Read, proofs: Iterable[str], believed: Believed, now: date
     held = [one for name in sorted(proofs) if (one := _held(taken, read, name, believed)) is not None]
     sizes = {e.size for e in believed.entries.values() if isinstance(e, NodeHeadEntry) and e.by == taken.agency}
     roots = {} if tree.findings else _roots(tree, {size for size in sizes if size <= head.size})
-    taken.book = LedgerBook(taken.agency, lines, head.at, tuple(held), head.size, head.root, roots)
+    since = lines[0].ts if lines and (lines[0].act, lines[0].outcome) == (Act.REVIEW, _CLOSED) else None
+    taken.book = LedgerBook(taken.agency, lines, head.at, tuple(held), head.size, head.root, roots, since)
     return taken
 
 

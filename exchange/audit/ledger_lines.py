@@ -99,6 +99,8 @@ class LedgerBook:
     root: bytes = b""
     roots: Mapping[int, bytes] = field(default_factory=dict)
     """The root of the ledger at the sizes for which the log has a head of it."""
+    since: datetime | None = None
+    """When it began, behind a ledger of the version before that nobody hands in (NODE-195)."""
     shows: bool = True
     """Whether it was handed in with its proofs, so that what it cannot show counts."""
     sent: dict[str, Line] = field(init=False, default_factory=dict)

@@ -70,7 +70,7 @@ class Acts:
 
     def _not_given(self, book: LedgerBook, index: int, entry: ActEntry) -> None:
         me, signed = book.agency, entry.statement in self.on.log.acts
-        if not self.on.due_there(book, entry.at):
+        if self.on.before(book, entry.at) or not self.on.due_there(book, entry.at):
             self.on.wait("not_in_ledger")
             return
         who = me if signed else BROKER
@@ -81,7 +81,7 @@ class Acts:
 
     def _not_heard(self, book: LedgerBook, index: int, entry: ActEntry) -> None:
         me, own = book.agency, self.on.own(book, entry.statement)
-        if not self.on.due_there(book, entry.at, knew=own is not None):
+        if self.on.before(book, entry.at) or not self.on.due_there(book, entry.at, knew=own is not None):
             self.on.wait("logged_not_delivered")
             return
         who, proof = either(me, BROKER), ""

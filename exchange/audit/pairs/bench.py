@@ -86,6 +86,10 @@ class Bench:
         """Whether a ledger should have by now what happened then; ``knew``: it signed something after writing it."""
         return book.at is None or at + (self.patience.tolerance if knew else self.patience.grace) <= book.at
 
+    def before(self, book: LedgerBook, at: datetime) -> bool:
+        """Whether something was logged before this ledger began, so that it need not have it."""
+        return book.since is not None and at <= book.since
+
     def due_here(self, line: Line) -> bool:
         """Whether the log should have by now what a ledger has."""
         return self.log.at is None or line.ts is None or line.ts + self.patience.grace <= self.log.at

@@ -98,7 +98,7 @@ class Decisions:
 
     def _unwritten(self, book: LedgerBook, index: int, entry: Decided, code: str, said: str) -> None:
         me, own, manifest = book.agency, self.on.own(book, entry.msg), self.on.manifest(entry.msg)
-        if not self.on.due_there(book, entry.at, knew=own is not None):
+        if self.on.before(book, entry.at) or not self.on.due_there(book, entry.at, knew=own is not None):
             self.on.wait(code)
             return
         if own is not None:
@@ -113,6 +113,9 @@ class Decisions:
     def _undelivered(self, book: LedgerBook, index: int, entry: DisclosureEntry) -> None:
         me, msg = book.agency, entry.msg
         receipts = self.on.log.receipts.get((me, msg), [])
+        if self.on.before(book, entry.at):
+            self.on.wait("logged_not_delivered")
+            return
         signed = [(i, one) for i, one in receipts if self.on.log.batch(one)]
         if receipts:
             place, one = (signed or receipts)[0]
