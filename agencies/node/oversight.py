@@ -106,8 +106,10 @@ class Oversight:
         officer.must_be(OfficerRole.AUDITOR)
         question = Question.read(told)
         named, times = question.messages, {name: question.time(name) for name in ("since", "until", "aware")}
-        meant = self.purpose(purpose, officer, why)
         office = self._office
+        if "agency" in question.said:
+            _must_be_known(office, question.said["agency"])  # what is none goes into no act: it may be anything
+        meant = self.purpose(purpose, officer, why)
         with office.store.writing() as books:
             case = office.scribe.case_name(question.said["case"]) if "case" in question.said else None
             named = of_case(books, case) if case else named
@@ -156,6 +158,11 @@ _UNSEEN: Final = (
     "{} acts and heads that others signed are not here, so only what the log says of them counts; an export of the "
     "whole log has them"
 )
+
+
+def _must_be_known(office: Office, agency: str) -> None:
+    if all(one.agency != agency for one in office.trust.directory.agencies()):
+        raise QuestionMalformed("no agency of that id in this federation")
 
 
 def of_case(books: Books, case: str) -> tuple[str, ...]:

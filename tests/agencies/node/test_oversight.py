@@ -138,7 +138,8 @@ def test_a_breach_names_whom_to_tell_and_when_seventy_two_hours_are_over(
         {"question": "who", "messages": []}, {"question": "who", "messages": ["x"]}, {"question": "holders"},
         {"question": "holders", "message": "x"}, {"question": "to", "agency": 1}, {"question": "stats", "year": 99},
         {"question": "stats", "year": True}, {"question": "breach", "agency": SOUTH, "since": "yesterday"},
-        {"question": "anomalies", "case": "a"}, {},
+        {"question": "anomalies", "case": "a"}, {}, {"question": "to", "agency": "Aylin Demir, born in Farhaven"},
+        {"question": "breach", "agency": "Aylin Demir", "since": "2026-01-01T00:00:00.000Z"},
     ],
     ids=json.dumps,
 )  # fmt: skip
