@@ -132,3 +132,23 @@ def test_what_such_a_broker_has_left_is_to_keep_every_receipt_back(
     north.collect()
     assert kept(north) == []
     assert north.receipts(str(sent.msg)) == []
+
+
+@pytest.mark.spec("NODE-36", "WIT-51")
+def test_who_is_shown_the_other_log_later_has_something_to_show_to_strangers(
+    world: TwoFacedWorld, north: WorldNode, south: WorldNode, tmp_path: Path
+) -> None:
+    """What a node keeps of its own line of checkpoints convicts as well as what another member tells."""
+    world.hide_from("b")
+    north.send(REQUEST, SOUTH)
+    world.hide_from("a")
+    for _ in range(3):
+        south.send(REQUEST, NORTH)
+    north.service.watch.look()
+    for address in world.faces.sees:
+        world.faces.sees[address] = "b"
+    with pytest.raises(LogForked):
+        north.service.watch.look()
+    found = judged(world, north, tmp_path)
+    assert found.exit_code == 0, found.output
+    assert [one["code"] for one in json.loads(found.stdout)["proven"]] == ["log_forked"]
