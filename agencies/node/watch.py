@@ -202,11 +202,12 @@ class LogWatch:
 
     def _grown(self, newest: _Note, fresh: dict[int, str]) -> bool:
         """Whether each new checkpoint is the known tree and more leaves; false says nothing yet."""
-        tree, self._tree = self._tree, None
+        tree = self._tree
         if tree is None or (tree.size, tree.root()) != (newest.size, newest.root):
             return False
         if not newest.size < min(fresh) <= max(fresh) <= newest.size + NEAR * WIDTH:
             return False
+        self._tree = None  # it grows by what is not known to hold yet
         try:
             for upto in sorted(fresh):
                 while tree.size < upto:
@@ -231,8 +232,10 @@ class LogWatch:
         top = max(notes)
         if len(notes) == 1:
             return  # the first checkpoint ever seen has nothing to fit with
-        tree = self._load(top)
-        if tree.root() != verify_checkpoint(notes[top], self._office.trust.log).root:
+        root, tree = self._note(notes[top]).root, self._tree
+        if tree is None or (tree.size, tree.root()) != (top, root):  # else what is served now may be of another log
+            tree = self._load(top)
+        if tree.root() != root:
             self._forked("the tiles the log serves do not lead to its signed root", notes[top], notes[top], ())
         for size in sorted(notes):
             if size != top:
@@ -242,11 +245,13 @@ class LogWatch:
     def _must_follow(self, older: str, newer: str, tree: Tree | None) -> None:
         """Refuse the larger log, whose tree this is, if it does not contain the smaller; none if they are as large."""
         old, new = self._note(older), self._note(newer)
-        hashes = tree.consistency(old.size) if tree else ()
+        try:
+            hashes, own = (tree.consistency(old.size), tree.root(old.size)) if tree else ((), new.root)
+        except ValueError as wrong:
+            raise BrokerUnreachable(f"the log's tiles are not whole: {wrong}") from None
         try:
             verify_growth(older, newer, hashes, self._office.trust.log)
         except LogInconsistent as refusal:
-            own = tree.root(old.size) if tree else new.root
             self._forked(refusal.sentence, older, newer, hashes, own)
 
     def _root_at(self, size: int) -> tuple[_Note, bytes, tuple[bytes, ...]]:

@@ -135,14 +135,16 @@ def test_what_such_a_broker_has_left_is_to_keep_every_receipt_back(
 
 
 @pytest.mark.spec("NODE-36", "WIT-51")
+@pytest.mark.parametrize(("hers", "theirs"), [(1, 3), (3, 1), (2, 2)])
 def test_who_is_shown_the_other_log_later_has_something_to_show_to_strangers(
-    world: TwoFacedWorld, north: WorldNode, south: WorldNode, tmp_path: Path
+    world: TwoFacedWorld, north: WorldNode, south: WorldNode, tmp_path: Path, hers: int, theirs: int
 ) -> None:
     """What a node keeps of its own line of checkpoints convicts as well as what another member tells."""
     world.hide_from("b")
-    north.send(REQUEST, SOUTH)
+    for _ in range(hers):
+        north.send(REQUEST, SOUTH)
     world.hide_from("a")
-    for _ in range(3):
+    for _ in range(theirs):
         south.send(REQUEST, NORTH)
     north.service.watch.look()
     for address in world.faces.sees:
