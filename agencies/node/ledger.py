@@ -31,6 +31,18 @@ MIN_REASON: Final = 20
 MAX_REASON: Final = 2000
 MIN_LETTERS: Final = 8
 MIN_WORDS: Final = 3
+MIN_OWN: Final = 2
+_STOCK = """
+    a above according an and any applicable are as at authorised be because been below business by can case cases
+    check checking do done duties duty enforcement enquiries enquiry file files for from general has have i in
+    information inquiry internal investigate investigating investigation investigations investigative is it its job
+    law lawful legal my n/a necessary need needed needs no none normal not of official on only ongoing operation
+    operational or order our per please police procedure procedures purpose purposes reason reasons regular request
+    requested require required requirement requirements routine same see some standard task tasks test testing that
+    the this to usual valid was we with work
+"""
+STOCK: Final = frozenset(_STOCK.split())
+"""Words of which a sentence can be made that says nothing (NODE-14)."""
 MAX_ACT: Final = 2**16 - 1
 """What an entry bundle holds at most (LOG-14)."""
 
@@ -44,7 +56,7 @@ class Why:
 
 
 def justify(code: str, text: str) -> Why:
-    """Take an officer's reason, or refuse it: too short, repeated, or without words (NODE-14)."""
+    """Take an officer's reason, or refuse it: too short, repeated, or nothing but stock words (NODE-14)."""
     try:
         known = Justification(code)
     except ValueError:
@@ -57,6 +69,8 @@ def justify(code: str, text: str) -> Why:
     letters = {c for c in reason.casefold() if c.isalpha()}
     if len(letters) < MIN_LETTERS or len(set(words)) < MIN_WORDS or len(set(words)) * 2 < len(words):
         raise JustificationRefused("say why in a sentence of your own; repeated characters or words are not a reason")
+    if len({word.strip(".,;:!?()'\"-") for word in words} - STOCK - {""}) < MIN_OWN:
+        raise JustificationRefused("say what is done and about what; that it is work and needed goes without saying")
     return Why(known, reason)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,7 +47,14 @@ from tests.agencies.node.walk import (
 Asked = tuple[str, Any]
 """A path, and what the body says besides the reason."""
 NOWHERE = "A" * 43
-BOILERPLATE = ("", "case work", "as required as required as required", "x" * 40, "1234567890 1234567890 123456")
+BOILERPLATE = (
+    "",
+    "needed for the ongoing investigation",
+    "case work",
+    "as required as required as required",
+    "x" * 40,
+    "1234567890 1234567890 123456",
+)
 JUSTIFIED = {Act.CONSULT, Act.OPEN, Act.KEY_RELEASE, Act.DISCLOSE, Act.EXPORT, Act.COMBINE, Act.ALTER, Act.COLLECT}
 OPERATIONS = {Act.COLLECT, Act.ALTER, Act.CONSULT, Act.DISCLOSE, Act.COMBINE, Act.ERASE}
 """The six of Directive (EU) 2016/680 article 25."""
@@ -434,6 +442,49 @@ def must_fail(town: Town, who: str, method: str, path: str, body: Any, reason: A
     assert (answer.status, answer.secrets, answer.changed, answer.acts) == (500, set(), set(), [])
     told = {call.path for call in town.world.wire.calls[before:] if call.host != "node.sim" and call.method == "POST"}
     assert told <= {"/v1/heads"}, "it left before the ledger had it"
+
+
+ORDERS = [
+    ("POST", f"/v1/{path}")
+    for path in (
+        "messages", "releases/{ref}", "messages/{msg}/forward", "messages/{msg}/acknowledge", "messages/{msg}/keep",
+        "messages/{msg}/erase", "messages/{msg}/ask", "consents/{act}/decide", "consents/{act}/withdraw",
+        "messages/{msg}/recall", "messages/{msg}/exculpate", "messages/{msg}/emergency",
+    )
+]  # fmt: skip
+"""What goes to the broker, and is ordered whether or not it answers."""
+
+
+@pytest.mark.spec("NODE-223")
+@pytest.mark.parametrize("route", ORDERS, ids=lambda route: " ".join(route))
+def test_an_order_is_in_the_ledger_though_nobody_takes_it(town: Town, route: tuple[str, str]) -> None:
+    line = WALK[route]
+    path, body = line.make(town)
+    with town.world.wire.cut(SOUTH):
+        answer = town.call(line.who, "POST", path, body, REASON)
+    assert answer.status == 200, answer.text
+    assert answer.changed
+    must_hold(answer, "with no broker")
+    assert {act["act"] for act in answer.acts} & {"collect", "combine", "alter", "review", "erase"}
+    assert {(act["officer"], act["why"]) for act in answer.acts} == {(line.who, TEXT)}
+    town.world.clock.advance(minutes=1)
+    town.node.retry_outbox()
+
+
+@pytest.mark.slow
+@pytest.mark.spec("NODE-220", "NODE-98")
+def test_what_a_sweep_erases_stands_in_the_ledger(tmp_path: Path) -> None:
+    with walked(tmp_path) as own:
+        name = own.told()
+        own.world.clock.advance(days=61)
+        own.tokens.clear()
+        with own.full():
+            failed = own.call(DUTY, "POST", "/v1/holdings/sweep")
+        assert (failed.status, failed.changed, failed.acts) == (500, set(), [])
+        answer = own.call(DUTY, "POST", "/v1/holdings/sweep")
+        assert answer.json["erased"] == [{"msg": name, "cause": "review"}]
+        assert {"inbox", "held"} <= answer.changed
+        assert ("erase", name, "review") in [(act["act"], act["msg"], act["outcome"]) for act in answer.acts]
 
 
 @pytest.mark.spec("NODE-224")

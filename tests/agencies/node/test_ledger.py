@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agencies.node.errors import JustificationRefused, LedgerBroken
-from agencies.node.ledger import Entry, LedgerAct, Scribe, justify
+from agencies.node.ledger import STOCK, Entry, LedgerAct, Scribe, justify
 from agencies.node.periods import Period, Periods
 from agencies.node.store import Store
 from exchange.protocol.vocabulary import Act
@@ -56,6 +58,13 @@ def acts(scribe: Scribe) -> list[Entry]:
 
 
 @pytest.mark.spec("NODE-14")
+def test_the_words_that_say_nothing_are_those_of_the_specification() -> None:
+    text = (Path(__file__).parents[3] / "spec" / "nodes.md").read_text(encoding="utf-8")
+    rule = text.partition("**NODE-14**")[2].partition("**NODE-20**")[0].partition("at their ends:")[2]
+    assert frozenset(re.findall(r"`([^`]+)`", rule.replace("\n", " "))) == STOCK
+
+
+@pytest.mark.spec("NODE-14")
 @pytest.mark.parametrize(
     "text",
     [
@@ -71,6 +80,9 @@ def acts(scribe: Scribe) -> list[Entry]:
         "asdf asdf asdf asdf asdf asdf",
         "work " * 500,
         "\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n",
+        "Needed for the ongoing investigation.",
+        "OFFICIAL BUSINESS (as requested by police): see file",
+        "Routine check, required in the normal course of duty; n/a",
     ],
 )
 def test_a_reason_that_says_nothing_is_refused(text: str) -> None:
