@@ -54,6 +54,8 @@ _MAX_ACT: Final = 2**16 - 1
 _CLOSED: Final = "ledger_closed"
 """Outcome of the first act behind a ledger of the version before (NODE-195)."""
 _MAX_PROOF: Final = 1024 * 1024
+_HELD: Final = ("v", "typ", "msg", "entry", "proof", "manifest", "statement")
+"""Members of a held proof, in their order (NODE-194)."""
 _INVALID: Final = (KeyNotValid, KeyUnknown)
 
 
@@ -214,6 +216,8 @@ def _prove(taken: Taken, data: bytes, name: str, believed: Believed) -> HeldProo
     held = read_json(data, limit=_MAX_PROOF)
     if (held["v"], held["typ"], held["msg"]) != ("ix/1", "held-proof", name):
         raise ValueError("another name")
+    if list(held) != [name for name in _HELD if name in held]:
+        raise ValueError("a member that nobody knows")
     body = unb64u(held["entry"])
     index, path, note = parse_tlog_proof(held["proof"])
     _, size, root = unverified_checkpoint(note)

@@ -15,6 +15,7 @@ from agencies.node.ledger import LedgerAct
 from agencies.node.ledger_log import CHAIN, LedgerLog
 from agencies.node.office import Office
 from agencies.node.store import Store
+from exchange.audit.ledger_book import Believed, read_ledger
 from exchange.audit.tree import audit_tree
 from exchange.protocol.ledger_head import ledger_origin, verify_head
 from exchange.protocol.log import parse_bundle, verify_tlog_proof
@@ -265,6 +266,34 @@ def test_whichever_byte_of_an_exported_ledger_is_changed_it_shows(north: WorldNo
     assert [place for place in places if judge(north, flipped(files, *place)) == []] == []
     for path in [path for path in files if path.startswith("tile/")]:
         assert judge(north, {name: data for name, data in files.items() if name != path}) != []
+
+
+def distrust(node: WorldNode, files: dict[str, bytes], name: str) -> list[Any]:
+    """What an auditor finds wrong with one held proof who has nothing of the log but its keys."""
+    directory = node.service.office.trust.directory
+    believed = Believed(directory, lambda _: directory, lambda _: None, {})
+    return read_ledger(files.get, [name], believed, node.world.clock()).findings
+
+
+@pytest.mark.spec("NODE-194")
+def test_held_proofs_are_believed_as_they_are_and_no_byte_otherwise(north: WorldNode, south: WorldNode) -> None:
+    talked(north, south)
+    files = exported(north)
+    names = [path[7:-5] for path in files if path.startswith("proofs/")]
+    assert [distrust(north, files, name) for name in names] == [[], [], [], []]
+    places = [(name, at) for name in names for at in range(0, len(files[f"proofs/{name}.json"]), 149)]
+    for name, at in places:
+        assert distrust(north, flipped(files, f"proofs/{name}.json", at), name), (name, at)
+
+
+@pytest.mark.slow
+@pytest.mark.spec("NODE-194")
+def test_more_changed_bytes_of_held_proofs_are_not_believed(north: WorldNode, south: WorldNode) -> None:
+    talked(north, south)
+    files = exported(north)
+    for path in [path for path in files if path.startswith("proofs/")]:
+        for at in range(0, len(files[path]), 11):
+            assert distrust(north, flipped(files, path, at), path[7:-5]), (path, at)
 
 
 def flipped(files: dict[str, bytes], path: str, at: int) -> dict[str, bytes]:
