@@ -357,6 +357,10 @@ class _Gauges:
         for name, count in state["held"].items():
             held.add_metric([name], count)
         yield held
+        heads = GaugeMetricFamily("ix_node_heads", "signed heads of the ledger by state", labels=["state"])
+        for name, count in state["heads"].items():
+            heads.add_metric([name], count)
+        yield heads
         for name in _COUNTED:
             yield GaugeMetricFamily(f"ix_node_{name}", f"{name.replace('_', ' ')} in the books", value=state[name])
         troubles = GaugeMetricFamily("ix_node_troubles", "refusals met by the rounds", labels=["code"])

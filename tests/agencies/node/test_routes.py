@@ -281,5 +281,6 @@ def test_the_probes_tell_counts_and_no_names(desks: dict[str, Desk], world: Worl
     metrics = line.get("/metrics").text
     line.close()
     assert 'ix_node_outbox{state="sent"} 1.0' in metrics
+    assert 'ix_node_heads{state="pending"} 0.0' in metrics
     assert "duty" not in metrics
     assert json.dumps(REQUEST["case"]["reference"]) not in metrics
