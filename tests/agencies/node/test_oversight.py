@@ -72,20 +72,18 @@ def test_what_was_asked_is_on_disk_before_anything_is_read(
 
 
 @pytest.mark.spec("NODE-200")
-@pytest.mark.parametrize("purpose", ["investigate", "curiosity", "", "Self_Monitoring", "internal_discipline"])
-def test_no_other_purpose_opens_the_log(south: WorldNode, told: str, purpose: str) -> None:
-    before = len(acts(south))
-    with pytest.raises(PurposeRefused, match="lawfulness_check, self_monitoring, integrity_security, crim"):
-        ask(south, "who", purpose, messages=[told])
-    (denied,) = acts(south)[before:]
-    assert (denied["act"], denied["outcome"], denied["why"]) == ("attempt_denied", "purpose_refused", WHY.text)
-
-
-@pytest.mark.spec("NODE-200")
-@pytest.mark.parametrize("purpose", LogPurpose)
-def test_every_purpose_of_the_list_does(south: WorldNode, told: str, purpose: str) -> None:
-    assert ask(south, "holders", purpose, message=told)["purpose"] == purpose
-    assert acts(south)[-1]["purpose"] == purpose
+def test_the_purposes_of_the_list_open_the_log_and_no_other(south: WorldNode, told: str) -> None:
+    for purpose in ("investigate", "curiosity", "", "Self_Monitoring", "internal_discipline"):
+        before = len(acts(south))
+        with pytest.raises(PurposeRefused, match="lawfulness_check, self_monitoring, integrity_security, crim"):
+            ask(south, "who", purpose, messages=[told])
+        (denied,) = acts(south)[before:]
+        assert (denied["act"], denied["outcome"], denied["why"]) == ("attempt_denied", "purpose_refused", WHY.text)
+    for good in LogPurpose:
+        assert ask(south, "holders", good, message=told)["purpose"] == good
+        assert acts(south)[-1]["purpose"] == good
+    with pytest.raises(PurposeRefused):
+        south.service.ledger(south.officer("auditor"), WHY, where={}, purpose="curiosity")
 
 
 @pytest.mark.spec("NODE-13", "NODE-201")
@@ -130,23 +128,22 @@ def test_a_breach_names_whom_to_tell_and_when_seventy_two_hours_are_over(
     assert without["clock"]["deadline"] is None
 
 
+NONE: list[dict[str, Any]] = [
+    {"question": "whence"}, {"question": "who"}, {"question": "who", "case": "a", "messages": []},
+    {"question": "who", "messages": []}, {"question": "who", "messages": ["x"]}, {"question": "holders"},
+    {"question": "holders", "message": "x"}, {"question": "to", "agency": 1}, {"question": "stats", "year": 99},
+    {"question": "stats", "year": True}, {"question": "breach", "agency": SOUTH, "since": "yesterday"},
+    {"question": "anomalies", "case": "a"}, {}, {"question": "to", "agency": "Aylin Demir, born in Farhaven"},
+    {"question": "breach", "agency": "Aylin Demir", "since": "2026-01-01T00:00:00.000Z"},
+]  # fmt: skip
+
+
 @pytest.mark.spec("NODE-201")
-@pytest.mark.parametrize(
-    "said",
-    [
-        {"question": "whence"}, {"question": "who"}, {"question": "who", "case": "a", "messages": []},
-        {"question": "who", "messages": []}, {"question": "who", "messages": ["x"]}, {"question": "holders"},
-        {"question": "holders", "message": "x"}, {"question": "to", "agency": 1}, {"question": "stats", "year": 99},
-        {"question": "stats", "year": True}, {"question": "breach", "agency": SOUTH, "since": "yesterday"},
-        {"question": "anomalies", "case": "a"}, {}, {"question": "to", "agency": "Aylin Demir, born in Farhaven"},
-        {"question": "breach", "agency": "Aylin Demir", "since": "2026-01-01T00:00:00.000Z"},
-    ],
-    ids=json.dumps,
-)  # fmt: skip
-def test_what_is_no_question_is_refused_and_nothing_was_read(south: WorldNode, said: dict[str, Any]) -> None:
+def test_what_is_no_question_is_refused_and_nothing_was_read(south: WorldNode) -> None:
     before = acts(south)
-    with pytest.raises(QuestionMalformed):
-        south.service.oversight.ask(said, "self_monitoring", south.officer("auditor"), WHY)
+    for said in NONE:
+        with pytest.raises(QuestionMalformed):
+            south.service.oversight.ask(said, "self_monitoring", south.officer("auditor"), WHY)
     assert acts(south) == before
 
 
