@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from exchange.audit.finding import Finding
+from exchange.audit.finding import Finding, by_its_key
 from exchange.protocol.act import Acknowledge, Act, Keep, read_act
 from exchange.protocol.entry import ActEntry, AgreementEntry, DenialEntry, DisclosureEntry, ReceiptEntry, SignatureEntry
 from exchange.protocol.errors import ActRefused
@@ -107,7 +107,7 @@ class ActReplay:
     def _refuse(self, index: int, code: str, refusal: Refusal, statement: str) -> None:
         self.known = False
         self._refused.add(statement)
-        self._found(code, refusal.sentence, index, {"statement": statement, "refusal": refusal.code})
+        self._found(code, refusal.sentence, index, {"statement": statement} | by_its_key(refusal))
 
     def _take_act(self, index: int, act: Act, *, sure: bool) -> bool:
         try:

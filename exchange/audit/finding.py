@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from keys.errors import KeyNotValid, KeyUnknown, Refusal
+
 SEVERITIES: Final[Mapping[str, str]] = {
     "trust_refused": "error",
     "checkpoint_refused": "error",
@@ -78,6 +80,11 @@ SEVERITIES: Final[Mapping[str, str]] = {
     "head_missing": "error",
 }
 """Every code an audit can report, and whether it is an error or only worth knowing."""
+
+
+def by_its_key(refusal: Refusal) -> dict[str, str]:
+    """The evidence that something was refused for the time of its key, and nothing where it was for another reason."""
+    return {"refusal": refusal.code} if isinstance(refusal, KeyNotValid | KeyUnknown) else {}
 
 
 @dataclass(frozen=True, slots=True)

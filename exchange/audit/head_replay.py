@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from exchange.audit.finding import by_its_key
 from exchange.protocol.entry import NodeHeadEntry
 from exchange.protocol.errors import CheckpointInvalid
 from exchange.protocol.ledger_head import read_head, verify_head
@@ -50,7 +51,7 @@ class HeadReplay:
         try:
             head = Head(index, entry, _signed(entry, note, trusted))
         except Refusal as refusal:
-            self._found("head_refused", refusal.sentence, index, {"head": entry.head, "refusal": refusal.code})
+            self._found("head_refused", refusal.sentence, index, {"head": entry.head} | by_its_key(refusal))
             return
         before = self._largest.get(entry.by)
         if before is None or before.entry.size < entry.size:

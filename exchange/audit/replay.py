@@ -13,7 +13,7 @@ from collections.abc import Hashable, Iterable
 from datetime import datetime
 
 from exchange.audit.act_replay import ActReplay
-from exchange.audit.finding import Finding
+from exchange.audit.finding import Finding, by_its_key
 from exchange.audit.gossip import RootAt, judge_seen
 from exchange.audit.head_replay import HeadReplay
 from exchange.audit.report import Denied, Disclosed, Told
@@ -269,7 +269,7 @@ class Replay:
             self.counts["unsigned_receipts"] += 1
             return True
         if isinstance(batch, Refusal):
-            self._found("receipt_refused", batch.sentence, index, {"batch": entry.batch, "refusal": batch.code})
+            self._found("receipt_refused", batch.sentence, index, {"batch": entry.batch} | by_its_key(batch))
             return False
         said = {(item.msg, item.status, item.code) for item in batch.items}
         if batch.digest != entry.batch or batch.by != entry.by or (entry.msg, entry.status, entry.code) not in said:
@@ -318,7 +318,7 @@ class Replay:
             else:
                 self._rules_known = False
         except Refusal as refusal:
-            self._found("agreement_refused", refusal.sentence, index, {"agr": entry.agr, "refusal": refusal.code})
+            self._found("agreement_refused", refusal.sentence, index, {"agr": entry.agr} | by_its_key(refusal))
             self._rules_known = False
 
     def _judge_notice(self, index: int, entry: NoticeEntry) -> None:
@@ -335,7 +335,7 @@ class Replay:
             else:
                 self._rules_known = False
         except Refusal as refusal:
-            self._found("notice_refused", refusal.sentence, index, {"notice": entry.notice, "refusal": refusal.code})
+            self._found("notice_refused", refusal.sentence, index, {"notice": entry.notice} | by_its_key(refusal))
             self._rules_known = False
 
     def _judge_act(self, index: int, entry: ActEntry) -> None:
@@ -393,7 +393,7 @@ class Replay:
         try:
             self._logged = self._logged.with_record(record, entry.at)
         except Refusal as refusal:
-            self._found("record_refused", refusal.sentence, index, {"record": entry.record, "refusal": refusal.code})
+            self._found("record_refused", refusal.sentence, index, {"record": entry.record} | by_its_key(refusal))
 
     @property
     def _trusted(self) -> Directory:
