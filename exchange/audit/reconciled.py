@@ -79,7 +79,7 @@ class Reconciled:
             "grace_hours": self.patience.grace.total_seconds() / 3600,
             "tolerance_seconds": self.patience.tolerance.total_seconds(),
             "on_its_way": dict(self.on_its_way),
-            "findings": [{"who": one.who, **one.to_json()} for one in self.findings],
+            "findings": [one.to_json() for one in self.findings],
             "cannot_show": list(CANNOT),
         }
 
