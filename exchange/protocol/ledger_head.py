@@ -56,7 +56,8 @@ def verify_head(note: str, agency: str, directory: Directory, log_origin: str, a
     """
     signatures = split_note(note)[1]
     origin = ledger_origin(log_origin, agency)
-    if len(note) > MAX_HEAD or len(signatures) != 2 or any(line.name != origin for line in signatures):
+    form = [(line.name, len(line.signature)) for line in signatures]
+    if len(note) > MAX_HEAD or form != [(origin, 64), (origin, 8 + 2420)]:
         raise CheckpointInvalid(f"the head of this ledger has exactly two signature lines, both by `{origin}`")
     keys = [entry for entry in directory.agency(agency).keys if entry.use == "sig"]
     of_first = list(_keys_of(signatures[0], origin, ED25519, ED25519_NOTE, keys, at))

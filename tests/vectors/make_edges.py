@@ -11,12 +11,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from exchange.protocol.log import sign_checkpoint
+from exchange.protocol.ledger_head import ledger_origin
+from exchange.protocol.log import LogSigner, sign_checkpoint
 from exchange.protocol.manifest import MAX_ENVELOPE
+from exchange.protocol.merkle import EMPTY_ROOT
 from exchange.protocol.message import parse
 from exchange.protocol.synthetic import ZEROS
 from keys.ceremony import AgencyKeys, RootPlan, amend, enrol, federation_id, new_root, revoke
@@ -387,6 +389,7 @@ def entries() -> list[Vector]:
     derived = next(entry for entry in told if '"exempt"' in entry and '"typ":"disclosure"' in entry)
     recall = next(entry for entry in told if '"act":"recall"' in entry)
     signature = next(entry for entry in told if '"typ":"signature"' in entry)
+    head = next(entry for entry in told if '"typ":"node-head"' in entry)
     src = json.dumps(json.loads(derived)["src"]).replace(" ", "")
     made = [
         ("a disclosure", "LOG-33", TAKEN, disclosure),
@@ -414,9 +417,52 @@ def entries() -> list[Vector]:
         ("an act with a ground", "LOG-32", "entry_malformed", recall.replace('"statement"', '"ground":"unlawful","statement"')),
         ("a signature", "LOG-44", TAKEN, signature),
         ("a signature that names its statement", "LOG-32", "entry_malformed", signature.replace('"by"', '"statement":"x","by"')),
+        ("the head of a ledger", "LOG-90", TAKEN, head),
+        ("the largest ledger", "LOG-90", TAKEN, head.replace('"size":9', '"size":9007199254740991')),
+        ("a ledger larger than the largest", "LOG-90", "entry_malformed", head.replace('"size":9', '"size":9007199254740992')),
+        ("an empty ledger", "LOG-90", "entry_malformed", head.replace('"size":9', '"size":0')),
+        ("a ledger's size as a text", "LOG-90", "entry_malformed", head.replace('"size":9', '"size":"9"')),
+        ("a ledger's size with a point", "LOG-30", "entry_malformed", head.replace('"size":9', '"size":9.0')),
+        ("a head before its root", "LOG-30", "entry_malformed", head.replace('"root":', '"x":').replace('"head":', '"root":').replace('"x":', '"head":')),
     ]  # fmt: skip
     assert all(text not in told for _, _, code, text in made if code != TAKEN)
     return [vector(name, number, code, entry=text) for name, number, code, text in made]
+
+
+def heads(on: Stage) -> dict[str, Any]:
+    """Heads of North's ledger, each judged at `at` by the records in `trust`."""
+    origin = ledger_origin(on.log.origin, NORTH)
+
+    def head(size: int = 7, at: datetime = NOW, by: str = NORTH, name: str = origin) -> str:
+        return sign_checkpoint(size, seed("a ledger") if size else EMPTY_ROOT, LogSigner(name, on[by].signer), at)
+
+    note = head()
+    first, second = (line + "\n" for line in note.splitlines()[4:])
+    text = note.removesuffix(first + second)
+    invalid = "checkpoint_invalid"
+    made = [
+        ("as it is", "LOG-92", TAKEN, note, NOW),
+        ("judged weeks after it was signed", "LOG-92", TAKEN, note, NOW + timedelta(days=60)),
+        ("signed 5 minutes later than it is judged", "LOG-92", TAKEN, head(at=NOW + timedelta(minutes=5)), NOW),
+        ("signed 5 minutes and a second later", "LOG-92", invalid, head(at=NOW + timedelta(seconds=301)), NOW),
+        ("of an empty ledger", "LOG-92", invalid, head(0), NOW),
+        ("with a witness", "LOG-92", invalid, f"{note}\u2014 witness AAAAAAA=\n", NOW),
+        ("with the second line first", "LOG-92", invalid, text + second + first, NOW),
+        ("with the first line alone", "LOG-92", invalid, text + first, NOW),
+        ("with the first line twice", "LOG-92", invalid, text + first + first, NOW),
+        ("of the log itself", "LOG-91", invalid, head(name=on.log.origin), NOW),
+        ("of South's ledger, signed by North", "LOG-91", invalid, head(name=ledger_origin(on.log.origin, SOUTH)), NOW),
+        ("signed by South", "LOG-93", "key_unknown", head(by=SOUTH), NOW),
+        ("before the keys were valid", "LOG-93", "key_not_valid", note, NOW - timedelta(days=31)),
+        ("after the keys were valid", "LOG-93", "key_not_valid", note, NOW + timedelta(days=4000)),
+        ("of another size than was signed", "LOG-92", invalid, note.replace("\n7\n", "\n8\n", 1), NOW),
+    ]
+    return {
+        "agency": NORTH,
+        "origin": origin,
+        "trust": json.loads(on.directory.to_bytes()),
+        "vectors": [vector(name, rule, code, note=said, at=stamp(at)) for name, rule, code, said, at in made],
+    }
 
 
 def receipts(on: Stage) -> dict[str, Any]:
@@ -483,6 +529,7 @@ def make() -> dict[str, Any]:
         "notes": notes(on),
         "proofs": proofs(on),
         "entries": entries(),
+        "heads": heads(on),
         "receipts": receipts(on),
         "agreements": agreements(on),
     }

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from exchange.protocol.content import parse_content
+from exchange.protocol.ledger_head import ledger_origin, verify_head
 from exchange.protocol.log import parse_entry, verify_checkpoint, verify_tlog_proof
 from exchange.protocol.message import Parcel, open_parcel, parse, verify
 from exchange.protocol.receipt import verify_receipts
@@ -23,7 +24,7 @@ from keys.errors import Refusal, RootRefused
 from keys.members import Strict, Text, read_members
 from keys.signing import ED25519, PublicKey
 from keys.trust import Directory
-from tests.vectors.stage import SMALL, Stage, stage
+from tests.vectors.stage import NOW, SMALL, Stage, stage
 
 FILE = Path(__file__).resolve().parents[2] / "vectors" / "edges.json"
 
@@ -162,10 +163,20 @@ def test_a_proof_is_taken_or_refused(vector: Any, on: Stage) -> None:
     assert outcome(lambda: verify_tlog_proof(proof, entry, on.directory.root.log)) == vector["code"]
 
 
-@pytest.mark.spec("LOG-30", "LOG-31", "LOG-33", "LOG-34", "LOG-35", "LOG-38", "LOG-40")
+@pytest.mark.spec("LOG-30", "LOG-31", "LOG-33", "LOG-34", "LOG-35", "LOG-38", "LOG-40", "LOG-90")
 @each("entries")
 def test_an_entry_is_taken_or_refused(vector: Any) -> None:
     assert outcome(lambda: parse_entry(vector["entry"].encode())) == vector["code"]
+
+
+@pytest.mark.spec("LOG-91", "LOG-92", "LOG-93")
+@each("heads")
+def test_the_head_of_a_ledger_is_taken_or_refused(vector: Any, on: Stage) -> None:
+    told, at = vectors()["heads"], instant(vector["at"])
+    trust = Directory.from_bytes(write_json(told["trust"]), fed=on.fed, now=NOW)
+    assert ledger_origin(on.log.origin, told["agency"]) == told["origin"]
+    judged = outcome(lambda: verify_head(vector["note"], told["agency"], trust, trust.root.log.origin, at))
+    assert judged == vector["code"]
 
 
 @pytest.mark.spec("RCT-2", "RCT-7", "RCT-8")
