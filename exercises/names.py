@@ -15,7 +15,6 @@ import base64
 import json
 import re
 import sqlite3
-from binascii import Error as NotBase64
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from functools import cache
@@ -42,6 +41,7 @@ DEEP: Final = 4
 """How often something is unwrapped."""
 _WORD: Final = re.compile(r"[^\W\d_][\w'\u2019-]*[^\W_]")
 _NUMBER: Final = re.compile(r"\+?[A-Z]*[A-Z0-9]*(?:[-/][A-Z0-9]+)+|\+[0-9]{7,}|(?=\w*[A-Z])(?=\w*[0-9])[A-Z0-9]{6,}")
+_PLAIN_WORD: Final = re.compile(r"[^\W_]+")
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?")
 _BASE64: Final = re.compile(rb"[A-Za-z0-9+/_-]{12,}={0,2}")
 _HEX: Final = re.compile(rb"(?:[0-9a-fA-F]{2}){5,}")
@@ -55,7 +55,7 @@ def names_of(nodes: Iterable[WorldNode] = ()) -> frozenset[str]:
     found: set[str] = set()
     for text in [*_invented(), *(text for node in nodes for text in _written(node))]:
         found |= set(_names_in(text))
-    return frozenset(found - _public())
+    return frozenset(name for name in found if _folded(name) not in _public())
 
 
 @cache
@@ -90,7 +90,7 @@ def _read(data: bytes) -> Any:
 
 @cache
 def _public() -> frozenset[str]:
-    """What is public by itself: agencies, agreements, tables of offences, and every word of the formats."""
+    """What is public by itself, folded: agencies, agreements, tables of offences, and every word of the formats."""
     found: set[str] = set()
     for path in (ROOT / "agencies" / "profiles").rglob("*.yaml"):
         said = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -101,7 +101,8 @@ def _public() -> frozenset[str]:
     for path in (*rooms, ROOT / "exercises" / "federation.py"):  # which names the federation itself
         found |= constants(path)
     found |= set(strings(read_json((ROOT / "exchange/protocol/labels.json").read_bytes(), limit=1 << 22)))
-    return frozenset(name for text in found for name in _names_in(text)) | frozenset(found)
+    words = {word for text in found for word in (text, *_WORD.findall(text), *re.split(r"[^A-Za-z]+", text))}
+    return frozenset(map(_folded, {*words, *(name for text in found for name in _names_in(text))}))
 
 
 def constants(path: Path) -> set[str]:
@@ -126,8 +127,9 @@ def strings(value: Any) -> Iterator[str]:
 
 def _names_in(text: str) -> Iterator[str]:
     """A text that somebody wrote is a name as a whole; so is each word with a capital letter, or number, inside."""
-    if " " in text and len(text) >= SURE:
-        yield text
+    whole = text.strip()
+    if " " in whole and len(whole) >= SURE:
+        yield whole
     for found in _NUMBER.findall(text):
         if len(found) >= SHORTEST and not _DAY.fullmatch(found):
             yield found
@@ -146,16 +148,24 @@ class Search:
 
     def __init__(self, names: Iterable[str]) -> None:
         self.names = {_folded(name): name for name in names}
-        self._plain = re.compile("|".join(map(re.escape, sorted(self.names, key=len, reverse=True))) or r"(?!)")
-        forms = {form: name for name in self.names.values() if len(name) >= SURE for form in disguises(name)}
-        self._forms = {form: name for form, name in forms.items() if len(form) >= SURE}
-        self._bytes = re.compile(b"|".join(map(re.escape, sorted(self._forms, key=len, reverse=True))) or rb"(?!)")
+        self._by_word: dict[str, list[str]] = {}
+        for folded in self.names:
+            self._by_word.setdefault(_PLAIN_WORD.findall(folded)[0], []).append(folded)
+        self._by_start: dict[bytes, list[tuple[bytes, str]]] = {}
+        for name in self.names.values():
+            for form in disguises(name) if len(name) >= SURE else ():
+                if len(form) >= SURE:
+                    self._by_start.setdefault(form[:SURE], []).append((form, name))
 
     def inside(self, data: bytes) -> set[str]:
         """The names that these bytes hold."""
-        found = {self._forms[form] for form in self._bytes.findall(data)}
+        found = set()
+        for start in self._by_start.keys() & _starts(data):
+            found |= {name for form, name in self._by_start[start] if form in data}
         for layer in _layers(data, DEEP):
-            found |= {self.names[hit] for text in _texts(layer) for hit in self._plain.findall(text)}
+            for text in _texts(layer):
+                for word in self._by_word.keys() & set(_PLAIN_WORD.findall(text)):
+                    found |= {self.names[name] for name in self._by_word[word] if _stands(name, text)}
         return found
 
     def under(self, folder: Path) -> list[str]:
@@ -193,22 +203,32 @@ def _layers(data: bytes, depth: int) -> Iterator[bytes]:
         return
     for found in _BASE64.findall(data):
         run = found.rstrip(b"=").replace(b"-", b"+").replace(b"_", b"/")
-        for skip in range(4 if len(run) < 64 * 1024 else 1):  # where a run began is not known if it was cut
-            piece = run[skip : skip + (len(run) - skip) // 4 * 4]
-            if inner := _decoded(piece, run[skip + len(piece) :]):
+        for skip in range(4):  # where a run began is not known if it was cut
+            if inner := _decoded(run[skip:]):
                 yield from _layers(inner, depth - 1)
+                break
     for found in _HEX.findall(data):
         yield from _layers(bytes.fromhex(found.decode()), depth - 1)
 
 
-def _decoded(whole: bytes, rest: bytes) -> bytes:
-    """What base64 says, if that is text enough to be worth reading; random bytes are not."""
-    try:
-        inner = base64.b64decode(whole) + (base64.b64decode(rest + b"=" * (-len(rest) % 4)) if len(rest) > 1 else b"")
-    except NotBase64:
+def _decoded(run: bytes) -> bytes:
+    """What base64 says, if that begins like text; random bytes are not worth reading."""
+    run = run[:-1] if len(run) % 4 == 1 else run
+    first = base64.b64decode(run[: min(len(run), 256) // 4 * 4])
+    read = [one for one in first.decode("utf-8", "ignore") if one.isprintable() or one in "\t\n\r"]
+    if not first or len("".join(read).encode()) * 10 < len(first) * 8:
         return b""
-    legible = sum(byte in b"\t\n\r" or 32 <= byte < 127 or byte >= 0xC3 for byte in inner[:256])
-    return inner if legible * 10 >= len(inner[:256]) * 8 else b""
+    return base64.b64decode(run + b"=" * (-len(run) % 4))
+
+
+def _starts(data: bytes) -> set[bytes]:
+    """Every run of so many bytes."""
+    return {data[place : place + SURE] for place in range(len(data) - SURE + 1)}
+
+
+def _stands(name: str, text: str) -> bool:
+    """Whether a name stands in a text by itself, and not as a part of a longer word."""
+    return re.search(rf"(?<![^\W_]){re.escape(name)}(?![^\W_])", text) is not None
 
 
 def _texts(data: bytes) -> Iterator[str]:
