@@ -22,6 +22,7 @@ import {
 import { openAct, readAct } from "./lib/acts.mjs";
 import { runCases } from "./lib/cases.mjs";
 import { readTerms } from "./lib/terms.mjs";
+import { openHead } from "./lib/heads.mjs";
 import { openReceipts } from "./lib/receipts.mjs";
 import { auditExport } from "./lib/audit.mjs";
 
@@ -268,6 +269,8 @@ async function judgeEdges() {
   await all("notes", (one) => openCheckpoint(filled(one, one.note), log));
   await all("proofs", (one) => verifyProof(filled(one, one.proof), unb64u(it.proofs.entry), log));
   await all("entries", ({ entry }) => readEntry(Buffer.from(entry)));
+  const trust = new Directory(it.heads.trust, parties.fed, parseTime(it.receipts.at));
+  await all("heads", ({ note, at: time }) => openHead(Buffer.from(note), it.heads.agency, trust, parseTime(time)));
   await all("receipts", ({ batch }) => openReceipts(batch, at(it.receipts.at), parseTime(it.receipts.at)));
   await all("agreements", ({ payload }) => readTerms(Buffer.from(payload)));
   return found;

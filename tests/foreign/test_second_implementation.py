@@ -183,7 +183,7 @@ def test_it_judges_every_vector_of_the_edges_alike(theirs: Run) -> None:
     for kind, code in (("printable", "refused"), ("lines", "content_malformed")):
         texts = told[kind] if kind in told else told["contents"][kind]
         assert found[kind] == dict.fromkeys(texts["taken"], "taken") | dict.fromkeys(texts["refused"], code)
-    places = ("federations", "envelopes", "parcels", "contents", "notes", "proofs", "receipts")
+    places = ("federations", "envelopes", "parcels", "contents", "notes", "proofs", "heads", "receipts")
     lists = {place: told[place]["vectors"] for place in places}
     lists |= {place: told[place] for place in ("ed25519", "entries", "agreements")}
     for place, vectors in lists.items():

@@ -5,9 +5,10 @@
 // agreement or notice is refused or missing, no decision behind it is made again and no notice held against the book,
 // since what they rest on is not known. The same is done for acts, and for decisions about what comes from others.
 
-import { Refusal, b64u, check, formatTime, parseJson, parseTime } from "./encoding.mjs";
+import { Refusal, b64u, check, digest, formatTime, parseJson, parseTime } from "./encoding.mjs";
 import { Directory } from "./directory.mjs";
 import { leafHash, openCheckpoint, readBundle, readEntry, tilePath, tilesOf, treeRoot } from "./log.mjs";
+import { openHead } from "./heads.mjs";
 import { Lineage, openAct } from "./acts.mjs";
 import { decide, dueAt, loggedNearest } from "./deciding.mjs";
 import { Book } from "./policy.mjs";
@@ -145,6 +146,8 @@ class Audit {
     this.complete = new Set(); // agreements
     this.had = new Set(); // message and agency, by its own receipt
     this.opened = new Map(); // the same -> when it said that it opened it
+    this.heads = new Map(); // agency -> its largest head
+    this.seen = new Set(); // batches whose word about the log was judged
     let before = -Infinity;
     for (const { index, bytes } of entries) {
       const entry = this.try("entry_refused", index, () => readEntry(bytes));
@@ -274,6 +277,44 @@ class Audit {
     if (!notice) this.known = false;
   }
 
+  /** LOG-97. */
+  "node-head"(entry, index) {
+    const name = `heads/${entry.head}`;
+    const bytes = this.file(name);
+    if (!bytes) return this.find("file_missing", index, name);
+    const it = this.try("head_refused", index, () => {
+      const head = openHead(bytes, entry.by, this.view, entry.at);
+      const says = digest(bytes) === entry.head && head.size === entry.size && b64u(head.root) === entry.root;
+      check(says, "head_refused", "LOG-97: does not say what its entry says");
+      return head;
+    });
+    if (!it) return undefined;
+    const largest = this.heads.get(entry.by);
+    if (it.size < largest?.size) return this.find("head_shrank", index, `${it.size} behind ${largest.size}`);
+    if (it.size === largest?.size) {
+      return it.root.equals(largest.root) || this.find("head_forked", index, `two ledgers of ${it.size} acts`);
+    }
+    return this.heads.set(entry.by, it);
+  }
+
+  /** RCT-10: what the giver of a batch says it saw, held against the log it stands in. */
+  told({ told, digest: name, by }, index) {
+    if (!told || this.seen.has(name)) return;
+    this.seen.add(name);
+    const { log } = this.directory.root;
+    const fits = told.origin === log.origin && told.size <= index && treeRoot(this.leaves.slice(0, told.size)).equals(told.root);
+    if (fits) return;
+    const signed = this.directory.roots.some((root) => {
+      try {
+        return openCheckpoint(told.note, root.log) && told.origin === log.origin;
+      } catch (error) {
+        if (error instanceof Refusal) return false;
+        throw error;
+      }
+    });
+    this.find(signed ? "log_forked" : "seen_forged", index, `${by} tells of ${told.size} entries`);
+  }
+
   statement(name, code, index, open) {
     const bytes = this.file(name);
     if (!bytes) return this.find("file_missing", index, name);
@@ -329,7 +370,7 @@ class Audit {
     const founded = this.disclosed.get(entry.msg)?.includes(entry.by);
     if (!founded) this.find("receipt_unfounded", index, "not disclosed to its giver");
     const bytes = this.file(`receipts/${entry.batch}.json`);
-    const batch = bytes && this.try("receipt_refused", index, () => this.batch(parseJson(bytes, 262144), entry));
+    const batch = bytes && this.try("receipt_refused", index, () => this.batch(parseJson(bytes, 262144), entry, index));
     if (batch) this.count("signed_receipts");
     if (!founded || (bytes && !batch)) return undefined;
     if (entry.status !== "rejected") this.had.add(`${entry.msg} ${entry.by}`);
@@ -339,10 +380,11 @@ class Audit {
     return erased && later && this.find("erasure_contradicted", index, "opened what it said it erased");
   }
 
-  batch(value, entry) {
+  batch(value, entry, index) {
     const it = openReceipts(value, this.view, entry.at);
     const says = it.items.some((one) => one.msg === entry.msg && one.status === entry.status && one.code === entry.code);
     check(it.digest === entry.batch && it.by === entry.by && says, "receipt_refused", "says something else");
+    this.told(it, index);
     return it;
   }
 }

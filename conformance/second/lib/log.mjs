@@ -78,7 +78,7 @@ function number(text, code) {
   return Number(text);
 }
 
-const keyId = (origin, type, pub) => sha256(ascii(`${origin}\n`), Buffer.from([type]), pub).subarray(0, 4);
+export const keyId = (origin, type, pub) => sha256(Buffer.from(`${origin}\n`), Buffer.from([type]), pub).subarray(0, 4);
 
 /** LOG-22. */
 export const vkeys = (log) =>
@@ -116,30 +116,41 @@ function readNote(note) {
   return { text: note.slice(0, blank + 1), signatures };
 }
 
-/** LOG-16, LOG-17, LOG-20, LOG-21. */
-export function openCheckpoint(note, log) {
+/** LOG-16, LOG-19: a checkpoint taken apart; nothing is verified yet. */
+export function readCheckpoint(note) {
   const { text, signatures } = readNote(note);
   const lines = text.split("\n");
   check(lines.length === 4 && lines[3] === "", "checkpoint_invalid", "LOG-16: not exactly three lines");
-  check(lines[0] === log.origin, "checkpoint_invalid", "LOG-20: another log");
   const size = number(lines[1], "checkpoint_invalid");
   const root = unb64(lines[2], "checkpoint_invalid");
   check(root.length === 32, "checkpoint_invalid", "LOG-16: not a root");
+  return { text, origin: lines[0], size, root, signatures };
+}
+
+/** LOG-17: what the two lines sign, each by its own key. */
+export function verifyLines({ text, origin, size, root }, [ed, ml], publics) {
+  check(verify("Ed25519", publics[0], Buffer.from(text), ed), "checkpoint_invalid", "LOG-20: the Ed25519 line");
+  const name = Buffer.concat([Buffer.from([Buffer.byteLength(origin)]), Buffer.from(origin)]);
+  const [timestamp, signature] = [ml.subarray(0, 8), ml.subarray(8)];
+  const message = Buffer.concat([ascii("subtree/v1\n\0"), name, timestamp, name, u64(0), u64(size), root]);
+  check(verify("ML-DSA-44", publics[1], message, signature), "checkpoint_invalid", "LOG-20: the ML-DSA-44 line");
+  const time = timestamp.readBigUInt64BE();
+  check(time <= 253402300799n, "checkpoint_invalid", "LOG-20: signed after the year 9999");
+  return Number(time) * 1000;
+}
+
+/** LOG-20, LOG-21. */
+export function openCheckpoint(note, log) {
+  const read = readCheckpoint(note);
+  check(read.origin === log.origin, "checkpoint_invalid", "LOG-20: another log");
   const one = (type, pub) => {
     const id = keyId(log.origin, type, pub);
-    const found = signatures.filter((line) => line.name === log.origin && line.id.equals(id));
+    const found = read.signatures.filter((line) => line.name === log.origin && line.id.equals(id));
     check(found.length === 1, "checkpoint_invalid", "LOG-20: not each of the log's lines exactly once");
     return found[0].signature;
   };
-  const [ed, ml] = [one(0x01, log.publics[0]), one(0x06, log.publics[1])];
-  check(verify("Ed25519", log.publics[0], Buffer.from(text), ed), "checkpoint_invalid", "LOG-20: the Ed25519 line");
-  const name = Buffer.concat([Buffer.from([log.origin.length]), ascii(log.origin)]);
-  const [timestamp, signature] = [ml.subarray(0, 8), ml.subarray(8)];
-  const message = Buffer.concat([ascii("subtree/v1\n\0"), name, timestamp, name, u64(0), u64(size), root]);
-  check(verify("ML-DSA-44", log.publics[1], message, signature), "checkpoint_invalid", "LOG-20: the ML-DSA-44 line");
-  const time = timestamp.readBigUInt64BE();
-  check(time <= 253402300799n, "checkpoint_invalid", "LOG-20: signed after the year 9999");
-  return { size, root, time: Number(time) * 1000 };
+  const time = verifyLines(read, [one(0x01, log.publics[0]), one(0x06, log.publics[1])], log.publics);
+  return { size: read.size, root: read.root, time };
 }
 
 // --- proofs ----------------------------------------------------------------------------------------------------------
@@ -237,6 +248,7 @@ const KINDS = {
   record: { agency, version: (value) => isCount(value, 1, 1000000), record: digestForm },
   signature: { agr: digestForm, by: agency },
   act: { act: oneOf(codes.ACT), by: agency, msg: digestForm, "re?": digestForm, statement: digestForm },
+  "node-head": { by: agency, size: (value) => isCount(value, 1, Number.MAX_SAFE_INTEGER), root: digestForm, head: digestForm },
 };
 
 /** Whether a value has these members in this order, each of its form. */
@@ -256,7 +268,7 @@ export function readEntry(bytes) {
   check(bytes.length <= 4096, "entry_malformed", "LOG-30: too long");
   const entry = recoded("entry_malformed", () => parseJson(bytes, 4096));
   const known = typeof entry?.typ === "string" && Object.hasOwn(KINDS, entry.typ);
-  check(known, "entry_malformed", "LOG-30: none of the eight kinds");
+  check(known, "entry_malformed", "LOG-30: none of the nine kinds");
   const time = (value) => isText(value, TIME) && value.length === 24;
   object(entry, { v: (value) => value === "ix/1", typ: () => true, ts: time, ...KINDS[entry.typ] });
   check(entry.typ !== "receipt" || (entry.status === "rejected") === "code" in entry, "entry_malformed",
