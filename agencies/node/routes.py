@@ -263,7 +263,7 @@ def _auditing(router: APIRouter, node: Node) -> None:
         """Acts of the ledger, filtered by `act`, `officer`, `msg`, `case`, `since`, `until`; itself an act."""
         where = {name: value for name, value in request.query_params.items() if name not in _OF_PAGE}
         why = reason_of(request) if "justification-code" in request.headers else None
-        number, root = node.verify_ledger()
+        number, root = node.verify_ledger(caller)
         acts = node.ledger(caller, why, after=after, limit=limit, where=where, purpose=purpose)
         return answer({"acts": acts, "verified": {"n": number, "root": root}})
 

@@ -361,8 +361,13 @@ class Node:
             shown = office.scribe.read(books, rows)
         return [{**act, "hash": row.hash} for act, row in zip(shown, rows, strict=True)]
 
-    def verify_ledger(self) -> tuple[int, str]:
-        """Return size and root of the ledger if all of it holds; ``LedgerBroken`` otherwise."""
+    def verify_ledger(self, officer: Officer | None = None) -> tuple[int, str]:
+        """Return size and root of the ledger if all of it holds; ``LedgerBroken`` otherwise.
+
+        It reads every act there is, so an officer who asks for it must be an auditor before anything is read.
+        """
+        if officer is not None:
+            officer.must_be(OfficerRole.AUDITOR)
         return self.inspection.verify()
 
     def export_ledger(self, officer: Officer, why: Why, *, purpose: str = LogPurpose.INTEGRITY_SECURITY) -> Handed:

@@ -90,6 +90,7 @@ ROUTES = [
     ("GET", "/v1/messages/x/flag"), ("POST", "/v1/messages/x/flag"),
     ("GET", "/v1/offences"), ("POST", "/v1/messages/x/offence"),
     ("GET", "/v1/agreements/x"), ("POST", "/v1/questions"), ("POST", "/v1/ledger/export"),
+    ("GET", "/v1/periods"), ("POST", "/v1/periods/shred"), ("POST", "/v1/holds"), ("POST", "/v1/holds/x/lift"),
 ]  # fmt: skip
 
 
@@ -271,6 +272,9 @@ def test_a_broken_ledger_is_not_shown(desks: dict[str, Desk], world: World, tmp_
     books.close()
     status, found = desks["audit"]("GET", "/v1/ledger")
     assert (status, found["code"]) == (500, "ledger_broken")
+    # who may not read it is told so before all of it is read, and of its state learns nothing
+    refused = [desks[who]("GET", "/v1/ledger") for who in ("duty", "chief")]
+    assert [(status, found["code"]) for status, found in refused] == [(403, "role_missing")] * 2
 
 
 def test_the_probes_tell_counts_and_no_names(desks: dict[str, Desk], world: World) -> None:
