@@ -41,6 +41,8 @@ DEEP: Final = 4
 """How often something is unwrapped."""
 _WORD: Final = re.compile(r"[^\W\d_][\w'\u2019-]*[^\W_]")
 _NUMBER: Final = re.compile(r"\+?[A-Z]*[A-Z0-9]*(?:[-/][A-Z0-9]+)+|\+[0-9]{7,}|(?=\w*[A-Z])(?=\w*[0-9])[A-Z0-9]{6,}")
+_DIGEST: Final = re.compile(r"(?<![\w-])[A-Za-z0-9_-]{43}(?![\w-])")
+"""What a message, an agreement or a statement is called in public."""
 _PLAIN_WORD: Final = re.compile(r"[^\W_]+")
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?")
 _BASE64: Final = re.compile(rb"[A-Za-z0-9+/_-]{12,}={0,2}")
@@ -54,7 +56,7 @@ def names_of(nodes: Iterable[WorldNode] = ()) -> frozenset[str]:
     """Every name: of the exercises, of the profiles' officers, and of what these nodes wrote and received."""
     found: set[str] = set()
     for text in [*_invented(), *(text for node in nodes for text in _written(node))]:
-        found |= set(_names_in(text))
+        found |= set(_names_in(_DIGEST.sub(" ", text)))
     return frozenset(name for name in found if _folded(name) not in _public())
 
 
@@ -128,7 +130,7 @@ def strings(value: Any) -> Iterator[str]:
 def _names_in(text: str) -> Iterator[str]:
     """A text that somebody wrote is a name as a whole; so is each word with a capital letter, or number, inside."""
     whole = text.strip()
-    if " " in whole and len(whole) >= SURE:
+    if " " in whole and len(whole) >= SURE and any(one.isupper() or one.isdigit() or one > "\x7f" for one in whole):
         yield whole
     for found in _NUMBER.findall(text):
         if len(found) >= SHORTEST and not _DAY.fullmatch(found):
@@ -150,7 +152,8 @@ class Search:
         self.names = {_folded(name): name for name in names}
         self._by_word: dict[str, list[str]] = {}
         for folded in self.names:
-            self._by_word.setdefault(_PLAIN_WORD.findall(folded)[0], []).append(folded)
+            rarest = max(_PLAIN_WORD.findall(folded), key=len)
+            self._by_word.setdefault(rarest, []).append(folded)
         self._by_start: dict[bytes, list[tuple[bytes, str]]] = {}
         for name in self.names.values():
             for form in disguises(name) if len(name) >= SURE else ():
@@ -228,7 +231,7 @@ def _starts(data: bytes) -> set[bytes]:
 
 def _stands(name: str, text: str) -> bool:
     """Whether a name stands in a text by itself, and not as a part of a longer word."""
-    return re.search(rf"(?<![^\W_]){re.escape(name)}(?![^\W_])", text) is not None
+    return name in text and re.search(rf"(?<![^\W_]){re.escape(name)}(?![^\W_])", text) is not None
 
 
 def _texts(data: bytes) -> Iterator[str]:
