@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // The command line of the second implementation. SIMULATION - synthetic data only.
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isDeepStrictEqual, parseArgs } from "node:util";
 import { Refusal, isObject, parseJson, parseTime } from "./lib/encoding.mjs";
@@ -12,6 +12,7 @@ import { readIdentity, readRoleKeys } from "./lib/keyfile.mjs";
 import * as message from "./lib/message.mjs";
 import { pseudonym } from "./lib/sealing.mjs";
 import { auditExport } from "./lib/audit.mjs";
+import { reconcile } from "./lib/reconcile.mjs";
 import { runCases } from "./lib/cases.mjs";
 
 const HELP = `ix.mjs: a second implementation of ix/1, from the specification alone. SIMULATION - synthetic data only.
@@ -23,6 +24,7 @@ const HELP = `ix.mjs: a second implementation of ix/1, from the specification al
   node ix.mjs identity ENVELOPE-OR-PARCEL --part ID --role-key FILE --officer ID --key FILE --trust FILE --fed ID
   node ix.mjs inspect ENVELOPE [--trust FILE --fed ID] [--at TIME]
   node ix.mjs verify-log FOLDER --fed ID [--at TIME]
+  node ix.mjs reconcile FOLDER --fed ID --ledger FOLDER... [--at TIME]      a log against the ledgers of agencies
   node ix.mjs decide CASES [--case NAME]      decides the cases of tests/vectors/decisions.json; explains one
 
 The passphrase of a key file is read from --passphrase-file, else from the variable IX_PASSPHRASE; an officer's, for a
@@ -35,10 +37,10 @@ const many = { type: "string", multiple: true };
 const OPTIONS = {
   key: text, trust: text, fed: text, to: many, agreement: text, out: text, purpose: text, crime: text, class: text,
   handling: many, officer: text, re: text, days: text, at: text, case: text, exempt: text,
-  identity: many, part: text, "role-key": text, "passphrase-file": text, "officer-passphrase-file": text,
+  identity: many, ledger: many, part: text, "role-key": text, "passphrase-file": text, "officer-passphrase-file": text,
   help: { type: "boolean" },
 };
-const COMMANDS = { seal, open, identity, inspect, "verify-log": verifyLog, decide };
+const COMMANDS = { seal, open, identity, inspect, "verify-log": verifyLog, reconcile: reconciled, decide };
 
 function now({ at }) {
   return at === undefined ? Date.now() : parseTime(at);
@@ -130,6 +132,23 @@ function verifyLog(path, options) {
   const report = auditExport((name) => fileOf(join(path, name)), options.fed, now(options));
   process.stdout.write(`${JSON.stringify(report, null, 1)}\n`);
   if (!report.clean) process.exitCode = 1;
+}
+
+function reconciled(path, options) {
+  need(options, "fed", "ledger");
+  const ledgers = options.ledger.map((folder) => ({ file: (name) => fileOf(join(folder, name)), names: namesIn(join(folder, "proofs")) }));
+  const report = reconcile((name) => fileOf(join(path, name)), options.fed, now(options), ledgers);
+  process.stdout.write(`${JSON.stringify(report, null, 1)}\n`);
+  if (!report.clean) process.exitCode = 1;
+}
+
+function namesIn(folder) {
+  try {
+    return readdirSync(folder).sort();
+  } catch (error) {
+    if (error.code === "ENOENT") return [];
+    throw error;
+  }
 }
 
 /** AGR-68. A case that comes out otherwise is printed with both answers. */

@@ -7,7 +7,8 @@
 
 import { Refusal, b64u, check, digest, formatTime, parseJson, parseTime } from "./encoding.mjs";
 import { Directory } from "./directory.mjs";
-import { leafHash, openCheckpoint, readBundle, readEntry, tilePath, tilesOf, treeRoot } from "./log.mjs";
+import { openCheckpoint, readEntry, treeRoot } from "./log.mjs";
+import { readTree } from "./tree.mjs";
 import { openHead } from "./heads.mjs";
 import { Lineage, openAct } from "./acts.mjs";
 import { decide, dueAt, loggedNearest } from "./deciding.mjs";
@@ -23,13 +24,19 @@ export function auditExport(file, fed, now) {
   return new Audit(file, fed, now).run();
 }
 
+/** The same, for whoever holds other books against it: all that was read of the log. */
+export function audited(file, fed, now) {
+  const audit = new Audit(file, fed, now);
+  return { audit, report: audit.run() };
+}
+
 class Audit {
   constructor(file, fed, now) {
-    Object.assign(this, { file, fed, now, findings: [], counts: {} });
+    Object.assign(this, { file, fed, now, findings: [], counts: {}, log: [], batches: new Map() });
   }
 
-  find(code, index, sentence) {
-    this.findings.push({ code, index, sentence });
+  find(code, index, sentence, refusal) {
+    this.findings.push({ code, index, sentence, ...(refusal && { refusal }) });
   }
 
   /** What `act` gives; its refusal as a finding. */
@@ -38,7 +45,7 @@ class Audit {
       return act();
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      this.find(code, index, `${error.code}: ${error.message}`);
+      this.find(code, index, `${error.code}: ${error.message}`, error.code);
       return undefined;
     }
   }
@@ -55,7 +62,9 @@ class Audit {
     const { log } = this.directory.root;
     this.head = this.try("checkpoint_refused", null, () => openCheckpoint(note.toString("utf8"), log));
     if (!this.head) return this.report();
-    const entries = this.tiles() && this.findings.length === 0 ? this.bundles() : [];
+    const tree = readTree(this.file, this.head, (code, index, sentence) => this.find(code, index, sentence));
+    this.leaves = tree?.leaves;
+    const entries = tree?.entries ?? [];
     if (this.findings.length === 0) this.read(entries);
     this.findings.sort((a, b) => (a.index ?? -1) - (b.index ?? -1));
     return this.report();
@@ -72,61 +81,6 @@ class Audit {
       findings: this.findings,
       ...(this.tree && { followed: this.tree.followed.map(answersTo) }),
     };
-  }
-
-  // --- tiles and bundles ---------------------------------------------------------------------------------------------
-
-  /** Level by level: each full tile hashes to its place in the level above; what is left over leads to the root. */
-  tiles() {
-    const levels = [];
-    for (let level = 0; level === 0 || this.head.size >= 256 ** level; level += 1) {
-      const hashes = [];
-      for (const [n, width] of tilesOf(this.head.size, level)) {
-        const bytes = this.file(tilePath(level, n, width));
-        if (!bytes) return this.find("file_missing", null, tilePath(level, n, width));
-        if (bytes.length !== 32 * width) return this.find("tile_altered", null, tilePath(level, n, width));
-        for (let at = 0; at < bytes.length; at += 32) hashes.push(bytes.subarray(at, at + 32));
-      }
-      levels.push(hashes);
-    }
-    if (!this.rootOf(levels).equals(this.head.root)) {
-      return this.find("root_differs", null, "the tiles do not lead to the signed root");
-    }
-    for (const [level, hashes] of levels.slice(0, -1).entries()) {
-      levels[level + 1].forEach((above, n) => {
-        const full = treeRoot(hashes.slice(256 * n, 256 * n + 256));
-        if (!full.equals(above)) this.find("tile_altered", null, tilePath(level, n));
-      });
-    }
-    this.leaves = levels[0];
-    return true;
-  }
-
-  /** The root from the right edge: the top level whole, and of each level below the part not hashed into a full tile. */
-  rootOf(levels) {
-    const over = (level) => levels[level].slice(256 * Math.floor(levels[level].length / 256));
-    let carry;
-    for (let level = 0; level < levels.length; level += 1) {
-      const rest = level === levels.length - 1 ? levels[level] : over(level);
-      carry = carry ? treeRootOver(rest, carry) : rest.length > 0 ? treeRoot(rest) : undefined;
-    }
-    return carry ?? treeRoot([]);
-  }
-
-  bundles() {
-    const entries = [];
-    for (const [n, width] of tilesOf(this.head.size, 0)) {
-      const name = tilePath("entries", n, width);
-      const bytes = this.file(name);
-      if (!bytes) this.find("file_missing", null, name);
-      const some = bytes && this.try("bundle_refused", null, () => readBundle(bytes, width));
-      if (some) some.forEach((entry, i) => entries.push({ index: 256 * n + i, bytes: entry }));
-    }
-    for (const { index, bytes } of entries) {
-      const [ours, signed] = [leafHash(bytes), this.leaves[index]];
-      if (!ours.equals(signed)) this.find("entry_altered", index, `signed ${b64u(signed)}, found ${b64u(ours)}`);
-    }
-    return entries;
   }
 
   // --- entries -------------------------------------------------------------------------------------------------------
@@ -153,6 +107,7 @@ class Audit {
       const entry = this.try("entry_refused", index, () => readEntry(bytes));
       if (!entry) continue;
       this.count(entry.typ);
+      this.log.push({ index, entry, raw: bytes });
       if (entry.at < before) this.find("clock_backwards", index, "dated before the entry in front of it");
       before = Math.max(before, entry.at);
       const names = [entry.from, entry.by, entry.agency, ...(entry.parties ?? []), ...(entry.to ?? []).map((one) => one.id)];
@@ -231,7 +186,7 @@ class Audit {
       if (!(error instanceof Refusal)) throw error;
       this.refused.add(entry.statement);
       this.unsourced = true;
-      this.find(error.code === "act_not_theirs" ? error.code : "act_refused", index, error.message);
+      this.find(error.code === "act_not_theirs" ? error.code : "act_refused", index, error.message, error.code);
     };
     if (!bytes) {
       [this.unsourced, this.whole] = [true, false];
@@ -384,6 +339,7 @@ class Audit {
     const it = openReceipts(value, this.view, entry.at);
     const says = it.items.some((one) => one.msg === entry.msg && one.status === entry.status && one.code === entry.code);
     check(it.digest === entry.batch && it.by === entry.by && says, "receipt_refused", "says something else");
+    this.batches.set(it.digest, it);
     this.told(it, index);
     return it;
   }
@@ -396,9 +352,4 @@ function answersTo({ act, holders, answers }) {
     index: act.index, ts: formatTime(act.logged), act: act.act, msg: act.msg, by: act.by, statement: act.digest,
     holders: [...holders].map(([id, through]) => ({ id, through, ...(answers.has(id) && { answer: said(answers.get(id)) }) })),
   };
-}
-
-/** The root of complete subtrees `hashes`, all of one height, with a narrower tree of root `carry` behind them. */
-function treeRootOver(hashes, carry) {
-  return hashes.length === 0 ? carry : treeRoot([...hashes, carry]);
 }

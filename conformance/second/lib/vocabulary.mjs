@@ -41,3 +41,6 @@ export const REFUSAL = words(`not_available request_incomplete judicial_authoris
 export const DENIALS = words(`forbidden agreement_unknown agreement_not_in_force agreement_expired
   agreement_superseded agreement_suspended not_a_party above_ceiling no_clause source_unknown source_stopped onward_forbidden
   consent_missing`);
+
+export const LEDGER_ACT = words(`collect alter consult disclose combine erase receive open export attempt_denied log_query
+  consent recall recall_ack key_release review`);
