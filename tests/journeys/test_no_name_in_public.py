@@ -75,7 +75,7 @@ def a_victim_and_somebody_who_fled(world: World) -> None:
     content, _ = script.victim()
     part = south.service.protection.seal(script.identity(), content, [NGO], south.officer(), WHY)
     sealed = {**content, "sealed_parts": [part]}
-    facts = {"purpose": "victim_protection", "crime": "human_trafficking", "handling": ["H2", "H3"]}
+    facts: dict[str, Any] = {"purpose": "victim_protection", "crime": "human_trafficking", "handling": ["H2", "H3"]}
     told = south.send(sealed, NGO, agr=world.agreements["victim-referral"], **facts)
     told = south.release(told.ref)
     assert told.state == "sent"
