@@ -1,7 +1,8 @@
 // Judges every test vector, and prints what this implementation made of it: one JSON object, by vector.
 //
-//   node vectors.mjs tests/vectors keys|messages|log|edges|acts|decisions
+//   node vectors.mjs tests/vectors keys|messages|log|edges|acts|decisions|books
 //   node vectors.mjs EXPORTS audits      any number of exports, each with `told.json`: the federation and the time
+//   node vectors.mjs BOOKS several       the same of logs, each with the ledgers of some agencies beside it
 //
 // It does not look at the answers the vectors give; the caller compares. Refused: the code. Taken: the value.
 
@@ -25,6 +26,7 @@ import { readTerms } from "./lib/terms.mjs";
 import { openHead } from "./lib/heads.mjs";
 import { openReceipts } from "./lib/receipts.mjs";
 import { auditExport } from "./lib/audit.mjs";
+import { reconcile } from "./lib/reconcile.mjs";
 
 const place = process.argv[2];
 const load = (name) => parseJson(readFileSync(join(place, name)), Infinity);
@@ -310,6 +312,31 @@ async function judgeExports() {
   return found;
 }
 
+// --- the three books -------------------------------------------------------------------------------------------------
+
+function booksIn(folder, { fed, now, ledgers }, edit) {
+  const file = (name) => {
+    const bytes = read(join(place, folder, name));
+    return name === edit?.file ? Buffer.from(bytes.toString("latin1").replace(edit.find, edit.replace), "latin1") : bytes;
+  };
+  const names = (agency) => readdirSync(join(place, folder, agency, "proofs")).sort();
+  const folders = ledgers.map((agency) => ({ file: (name) => file(`${agency}/${name}`), names: names(agency) }));
+  const said = reconcile((name) => file(`log/${name}`), fed, parseTime(now), folders);
+  return { ...said, charges: said.findings.map((one) => [one.code, one.who]).sort() };
+}
+
+function judgeBooks() {
+  const { honest, lying, edits, ledgers } = load("books/expected.json");
+  const found = { edits: edits.map((edit) => booksIn("books/honest", { ...honest, ledgers }, edit).charges) };
+  for (const [name, told] of [["honest", honest], ["lying", lying]]) found[name] = booksIn(`books/${name}`, { ...told, ledgers });
+  return found;
+}
+
+function judgeSeveral() {
+  const all = readdirSync(place).sort();
+  return Object.fromEntries(all.map((name) => [name, booksIn(name, load(join(name, "told.json")))]));
+}
+
 const filled = ({ pad = 0 }, text) => text.replace("{pad}", "A".repeat(pad));
 
 /** A copy of a value with other values at some places. */
@@ -323,5 +350,6 @@ function changed(base, edits) {
 }
 
 const parts = { edges: judgeEdges, keys: judgeKeys, messages: judgeMessages, log: judgeLog, acts: judgeActs,
-  decisions: judgeDecisions, audits: judgeExports };
+  decisions: judgeDecisions, audits: judgeExports, books: judgeBooks,
+  several: judgeSeveral };
 process.stdout.write(JSON.stringify(await parts[process.argv[3]]()));

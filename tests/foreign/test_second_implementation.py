@@ -25,7 +25,9 @@ from exchange.protocol.identity import open_identity, read_identity, seal_identi
 from keys.encoding import stamp, write_json
 from keys.rolekey import RoleKey
 from tests.foreign.histories import History
+from tests.vectors.books import AFTERWARDS, LIES, OWNERS, made
 from tests.vectors.logbook import Logbook, between_two_agreements, ceilings
+from tests.vectors.make_books import charges, reconciled, write
 
 REPO = Path(__file__).resolve().parent.parent.parent
 SECOND = REPO / "conformance" / "second"
@@ -188,6 +190,35 @@ def test_it_judges_every_vector_of_the_edges_alike(theirs: Run) -> None:
     lists |= {place: told[place] for place in ("ed25519", "entries", "agreements")}
     for place, vectors in lists.items():
         assert found[place] == {it["name"]: it["code"] for it in vectors}, place
+
+
+@pytest.mark.spec("LOG-100", "LOG-103", "LOG-107", "NODE-51", "NODE-193", "NODE-194")
+def test_it_holds_the_three_books_of_the_vectors_against_each_other_alike(theirs: Run) -> None:
+    """The log and the ledgers of three agencies: who is charged, under which code, and nobody where nobody lied."""
+    found, told = json.loads(good(theirs("vectors.mjs", VECTORS, "books"))), load("books/expected.json")
+    assert found["honest"]["clean"]
+    assert len(told["lying"]["charges"]) > 8
+    for name in ("honest", "lying"):
+        members = set(told[name]) - {"fed", "now"}
+        assert {one: found[name][one] for one in members} == {one: told[name][one] for one in members}, name
+    assert found["edits"] == [it["charges"] for it in told["edits"]]
+
+
+@pytest.mark.slow
+@pytest.mark.spec("LOG-101", "LOG-102", "LOG-103", "LOG-104", "LOG-106")
+def test_it_charges_the_same_whoever_lied_in_three_books(theirs: Run, tmp_path: Path) -> None:
+    told: dict[str, Any] = {}
+    for n, name in enumerate([*LIES, *AFTERWARDS]):
+        on = made(name)
+        write(on.shown, tmp_path / str(n))
+        told[str(n)] = reconciled(tmp_path / str(n), on)
+        said = {"fed": on.log.on.fed, "now": stamp(on.log.now), "ledgers": OWNERS}
+        (tmp_path / str(n) / "told.json").write_text(json.dumps(said))
+    found = json.loads(good(theirs("vectors.mjs", tmp_path, "several")))
+    for n, name in enumerate([*LIES, *AFTERWARDS]):
+        theirs_, ours_ = found[str(n)], told[str(n)]
+        assert theirs_["charges"] == charges(ours_), name
+        assert (theirs_["clean"], theirs_["on_its_way"]) == (ours_["clean"], ours_["on_its_way"]), name
 
 
 @pytest.mark.spec("ACT-2", "ACT-3", "ACT-4", "ACT-5")

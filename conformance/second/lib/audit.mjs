@@ -32,7 +32,7 @@ export function audited(file, fed, now) {
 
 class Audit {
   constructor(file, fed, now) {
-    Object.assign(this, { file, fed, now, findings: [], counts: {}, log: [], batches: new Map() });
+    Object.assign(this, { file, fed, now, findings: [], counts: {}, log: [], batches: new Map(), notes: new Map() });
   }
 
   find(code, index, sentence, refusal) {
@@ -244,6 +244,7 @@ class Audit {
       return head;
     });
     if (!it) return undefined;
+    this.notes.set(entry.head, it);
     const largest = this.heads.get(entry.by);
     if (it.size < largest?.size) return this.find("head_shrank", index, `${it.size} behind ${largest.size}`);
     if (it.size === largest?.size) {

@@ -1,6 +1,6 @@
 // The log and the ledgers of agencies, held against each other: spec/log.md, LOG-100 to LOG-107.
 
-import { b64u, digest, formatTime, parseTime } from "./encoding.mjs";
+import { b64u, check, digest, formatTime, parseTime } from "./encoding.mjs";
 import { audited } from "./audit.mjs";
 import { openLedger } from "./ledger.mjs";
 import { treeRoot } from "./log.mjs";
@@ -22,6 +22,7 @@ const LOOKS = ["open", "export", "key_release"];
 export function reconcile(file, fed, now, folders, { grace = 72 * HOUR, tolerance = 5 * 60 * 1000 } = {}) {
   const { audit, report } = audited(file, fed, now);
   const ledgers = audit.directory ? folders.map((one) => openLedger(one.file, one.names, audit.directory)) : [];
+  check(new Set(ledgers.map((one) => one.agency)).size === ledgers.length, "audit_impossible", "LOG-100: a ledger handed in twice");
   return new Reconciliation(audit, report, ledgers, grace, tolerance).run();
 }
 
@@ -156,12 +157,14 @@ class Reconciliation {
     let before = 0;
     let rewritten;
     for (const { index, entry } of logged) {
-      if (entry.size > leaves.length) {
+      const note = entry.size > leaves.length && this.audit.notes.get(entry.head);
+      if (note && note.time < head.time) rewritten ??= { index, entry };
+      else if (entry.size > leaves.length) {
         if (entry.at + this.grace <= this.end) this.find("ledger_behind", agency, index, `ends at ${leaves.length} of ${entry.size} acts`, "its signed head");
       } else if (!treeRoot(leaves.slice(0, entry.size)).equals(Buffer.from(entry.root, "base64url"))) rewritten ??= { index, entry };
       before = Math.max(before, entry.size);
     }
-    if (rewritten) this.find("ledger_rewritten", agency, rewritten.index, `another root at ${rewritten.entry.size} acts`, "its signed head");
+    if (rewritten) this.find("ledger_rewritten", agency, rewritten.index, `another root or fewer acts at ${rewritten.entry.size} acts`, "its signed head");
     if (lines.some((line) => line.n > before && line.at + this.grace <= this.end)) {
       this.find("head_missing", `${agency} or broker`, null, `no head covers the acts behind ${before}`);
     }
@@ -181,7 +184,7 @@ class Reconciliation {
       if (line.at < latest - this.tolerance) this.clock(true, agency, line, "is dated before the one in front of it");
       latest = Math.max(latest, line.at);
       const entry = this.at.get(line.index);
-      if (entry && line.at < entry.at - this.tolerance) this.clock(true, `${agency} or broker`, line, "is dated before the entry it names");
+      if (entry && line.at < entry.at - this.tolerance && !this.shaken(line.index)) this.clock(true, `${agency} or broker`, line, "is dated before the entry it names");
       const unreasoned = line.by !== null && REASONED.includes(line.act) && (!line.code || !line.why);
       const nobody = line.by === null && ["open", "export"].includes(line.act);
       if (unreasoned || nobody) this.find("act_unjustified", agency, line.index, `act ${line.n} is a ${line.act} without a reason`, "its own head", { msg: line.msg });
@@ -218,6 +221,11 @@ class Reconciliation {
     }
   }
 
+  /** LOG-106: behind the place from which on the log is another, no index tells against an agency. */
+  shaken(...indices) {
+    return this.broken !== undefined && Math.max(...indices.map((one) => one ?? -1)) >= this.broken;
+  }
+
   /** The particulars of a decision, as an act has them. */
   compare(ledger, line, entry, mine = true) {
     const to = entry.to.map((one) => one.id);
@@ -234,10 +242,10 @@ class Reconciliation {
     const clauses = entry.typ === "denial" ? entry.to.flatMap((one) => one.nearest ?? []) : entry.to.flatMap((one) => one.clauses);
     const either = `${ledger.agency} or broker`;
     const about = { msg: entry.msg };
-    const shifted = place && !(this.broken !== undefined && Math.max(line.index, entry.index) >= this.broken);
+    const shifted = place && !this.shaken(line.index, entry.index);
     if (facts.length > 0 || shifted) {
-      const shown = facts.length > 0 && manifest && manifestSays(manifest, entry);
-      const who = lost ? "broker" : shown === false ? "broker" : shown || own ? ledger.agency : either;
+      const shown = facts.length > 0 && manifest ? manifestSays(manifest, entry) : undefined;
+      const who = lost || shown === false ? "broker" : shown || own ? ledger.agency : either;
       this.find("facts_differ", who, entry.index, [...facts, place].filter(Boolean).join(" "), who !== either && "a manifest or held proof", about);
     }
     if (differs("clauses", line.clauses && [...new Set(line.clauses)], [...new Set(clauses)])) {
@@ -307,7 +315,9 @@ class Reconciliation {
       }
     }
     const outcomes = lines.filter((line) => line.outcome !== "message_recalled");
-    if (given.length === 0 && outcomes.length > 0) this.unreceipted(ledger, entry, outcomes[0], ["delivered", "rejected"]);
+    for (const line of outcomes) {
+      if (!given.some((one) => status(one) === line.outcome)) this.unreceipted(ledger, entry, line, ["delivered", "rejected"]);
+    }
     const opened = receipts.find((one) => one.status === "opened");
     const opens = ledger.of(entry.msg, "open");
     if (opens.length > 0 && !opened) this.unreceipted(ledger, entry, opens[0], ["opened"]);
@@ -346,13 +356,13 @@ class Reconciliation {
       if (about) {
         written.set(line.index, line);
         this.said(ledger, line, entry, mine);
-      } else if (this.missed("not_in_log", line)) {
+      } else if (!this.shaken(line.index) && this.missed("not_in_log", line)) {
         const lost = this.lost((it) => it.typ === "act" && it.msg === line.msg && it.by === line.from);
         this.find("not_in_log", lost ? "broker" : agency, line.index, `${line.outcome} of ${line.from}`, lost ? "a held proof" : "no proof of it", { msg: line.msg });
       }
     }
     for (const { index, entry } of this.audit.log) {
-      if (entry.typ !== "act" || written.has(index)) continue;
+      if (entry.typ !== "act" || written.has(index) || this.shaken(index)) continue;
       const mine = entry.by === agency;
       if (!mine && !this.told(entry, index).includes(agency)) continue;
       const code = mine ? "not_in_ledger" : "logged_not_delivered";
