@@ -12,14 +12,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import agencies.profiles
-from exchange.protocol import message
 from exercises.desk import until
 from exercises.markers import words_of
-from exercises.scene import BORDER, HUB, NORTH, SOUTH, Scene, draft, expect, keep_receipts, prove, turned
+from exercises.scene import BORDER, HUB, NORTH, SOUTH, Scene, draft, expect, keep_receipts, past_its_node, prove, turned
 from exercises.script import hit
 from exercises.stage import REFERRAL, TASK_FORCE, Stage
-from keys.encoding import b64u, stamp, write_json
-from keys.sealing import new_message_id
+from keys.encoding import b64u, stamp
 
 PROFILES: Final = Path(agencies.profiles.__file__).parent
 LIBRARY: Final = PROFILES / "agreements"
@@ -137,20 +135,13 @@ def _consents(desk: Any, act: str, state: str) -> Any:
 
 def _past_the_node(stage: Stage, source: str) -> str:
     """Sign with the agency's own keys what its node would not: the code of the broker's denial."""
-    directory, me, now = stage.federation.directory, stage.federation.identities[SOUTH], stage.now()
     content = {
         "v": "ix-case/1", "simulation": True, "type": "spontaneous_info", "case": {"reference": "XS-2026/2211"},
-        "as_of": f"{now:%Y-%m-%d}", "language": "en", "entities": [hit()["entities"][3]],
+        "as_of": f"{stage.now():%Y-%m-%d}", "language": "en", "entities": [hit()["entities"][3]],
         "spontaneous": {"reason": "Nobody needs to know.", "contact": {"agency": SOUTH, "desk": "duty_desk"}},
         "sources": [{"msg": source, "fields": [VAN]}],
     }  # fmt: skip
-    written = message.Draft(
-        fed=directory.fed, id=new_message_id(now), ts=now, exp=now + timedelta(days=1), sender=SOUTH,
-        recipients=((HUB, directory.sealing_key(HUB, now)),), agreement=stage.agreements[TASK_FORCE],
-        purpose="investigate", crime="immigrant_smuggling", classification="restricted", handling=("H0",),
-        urgency="none", by=b64u(bytes(32)), src=(source,),
-    )  # fmt: skip
-    answer = stage.caller(SOUTH).submit(message.compose(written, write_json(content), me.signer))
+    answer = past_its_node(stage, SOUTH, HUB, content, src=(source,))
     entry = prove(stage, b64u(answer.entry), answer.proof)
     expect(answer.outcome == "deny" and entry.code == "consent_missing", f"it should be denied: {answer.outcome}")
     return str(entry.code)

@@ -20,7 +20,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
-from exercises.scene import Scene, Step
+from exercises.books import BOOKS
+from exercises.scene import BORDER, SOUTH, Scene, Step
 from exercises.stage import CAST, Stage
 from exercises.story import STEPS
 
@@ -147,13 +148,15 @@ def _evidence(stage: Stage) -> dict[str, Any]:
     if not stage.evidence.is_dir():
         return {"folder": str(stage.out)}
     files = sorted(p.relative_to(stage.evidence).as_posix() for p in stage.evidence.rglob("*") if p.is_file())
-    export = stage.evidence / "export"
+    export, books = stage.evidence / "export", stage.evidence / BOOKS
+    ledgers = " ".join(f"--ledger {books / agency}" for agency in (SOUTH, BORDER))
     return {
         "folder": str(stage.evidence),
         "fed": stage.federation.fed,
         "verify": f"ix audit verify {export} --fed={stage.federation.fed}",
         "tampered": f"ix audit verify {stage.evidence / 'tampered' / 'export'} --fed={stage.federation.fed}",
-        "files": [name for name in files if not name.startswith(("export/tile", "tampered/export/tile"))],
+        "reconcile": f"ix audit reconcile {books / 'log'} --fed={stage.federation.fed} --grace 0 {ledgers}",
+        "files": [name for name in files if "/tile/" not in name],
     }
 
 
@@ -164,12 +167,13 @@ def _end(console: Console, document: dict[str, Any]) -> None:
         return
     lines = (
         f"{len(STEPS)} steps, each as told, in {document['ms'] / 1000:.1f} s.",
-        "The exported log; proofs, receipts, the answers to the recall, what the tools said, every process's log:",
+        "The exported log and ledgers; proofs, receipts, lies; what the tools said, every process's own log:",
         f"[bold]{escape(evidence['folder'])}[/]",
     )
     console.print(Panel(Group(*map(Text.from_markup, lines)), title="The evidence", title_align="left", padding=(1, 2)))
-    console.print("Verify it yourself, with nothing running; then the log that was edited:", end="\n\n")
-    for name in ("verify", "tampered"):
+    what = "Verify it yourself, with nothing running; then the log that was edited; then two ledgers against the log:"
+    console.print(what, end="\n\n")
+    for name in ("verify", "tampered", "reconcile"):
         console.print(Text(f"  {_here(evidence[name])}", style="bold"), soft_wrap=True)
 
 

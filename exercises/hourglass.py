@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from agencies.profiles import load_terms
 from exercises.refuge import UNKNOWN
@@ -20,11 +20,12 @@ from keys.encoding import read_json, unb64u
 
 PARTIES: Final = (NORTH, SOUTH, BORDER)
 LIMIT: Final = 1024 * 1024
+W = TypeVar("W", bound=World)
 
 
 def let_time_pass(stage: Stage) -> Scene:
     """Four hours, three days, half a year: the answers leave, the silence is overdue, the content goes."""
-    with _world(stage) as world:
+    with in_one_process(stage, "hourglass", World) as world:
         answers = _four_hours(world)
         overdue = _three_days(world)
         warned, ended = _half_a_year(world)
@@ -45,17 +46,17 @@ def let_time_pass(stage: Stage) -> Scene:
 
 
 @contextmanager
-def _world(stage: Stage) -> Iterator[World]:
+def in_one_process(stage: Stage, name: str, kind: type[W]) -> Iterator[W]:
     """A small federation in one process, with what its parts say written into a log of its own."""
-    home = stage.home / "hourglass"
+    home = stage.home / name
     home.mkdir(parents=True)
-    log = stage.evidence / "logs" / "hourglass.log"
+    log = stage.evidence / "logs" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with (
         log.open("w", encoding="utf-8") as said,
         redirect_stdout(said),
         redirect_stderr(said),
-        World(home, PARTIES, agreements=(), start=stage.now()) as world,
+        kind(home, PARTIES, agreements=(), start=stage.now()) as world,
     ):
         world.agreements[TASK_FORCE] = world.agree({**load_terms()[TASK_FORCE], "parties": list(PARTIES)})
         yield world

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
+from agencies.node.broker_client import Answer
+from exchange.protocol import message
 from exchange.protocol.log import parse_entry, verify_tlog_proof
 from exercises.desk import Desk, Turned
-from exercises.stage import CAST, Stage
-from keys.encoding import unb64u
+from exercises.stage import CAST, TASK_FORCE, Stage
+from keys.encoding import b64u, unb64u, write_json
+from keys.sealing import new_message_id
 
 NORTH, SOUTH, BORDER, FIU, NGO, HUB = CAST
 """The cast, by what they are called in the story."""
@@ -63,6 +67,18 @@ def draft(stage: Stage, agreement: str, content: dict[str, Any], to: str, **fact
         "content": content,
     }
     return said | facts
+
+
+def past_its_node(stage: Stage, sender: str, to: str, content: dict[str, Any], *, src: tuple[str, ...] = ()) -> Answer:
+    """Seal and sign with an agency's own keys, and submit it past its node, which never hears of it."""
+    directory, me, now = stage.federation.directory, stage.federation.identities[sender], stage.now()
+    written = message.Draft(
+        fed=directory.fed, id=new_message_id(now), ts=now, exp=now + timedelta(days=1), sender=sender,
+        recipients=((to, directory.sealing_key(to, now)),), agreement=stage.agreements[TASK_FORCE],
+        purpose="investigate", crime="immigrant_smuggling", classification="restricted", handling=("H0",),
+        urgency="none", by=b64u(bytes(32)), src=src,
+    )  # fmt: skip
+    return stage.caller(sender).submit(message.compose(written, write_json(content), me.signer))
 
 
 def turned(does: Callable[[], Any], code: str, sentence: str) -> Turned:

@@ -107,11 +107,21 @@ class Stage:
         """The desk of an agency's first officer with a role, signed in; or of the second."""
         key = (agency, role, number)
         if key not in self._desks:
-            planned = [o for o in self.federation.plans[agency].officers if role in o.roles][number - 1]
-            passphrase = self.home / "nodes" / agency / "officers" / f"{planned.id}.passphrase"
-            url = f"http://127.0.0.1:{self.ports[agency]}"
-            self._desks[key] = Desk(url, agency, planned.id, passphrase, self.transcript)
+            officer, passphrase = self._officer(agency, role, number)
+            self._desks[key] = Desk(self._address(agency), agency, officer, passphrase, self.transcript)
         return self._desks[key]
+
+    def signs_in(self, agency: str, role: str = "officer") -> tuple[str | Path, ...]:
+        """Where an ``ix`` command finds a node, and as whom: an agency's first officer with a role."""
+        officer, passphrase = self._officer(agency, role, 1)
+        return "--node", self._address(agency), "--officer", officer, "--passphrase-file", passphrase
+
+    def _officer(self, agency: str, role: str, number: int) -> tuple[str, Path]:
+        planned = [o for o in self.federation.plans[agency].officers if role in o.roles][number - 1]
+        return planned.id, self.home / "nodes" / agency / "officers" / f"{planned.id}.passphrase"
+
+    def _address(self, agency: str) -> str:
+        return f"http://127.0.0.1:{self.ports[agency]}"
 
     def caller(self, agency: str) -> BrokerClient:
         """Somebody who holds an agency's transport key and speaks to the broker past any node."""

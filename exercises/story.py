@@ -1,7 +1,8 @@
 """The story of the demo, step by step, each with what it must come to (`docs/tour.md` follows the second).
 
-Three chapters: a message and what stands in its way, here and in ``refuge``; agreements that run, in ``chapters``,
-``refuge`` and ``hourglass``; and in ``aftermath`` what is left when every process has gone.
+Four chapters: a message and what stands in its way, here and in ``refuge``; agreements that run, in ``chapters``,
+``refuge`` and ``hourglass``; three books that are held against each other, in ``books``; and in ``aftermath`` what is
+left when every process has gone.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any, Final
 from exchange.protocol.log import verify_tlog_proof
 from exercises import theft
 from exercises.aftermath import audit, tamper
+from exercises.books import asking, books, lies, shredding, two_logs
 from exercises.chapters import consent, drafting, recall
 from exercises.desk import until
 from exercises.hourglass import let_time_pass
@@ -236,6 +238,11 @@ STEPS: Final = (
     Step("recall", "A recall goes down the whole tree, and silence has a name", recall),
     Step("firewall", "Nobody learns who fled from them", firewall),
     Step("time", "What time does: an answer, a silence, an end", let_time_pass),
+    Step("asking", "An auditor asks, and the asking is in the book", asking, "Three books"),
+    Step("books", "Six ledgers against the log, and a sender who denies", books),
+    Step("lies", "A recipient and the broker write their books anew", lies),
+    Step("two_logs", "A broker with two faces", two_logs),
+    Step("shredding", "An old month forgets its names, and still verifies", shredding),
     Step("audit", "An auditor, with no server running", audit, "When everybody has gone"),
     Step("tampered", "The broker's database is edited behind its back", tamper),
 )

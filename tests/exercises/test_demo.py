@@ -87,6 +87,28 @@ def test_agreements_run(document: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
+def test_three_books(document: dict[str, Any], told: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+    """The third chapter: who asked, who denied, who wrote what anew, who shows two logs, what a month took along."""
+    detail = {step["name"]: step["detail"] for step in document["steps"]}
+    assert detail["asking"]["purpose"] == "lawfulness_check"
+    assert set(detail["asking"]["received"]) == {"north.police.sim", "south.police.sim"}
+    honest = {"north.police.sim", "north.fiu.sim", "harbour.ngo.sim", "coast.hub.sim"}
+    assert set(detail["books"]["clean"]) == honest
+    assert detail["books"]["found"].keys() == {
+        "east.border.sim: logged_not_disclosed", "east.border.sim or broker: logged_not_disclosed",
+        "south.police.sim or broker: not_in_ledger",
+    }  # fmt: skip
+    assert detail["lies"]["named"] == {"south.police.sim": "ledger_rewritten", "broker": "disclosed_not_logged"}
+    assert (detail["two_logs"]["proven"], detail["two_logs"]["who"]) == ("log_forked", "broker")
+    assert detail["shredding"]["refused"] == "shred_refused"
+    assert detail["shredding"]["clean"]
+    assert 0 < detail["shredding"]["acts"] < detail["shredding"]["verified"]
+    folder = Path(document["evidence"]["folder"])
+    assert sorted(path.name for path in (folder / "books").iterdir()) == sorted([*CAST, "log"])
+    assert (folder / "lies" / "two-logs.json").is_file()
+
+
+@pytest.mark.slow
 def test_the_list_of_a_recall_is_left_with_its_proofs(
     document: dict[str, Any], told: tuple[subprocess.CompletedProcess[str], Path]
 ) -> None:
@@ -103,7 +125,7 @@ def test_the_evidence_verifies_again_and_the_edited_log_does_not(
     document: dict[str, Any], told: tuple[subprocess.CompletedProcess[str], Path]
 ) -> None:
     evidence = document["evidence"]
-    for name, code in (("verify", 0), ("tampered", 1)):
+    for name, code in (("verify", 0), ("tampered", 1), ("reconcile", 1)):
         command = [*IX, *evidence[name].split()[1:]]
         assert subprocess.run(command, capture_output=True, env=here(), check=False, timeout=60).returncode == code
     folder = Path(evidence["folder"])
