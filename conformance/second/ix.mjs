@@ -12,6 +12,7 @@ import { readIdentity, readRoleKeys } from "./lib/keyfile.mjs";
 import * as message from "./lib/message.mjs";
 import { pseudonym } from "./lib/sealing.mjs";
 import { auditExport } from "./lib/audit.mjs";
+import { judgeEvidence } from "./lib/evidence.mjs";
 import { reconcile } from "./lib/reconcile.mjs";
 import { runCases } from "./lib/cases.mjs";
 
@@ -25,6 +26,7 @@ const HELP = `ix.mjs: a second implementation of ix/1, from the specification al
   node ix.mjs inspect ENVELOPE [--trust FILE --fed ID] [--at TIME]
   node ix.mjs verify-log FOLDER --fed ID [--at TIME]
   node ix.mjs reconcile FOLDER --fed ID --ledger FOLDER... [--at TIME]      a log against the ledgers of agencies
+  node ix.mjs evidence FILE --fed ID [--at TIME]      what a node kept as evidence: does it convict, and whom
   node ix.mjs decide CASES [--case NAME]      decides the cases of tests/vectors/decisions.json; explains one
 
 The passphrase of a key file is read from --passphrase-file, else from the variable IX_PASSPHRASE; an officer's, for a
@@ -40,7 +42,7 @@ const OPTIONS = {
   identity: many, ledger: many, part: text, "role-key": text, "passphrase-file": text, "officer-passphrase-file": text,
   help: { type: "boolean" },
 };
-const COMMANDS = { seal, open, identity, inspect, "verify-log": verifyLog, reconcile: reconciled, decide };
+const COMMANDS = { seal, open, identity, inspect, "verify-log": verifyLog, reconcile: reconciled, evidence, decide };
 
 function now({ at }) {
   return at === undefined ? Date.now() : parseTime(at);
@@ -140,6 +142,13 @@ function reconciled(path, options) {
   const report = reconcile((name) => fileOf(join(path, name)), options.fed, now(options), ledgers);
   process.stdout.write(`${JSON.stringify(report, null, 1)}\n`);
   if (!report.clean) process.exitCode = 1;
+}
+
+function evidence(path, options) {
+  need(options, "fed");
+  const found = judgeEvidence(readFileSync(path), options.fed, now(options));
+  process.stdout.write(`${JSON.stringify(found, null, 1)}\n`);
+  if (found.some((one) => one.code)) process.exitCode = 1;
 }
 
 function namesIn(folder) {

@@ -158,7 +158,7 @@ class Reconciliation {
     let rewritten;
     for (const { index, entry } of logged) {
       const note = entry.size > leaves.length && this.audit.notes.get(entry.head);
-      if (note && note.time < head.time) rewritten ??= { index, entry };
+      if (note && note.time + this.tolerance < head.time) rewritten ??= { index, entry };
       else if (entry.size > leaves.length) {
         if (entry.at + this.grace <= this.end) this.find("ledger_behind", agency, index, `ends at ${leaves.length} of ${entry.size} acts`, "its signed head");
       } else if (!treeRoot(leaves.slice(0, entry.size)).equals(Buffer.from(entry.root, "base64url"))) rewritten ??= { index, entry };
