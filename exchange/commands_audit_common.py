@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, BinaryIO, Final
 
 import typer
 
@@ -16,6 +17,7 @@ from keys.errors import Refusal
 
 FOUND: Final = 1
 UNREADABLE: Final = 3
+MAX_FILE: Final = 256 * 1024 * 1024
 DIGEST: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 
 Folder = Annotated[Path, typer.Argument(help="The exported folder.")]
@@ -43,16 +45,35 @@ def moment(at: str) -> datetime:
         raise typer.BadParameter(f"--at takes an instant such as 2026-11-21T16:20:00Z, not `{at}`") from None
 
 
+def open_plainly(path: Path) -> BinaryIO:
+    """Open a file that somebody handed in: no link, no pipe and no device, that would lead elsewhere or never end."""
+    kind = path.stat().st_mode
+    if stat.S_ISDIR(kind):
+        raise IsADirectoryError
+    if not stat.S_ISREG(kind) or path.resolve() != path:
+        raise Unreadable(f"`{path}` is a link, or no file: nothing is read through it")
+    return path.open("rb")
+
+
 def reader(folder: Path) -> Callable[[str], bytes | None]:
     """Reads an export's files; nothing where there is none."""
     if not folder.is_dir():
         raise Unreadable(f"there is no folder `{folder}`")
 
+    inside = folder.resolve()
+
     def read(path: str) -> bytes | None:
         try:
-            return (folder / path).read_bytes()
+            file = open_plainly(inside / path)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
+        except (OSError, ValueError) as wrong:  # a name of another system, or a ring of links
+            raise Unreadable(f"`{inside / path}` cannot be read: {wrong}") from None
+        with file:
+            data = file.read(MAX_FILE + 1)
+        if len(data) > MAX_FILE:
+            raise Unreadable(f"`{inside / path}` is larger than any file of an export")
+        return data
 
     return read
 

@@ -61,11 +61,14 @@ class Heads:
         office, settled = self._office, 0
         with office.store.reading() as books:
             due = books.heads_due(stamp(office.clock()))
+            least = min((row.size for row in books.rows("heads", state="pending")), default=0)
+        if due and due[0].size > least:
+            return 0  # what would overtake a smaller one would have that refused for good
         for row in due:
             with office.store.writing() as books:  # whoever takes it has it to itself for a while
                 leased = stamp(office.clock() + LEASE)
                 if not books.turn("heads", {"size": row.size, "state": "pending", "due": row.due}, {"due": leased}):
-                    continue
+                    break  # somebody else is at it; no larger one overtakes it
             try:
                 self._settle(row, office.broker.head(row.note))
                 settled += 1

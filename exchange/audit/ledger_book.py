@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -35,6 +35,7 @@ from exchange.protocol.log import (
 from exchange.protocol.manifest import Manifest, parse_manifest
 from exchange.protocol.merkle import Tree, leaf_hash, verify_inclusion
 from exchange.protocol.receipt import ReceiptBatch, verify_receipts
+from exchange.protocol.seen import signed_by_log
 from exchange.protocol.vocabulary import Act
 from keys.encoding import b64u, digest, instant, read_json, unb64u
 from keys.errors import KeyNotValid, KeyUnknown, MalformedEncoding, Refusal
@@ -49,6 +50,7 @@ MEMBERS: Final = (
 )  # fmt: skip
 """Of an act, in their order (NODE-51)."""
 _TEXTS: Final = ("by", "code", "why", "purpose", "agr", "case", "msg", "from", "released_by")
+_SAID: Final = ("ts", "act", "outcome")
 _LISTS: Final = ("clauses", "to", "persons", "cats", "reasons")
 _MAX_ACT: Final = 2**16 - 1
 _CLOSED: Final = "ledger_closed"
@@ -57,6 +59,10 @@ _MAX_PROOF: Final = 1024 * 1024
 _HELD: Final = ("v", "typ", "msg", "entry", "proof", "manifest", "statement")
 """Members of a held proof, in their order (NODE-194)."""
 _INVALID: Final = (KeyNotValid, KeyUnknown)
+
+
+class LogKeysReplaced(Exception):
+    """A held proof of another tree, signed by keys that were the log's once: its own word, or that of a thief."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,8 @@ class Taken:
     findings: list[Finding] = field(default_factory=list)
     batches: dict[str, ReceiptBatch] = field(default_factory=dict)
     acts: dict[str, Signed] = field(default_factory=dict)
+    unjudged: set[str] = field(default_factory=set)
+    """Names of held proofs that only keys bear out which the log has no more."""
 
 
 def read_ledger(read: Read, proofs: Iterable[str], believed: Believed, now: datetime) -> Taken:
@@ -92,14 +100,28 @@ def read_ledger(read: Read, proofs: Iterable[str], believed: Believed, now: date
         code = "key_not_valid_then" if isinstance(refusal, _INVALID) else "ledger_altered"
         taken.findings.append(_wrong(taken.agency, refusal.sentence, {"path": HEAD}, code))
         return taken
-    tree = audit_tree(read, head.size, head.root)
+    try:
+        tree = audit_tree(read, head.size, head.root)
+    except AuditImpossible as refusal:
+        taken.findings.append(_wrong(taken.agency, refusal.sentence, {"path": HEAD}))
+        return taken
     taken.findings += [_damage(taken.agency, one) for one in tree.findings]
     lines = tuple(_lines(taken, tree))
     held = [one for name in sorted(proofs) if (one := _held(taken, read, name, believed)) is not None]
     sizes = {e.size for e in believed.entries.values() if isinstance(e, NodeHeadEntry) and e.by == taken.agency}
     roots = {} if tree.findings else _roots(tree, {size for size in sizes if size <= head.size})
     since = lines[0].ts if lines and (lines[0].act, lines[0].outcome) == (Act.REVIEW, _CLOSED) else None
-    taken.book = LedgerBook(taken.agency, lines, head.at, tuple(held), head.size, head.root, roots, since)
+    taken.book = LedgerBook(
+        taken.agency,
+        lines,
+        head.at,
+        tuple(held),
+        head.size,
+        head.root,
+        roots,
+        since,
+        unjudged=frozenset(taken.unjudged),
+    )
     return taken
 
 
@@ -166,7 +188,9 @@ def read_line(body: bytes, agency: str, n: int) -> Line:
         raise ValueError("other members, or in another order")
     if (act["v"], act["typ"], act["n"], act["agency"]) != ("ix/1", "act", n, agency):
         raise ValueError("another number or agency")
-    if any(type(act[name]) not in (str, type(None)) for name in _TEXTS) or type(act["outcome"]) is not str:
+    if any(type(act[name]) not in (str, type(None)) for name in _TEXTS) or any(
+        type(act[name]) is not str for name in _SAID
+    ):
         raise ValueError("a member that is not a text")
     if any(type(act[name]) is not list or any(type(one) is not str for one in act[name]) for name in _LISTS):
         raise ValueError("a member that is not a list of texts")
@@ -197,23 +221,43 @@ def _roots(tree: TreeAudit, sizes: set[int]) -> dict[int, bytes]:
 def _held(taken: Taken, read: Read, name: str, believed: Believed) -> HeldProof | None:
     path = f"{PROOFS}/{name}.json"
     try:
-        return _prove(taken, read(path) or b"", name, believed)
+        held = read_json(read(path) or b"", limit=_MAX_PROOF)
+        proof = _prove(held, name, believed)
+    except LogKeysReplaced:
+        said = "a proof of another log than this is signed with keys that the federation has replaced"
+        taken.unjudged.add(name)
+        taken.findings.append(_beside(taken, path, "held_proof_refused", said))
+        return None
     except Refusal as refusal:
-        sentence, invalid = refusal.sentence, isinstance(refusal, _INVALID)
+        _refused(taken, path, refusal.sentence)
+        return None
     except (ValueError, KeyError, TypeError, AttributeError):
-        sentence, invalid = "it is not of the form of NODE-194", False
-    if invalid:
-        sentence = f"the log has what was signed with a key that was not valid then: {sentence}"
-        evidence = {"path": path, "ledger": taken.agency, "proof": f"the held proof of `{taken.agency}`"}
-        taken.findings.append(Finding("key_not_valid_then", sentence, None, evidence, BROKER))
-    else:
-        said = f"a proof that `{taken.agency}` handed in does not hold: {sentence}"
-        taken.findings.append(_wrong(taken.agency, said, {"path": path}, "held_proof_refused"))
-    return None
+        _refused(taken, path, "it is not of the form of NODE-194")
+        return None
+    try:
+        return _with_statements(taken, held, proof, believed.at(proof.index))
+    except (KeyNotValid, KeyUnknown) as refusal:  # not bound to the proof: whoever had it could put it there
+        said = f"what stands beside a proof was signed with a key that was not valid then: {refusal.sentence}"
+        taken.findings.append(_beside(taken, path, "key_not_valid_then", said))
+    except Refusal as refusal:
+        _refused(taken, path, refusal.sentence)
+    except (ValueError, TypeError, AttributeError):
+        _refused(taken, path, "it is not of the form of NODE-194")
+    return proof
 
 
-def _prove(taken: Taken, data: bytes, name: str, believed: Believed) -> HeldProof:
-    held = read_json(data, limit=_MAX_PROOF)
+def _refused(taken: Taken, path: str, sentence: str) -> None:
+    said = f"a proof that `{taken.agency}` handed in does not hold: {sentence}"
+    taken.findings.append(_wrong(taken.agency, said, {"path": path}, "held_proof_refused"))
+
+
+def _beside(taken: Taken, path: str, code: str, sentence: str) -> Finding:
+    """What the broker may have given so, and whoever had it since may have put there."""
+    return Finding(code, sentence, None, {"path": path, "ledger": taken.agency}, f"{taken.agency} or {BROKER}")
+
+
+def _prove(held: Any, name: str, believed: Believed) -> HeldProof:
+    """What a held proof proves by itself, of this log or of another that it signed."""
     if (held["v"], held["typ"], held["msg"]) != ("ix/1", "held-proof", name):
         raise ValueError("another name")
     if list(held) != [name for name in _HELD if name in held]:
@@ -222,15 +266,28 @@ def _prove(taken: Taken, data: bytes, name: str, believed: Believed) -> HeldProo
     index, path, note = parse_tlog_proof(held["proof"])
     _, size, root = unverified_checkpoint(note)
     verify_inclusion(leaf_hash(body), index, size, path, root)
-    if believed.root(size) != root:  # else the export's own checkpoint vouches for it
-        verify_checkpoint(note, believed.directory.root.log)
-    entry, trusted = parse_entry(body), believed.at(index)
+    entry = parse_entry(body)
     if _named(entry, body) != name:
         raise ProofMismatch("the entry is about something else than the proof is named by")
-    manifest = _manifest(held["manifest"], entry, trusted) if "manifest" in held else None
+    if believed.root(size) != root:  # else the export's own checkpoint vouches for it
+        _must_be_signed(note, believed.directory)
+    return HeldProof(name, index, entry, size, root)
+
+
+def _must_be_signed(note: str, directory: Directory) -> None:
+    try:
+        verify_checkpoint(note, directory.root.log)
+    except CheckpointInvalid:
+        if signed_by_log(note, directory) is None:
+            raise
+        raise LogKeysReplaced from None
+
+
+def _with_statements(taken: Taken, held: Any, proof: HeldProof, trusted: Directory) -> HeldProof:
+    """The proof with the manifest beside it, if it has one; other statements are kept of whom they bind."""
     if "statement" in held:
-        _signed(taken, unb64u(held["statement"]), entry, trusted)
-    return HeldProof(name, index, entry, size, root, manifest)
+        _signed(taken, unb64u(held["statement"]), proof.entry, trusted)
+    return replace(proof, manifest=_manifest(held["manifest"], proof.entry, trusted)) if "manifest" in held else proof
 
 
 def _named(entry: LogEntry, body: bytes) -> str:

@@ -103,6 +103,8 @@ class LedgerBook:
     """When it began, behind a ledger of the version before that nobody hands in (NODE-195)."""
     shows: bool = True
     """Whether it was handed in with its proofs, so that what it cannot show counts."""
+    unjudged: frozenset[str] = frozenset()
+    """What it shows proofs of that only keys bear out which the log has no more."""
     sent: dict[str, Line] = field(init=False, default_factory=dict)
     denied: dict[str, Line] = field(init=False, default_factory=dict)
     received: dict[str, list[Line]] = field(init=False)
@@ -110,6 +112,8 @@ class LedgerBook:
     """What it did with messages that it holds."""
     answering: dict[int, Line] = field(init=False, default_factory=dict)
     doubled: list[tuple[Line, Line]] = field(init=False, default_factory=list)
+    _outcomes: dict[tuple[str, str | None], Line] = field(init=False, default_factory=dict)
+    _gone: dict[str, Line] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.received, self.local = defaultdict(list), defaultdict(list)
@@ -128,19 +132,18 @@ class LedgerBook:
         elif line.act is Act.ATTEMPT_DENIED and line.index is not None:
             before = self.denied.setdefault(msg, line)
         elif line.act is Act.RECEIVE:
-            before = next((one for one in self.received[msg] if one.outcome == line.outcome), line)
+            before = self._outcomes.setdefault((msg, line.outcome), line)
             if before is line:
                 self.received[msg].append(line)
         elif line.act in USED or line.act is Act.ERASE:
-            erased = line.act is Act.ERASE
-            before = next((one for one in self.local[msg] if erased and one.act is Act.ERASE), line)
+            before = self._gone.setdefault(msg, line) if line.act is Act.ERASE else line
             self.local[msg].append(line)
         if before is not None and before is not line:
             self.doubled.append((before, line))
 
     def erased(self, msg: str) -> Line | None:
         """The act by which it took a message's content away."""
-        return next((one for one in self.local.get(msg, ()) if one.act is Act.ERASE), None)
+        return self._gone.get(msg)
 
     def taken(self, msg: str) -> Line | None:
         """The act by which it took a message in."""

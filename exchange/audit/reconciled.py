@@ -23,8 +23,9 @@ from exchange.audit.tree import Read
 from exchange.protocol.act import AFTER, Act
 from exchange.protocol.entry import LogEntry, RecordEntry, parse_entry
 from exchange.protocol.errors import AuditImpossible
+from exchange.protocol.ledger_head import HEAD_SKEW
 from exchange.protocol.log import Checkpoint
-from keys.encoding import b64u, stamp, unb64u
+from keys.encoding import b64u, instant, stamp, unb64u
 from keys.errors import Refusal
 from keys.trust import Directory
 
@@ -146,8 +147,11 @@ def _answerable(finding: Finding) -> str:
         return finding.evidence["holder"]
     if finding.code == "erasure_contradicted":
         return finding.evidence.get("by") or finding.sentence.split("`")[1]
-    if finding.code in ("head_shrank", "head_forked"):
+    if finding.code == "head_forked":
         return finding.sentence.split("`")[1]
+    if finding.code == "head_shrank":  # a larger one first is the order of the log, not of who signed them
+        said, before = instant(finding.evidence["signed"]), instant(finding.evidence["signed_first"])
+        return finding.sentence.split("`")[1] if said > before + HEAD_SKEW else BROKER
     return BROKER
 
 

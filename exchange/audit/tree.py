@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 from exchange.audit.finding import Finding
 from exchange.protocol.errors import AuditImpossible, BundleMalformed
@@ -36,6 +37,8 @@ from keys.encoding import b64u
 Read = Callable[[str], bytes | None]
 """``read(path)`` returns a file of an export by its path inside it, or None."""
 Name = tuple[int, int]
+_MOST_MISSING: Final = 2**14
+"""Files that may be missing: who signs a size that nobody has files for is not searched for them to the end."""
 
 
 class Entries:
@@ -143,10 +146,16 @@ def _read_tiles(read: Read, size: int, audit: TreeAudit) -> dict[Name, bytes]:
         hashes = read(path)
         if hashes is None or len(hashes) != width * HASH:
             what = "is missing" if hashes is None else f"has {len(hashes)} bytes, not {width * HASH}"
-            audit.findings.append(Finding("file_missing", f"the tile `{path}` {what}", None, {"path": path}))
+            _missing(audit, f"the tile `{path}` {what}", {"path": path})
         else:
             stored[level, n] = hashes
     return stored
+
+
+def _missing(audit: TreeAudit, sentence: str, evidence: dict[str, str]) -> None:
+    audit.findings.append(Finding("file_missing", sentence, None, evidence))
+    if len(audit.findings) > _MOST_MISSING:
+        raise AuditImpossible(f"more than {_MOST_MISSING} files are missing or cut: this is not what the size says")
 
 
 def _read_entries(read: Read, size: int, audit: TreeAudit) -> tuple[dict[Name, bytes], bytes] | None:
@@ -173,7 +182,7 @@ def _read_bundle(read: Read, n: int, width: int, audit: TreeAudit) -> tuple[byte
         entries = data = None
     else:
         if data is None:
-            audit.findings.append(Finding("file_missing", f"the entry bundle `{path}` is missing", None, where))
+            _missing(audit, f"the entry bundle `{path}` is missing", where)
     audit.entries.add(width, data)
     return entries
 

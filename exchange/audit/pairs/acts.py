@@ -129,9 +129,9 @@ class Acts:
     def _untold(self, book: LedgerBook, line: Line, msg: str) -> None:
         me = book.agency
         against = [
-            pair for some in self.on.shown.values() for pair in some
-            if isinstance(entry := pair[1].entry, ActEntry) and entry.by == me and self.on.is_against(*pair)
-            and msg in self.on.log.tree(entry.msg) and str(entry.act) in ("erased", "answer")
+            (self.on.ledgers[agency], proof) for (agency, _), proof in self.on.against.items()
+            if isinstance(entry := proof.entry, ActEntry) and entry.by == me
+            and str(entry.act) in ("erased", "answer") and msg in self.on.log.tree(entry.msg)
         ]  # fmt: skip
         if not against and not self.on.due_here(line):
             self.on.wait("not_in_log")

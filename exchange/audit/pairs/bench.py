@@ -128,7 +128,7 @@ class Bench:
         if not against and line.index is not None and line.index >= self.log.size:
             self.wait(code)
             return
-        must_show = book.shows and book.erased(line.msg or "") is None
+        must_show = book.shows and book.erased(line.msg or "") is None and about not in book.unjudged
         must_show = must_show and not (line.act is Act.RECEIVE and line.outcome not in (None, "delivered"))
         if against:
             who, proof = BROKER, self.rests_on(against)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
-from exchange.audit.ledger_lines import LedgerBook
+from exchange.audit.ledger_lines import LedgerBook, Line
 from exchange.audit.log_book import BROKER
 from exchange.audit.pairs.bench import Bench, either
 from exchange.protocol.vocabulary import Act
@@ -65,6 +66,7 @@ class ByThemselves:
         if book.at is None:
             return
         me, covered, fell = book.agency, 0, False
+        numbered = {line.n: line for line in book.lines}  # an act that could not be read has left a gap
         for index, head in self.on.log.heads.get(me, ()):
             note = self.on.log.notes.get(head.head)
             if note is None or (note.size, b64u(note.root)) != (head.size, head.root):
@@ -73,7 +75,7 @@ class ByThemselves:
                 continue
             signed, proof = note.at, f"the head `{head.head}`, signed by `{me}`, entry {index}"
             root = book.roots.get(head.size)
-            if head.size > book.size and signed <= book.at:
+            if head.size > book.size and signed + self.on.patience.tolerance < book.at:
                 sentence = f"the ledger of `{me}` had {head.size} acts, and has {book.size}"
                 self.on.find("ledger_rewritten", sentence, me, index, proof, size=head.size, acts=book.size)
             elif head.size > book.size and self.on.log.at and signed + self.on.patience.grace <= self.on.log.at:
@@ -84,24 +86,24 @@ class ByThemselves:
                 sentence = f"the first {head.size} acts of `{me}` are not those that it signed"
                 told = {"size": head.size, "signed_root": head.root, "own_root": b64u(root)}
                 self.on.find("ledger_rewritten", sentence, me, index, proof, **told)
-            self._head_times(book, index, head.size, signed, proof)
+            self._head_times(book, numbered, index, head.size, signed, proof)
             covered = max(covered, head.size)
         if fell:
             sentence = f"the log has heads of `{me}` behind the ledger that was handed in: ask for the rest"
             self.on.find("ledger_behind", sentence, me, None, f"the heads that `{me}` signed", acts=book.size)
-        bare = [line for line in book.lines[covered:] if line.ts is not None]
+        bare = [line for line in book.lines if line.n > covered and line.ts is not None]
         if bare and self.on.due_here(bare[0]):
             sentence = f"no head in the log covers act {bare[0].n} of `{me}` and what is behind it"
             self.on.find("head_missing", sentence, either(me, BROKER), None, "", n=bare[0].n, since=stamp(bare[0].ts))  # type: ignore[arg-type]
 
-    def _head_times(self, book: LedgerBook, index: int, size: int, signed: datetime, proof: str) -> None:
+    def _head_times(
+        self, book: LedgerBook, numbered: Mapping[int, Line], index: int, size: int, signed: datetime, proof: str
+    ) -> None:
         tolerance = self.on.patience.tolerance
-        covered, behind = book.lines[max(0, size - 1) : size], book.lines[size : size + 1]
-        for line in covered:
-            if line.ts is not None and line.ts > signed + tolerance:
-                said = f"act {line.n} is dated after the head of {size} acts"
-                self.on.late(book, line, said, book.agency, signed, proof, index)
-        for line in behind:
-            if line.ts is not None and line.ts + tolerance < signed:
-                said = f"act {line.n} was written after the head of {size} acts and is dated before it"
-                self.on.late(book, line, said, book.agency, signed, proof, index)
+        last, behind = numbered.get(size), numbered.get(size + 1)
+        if last is not None and last.ts is not None and last.ts > signed + tolerance:
+            said = f"act {last.n} is dated after the head of {size} acts"
+            self.on.late(book, last, said, book.agency, signed, proof, index)
+        if behind is not None and behind.ts is not None and behind.ts + tolerance < signed:
+            said = f"act {behind.n} was written after the head of {size} acts and is dated before it"
+            self.on.late(book, behind, said, book.agency, signed, proof, index)

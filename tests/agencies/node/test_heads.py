@@ -187,3 +187,19 @@ def test_two_processes_on_the_same_books_sign_one_head(world: World, north: Worl
     assert north.service.heads.sign().note == other.service.heads.sign().note
     assert (other.service.heads.round(), north.service.heads.round(), len(logged(north))) == (1, 0, 1)
     other.store.close()
+
+
+@pytest.mark.spec("NODE-191")
+def test_a_larger_head_does_not_overtake_a_smaller_one(world: World, north: WorldNode, crook: Any) -> None:
+    """The log takes up no smaller one behind it: what was honest would be refused for good, or look like a lie."""
+    grown(north)
+    crook(north, head=unplugged)
+    assert north.service.heads.round() == 0
+    crook(north)
+    grown(north)
+    north.service.heads.sign()  # asked for, as an export does, while the first one rests
+    assert north.service.heads.send() == 0
+    world.clock.advance(hours=1)
+    assert north.service.heads.send() == 2
+    assert [row.state for row in heads(north)] == ["logged", "logged"]
+    assert evidence(north) == []
