@@ -3,7 +3,7 @@
 The floor, the broker over real HTTP (alone and in batches), the naive broker with the same callers, the
 time from sender to opened between real processes, a day of 4,900 messages among 70 agencies, decisions beside
 Cedar's with 10, 1,000 and 100,000 agreements (``bench_decisions``), and the log alone with 1,000,000 entries beside
-pymerkle (``bench_log``). Messages
+pymerkle (``bench_log``), and the ledger of a node with 100,000 acts (``bench_ledger``). Messages
 for the brokers are composed before their clocks run; the day composes its own. Rounds of floor, single,
 batch and naive alternate, so that a machine that drifts, drifts for all of them; figures are medians of
 rounds. The day is one round, and its clock stops when every sender holds both receipts for every message.
@@ -27,7 +27,7 @@ from typing import Any, Final
 
 from agencies.node.broker_client import BrokerClient, new_client
 from exchange.protocol.message import MEDIA_TYPE, NDJSON
-from exercises import bench_decisions, bench_log
+from exercises import bench_decisions, bench_ledger, bench_log
 from exercises.bench_load import Pair, compose, content, floor_us, found, pairs, write_post
 from exercises.bench_worker import pack
 from exercises.federation import Federation, settle_broker
@@ -93,6 +93,7 @@ class Bench:
             **day,
             **decisions,
             **log,
+            **bench_ledger.measure_apart(quick=quick),
             "rounds": {name: [round(value, 1) for value in values] for name, values in self.rounds.items()},
             "machine": {**on, "load_after": machine()["load_before"]},
             "seconds": round(time.perf_counter() - began, 1),

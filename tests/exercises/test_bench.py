@@ -53,6 +53,8 @@ def test_a_quick_bench_prints_one_document_with_every_figure() -> None:
     assert "decision_growth_us" in document
     assert document["log_entries"] == 3000
     assert all(document[name] > 0 for name in ("log_append_per_s", "log_proof_ms", "log_verify_s", "log_verify_mb"))
+    assert document["ledger_acts"] == 2000
+    assert all(document[name] > 0 for name in ("ledger_write_ms", "ledger_verify_us_per_act", "ledger_next_head_ms"))
 
 
 def test_the_load_is_made_of_messages_a_broker_admits() -> None:
