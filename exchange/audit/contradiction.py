@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from exchange.audit.gossip import forger
 from exchange.protocol.entry import ReceiptEntry, parse_entry
 from exchange.protocol.errors import ContradictionUnproven
 from exchange.protocol.log import Checkpoint, verify_tlog_proof
@@ -151,8 +152,8 @@ def _of_a_word(detail: Mapping[str, Any], directory: Directory) -> Contradiction
         "batch": batch.digest, "by": batch.by, "index": index, "size": seen.size, "seen_root": b64u(seen.root),
     }  # fmt: skip
     if signed is None:
-        sentence = f"`{batch.by}` signed that it saw a checkpoint which the log did not sign"
-        return Contradiction(SEEN_FORGED, batch.by, sentence, facts)
+        who, sentence = forger(batch, seen, directory)
+        return Contradiction(SEEN_FORGED, who, sentence, facts)
     if seen.origin != log.origin:
         raise ContradictionUnproven("what the giver saw is of a log of another name")
     if seen.size <= index:

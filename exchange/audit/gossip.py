@@ -15,7 +15,7 @@ from exchange.protocol.errors import LogInconsistent
 from exchange.protocol.log import Checkpoint
 from exchange.protocol.merkle import HEIGHT, WIDTH, Tree, tile_path, verify_consistency
 from exchange.protocol.receipt import ReceiptBatch
-from exchange.protocol.seen import Seen, signed_by_log
+from exchange.protocol.seen import Seen, names_log_keys, signed_by_log
 from keys.encoding import b64u
 from keys.trust import Directory
 
@@ -67,14 +67,26 @@ def judge_seen(
         if own == seen.root:
             yield None
         elif signed_by_log(seen.note, directory) is None:
-            yield _forged(index, batch, seen)
+            yield _forged(index, batch, seen, directory)
         elif seen.origin == origin:
             yield _forked(index, batch, seen, own)
 
 
-def _forged(index: int, batch: ReceiptBatch, seen: Seen) -> Finding:
-    sentence = f"`{batch.by}` says that it saw a checkpoint which the log did not sign"
-    return Finding("seen_forged", sentence, index, _told(batch, seen), batch.by)
+def forger(batch: ReceiptBatch, seen: Seen, directory: Directory) -> tuple[str, str]:
+    """Who is answerable for a checkpoint that no log key signed which this directory has, and what that is.
+
+    The giver alone, where the lines name the log's keys. Else whoever brought the directory may have left out the root
+    under which they are: an older copy of it makes a forger of everybody who has a newer one.
+    """
+    if names_log_keys(seen.note, directory):
+        return batch.by, f"`{batch.by}` says that it saw a checkpoint which the log did not sign"
+    said = f"`{batch.by}` says that it saw a checkpoint which no key signed that this directory has of the log"
+    return f"{batch.by} or broker", said
+
+
+def _forged(index: int, batch: ReceiptBatch, seen: Seen, directory: Directory) -> Finding:
+    who, sentence = forger(batch, seen, directory)
+    return Finding("seen_forged", sentence, index, _told(batch, seen), who)
 
 
 def _forked(index: int, batch: ReceiptBatch, seen: Seen, own: bytes) -> Finding:

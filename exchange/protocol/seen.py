@@ -22,6 +22,7 @@ from exchange.protocol.log import (
     split_note,
     verify_checkpoint,
 )
+from keys.signing import PublicKey
 from keys.trust import Directory, LogIdentity
 
 MAX_ORIGIN: Final = 255
@@ -54,13 +55,31 @@ def own_lines(note: str, identity: LogIdentity) -> str:
     """A checkpoint with the log's own two lines alone, to tell others; refused where it lacks one of them."""
     text, lines = split_note(note)
     made = f"{text}\n"
-    for kind, key in ((ED25519_NOTE, identity.ed25519), (MLDSA44_COSIGNATURE, identity.mldsa44)):
+    for kind, key in log_keys(identity):
         name = key_id(identity.origin, kind, key.raw)
         found = [line for line in lines if (line.name, line.key_id) == (identity.origin, name)]
         if len(found) != 1:
             raise CheckpointInvalid("the checkpoint must carry each of the log's two signatures exactly once")
         made += f"\u2014 {identity.origin} {base64.b64encode(name + found[0].signature).decode()}\n"
     return read_seen(made).note
+
+
+def names_log_keys(note: str, directory: Directory) -> bool:
+    """Whether both lines are called by one root's log keys, so that what they do not verify under was not theirs.
+
+    Of other keys nobody can say so: they may be the log's under a root that this directory does not have yet.
+    """
+    lines = split_note(note)[1]
+    named = {(line.name, line.key_id) for line in lines}
+    return any(
+        named == {(log.origin, key_id(log.origin, kind, key.raw)) for kind, key in log_keys(log)}
+        for log in (root.log for root in directory.roots)
+    )
+
+
+def log_keys(identity: LogIdentity) -> tuple[tuple[int, PublicKey], tuple[int, PublicKey]]:
+    """The log's two keys, each with the kind of its signature line."""
+    return (ED25519_NOTE, identity.ed25519), (MLDSA44_COSIGNATURE, identity.mldsa44)
 
 
 def signed_by_log(note: str, directory: Directory) -> tuple[Checkpoint, int] | None:

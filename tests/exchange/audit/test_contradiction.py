@@ -135,7 +135,8 @@ def test_one_that_can_have_been_there_convicts_nobody_by_itself() -> None:
 @pytest.mark.parametrize("size", [3, 500])
 def test_what_no_key_of_the_log_signed_convicts_who_says_it_saw_it(size: int) -> None:
     found = judged(word(size, LogSigner(ON.log.origin, Signer.generate())))
-    assert (found.code, found.who) == ("seen_forged", SOUTH)
+    assert (found.code, found.who) == ("seen_forged", f"{SOUTH} or broker")  # a newer directory may have these keys
+    assert "this directory" in found.sentence
 
 
 @pytest.mark.spec("WIT-52", "WIT-53")
@@ -171,7 +172,10 @@ def test_a_file_is_judged_piece_by_piece() -> None:
         ("seen_forged", word(3, LogSigner(ON.log.origin, Signer.generate()))), ("log_forked", []),
     )  # fmt: skip
     found = judge_evidence(data, fed=ON.fed, now=NOW)
-    assert [(piece.code, piece.who) for piece in found.proven] == [("log_forked", "broker"), ("seen_forged", SOUTH)]
+    assert [(piece.code, piece.who) for piece in found.proven] == [
+        ("log_forked", "broker"),
+        ("seen_forged", f"{SOUTH} or broker"),
+    ]
     assert [place for place, _ in found.unproven] == [2, 4]
     assert found.others == 1
 

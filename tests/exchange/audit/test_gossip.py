@@ -23,6 +23,12 @@ def other(book: Logbook, size: int, by: Signer | None = None, origin: str | None
     return sign_checkpoint(size, tree.root(), log, NOW)
 
 
+def mislabelled(book: Logbook, size: int) -> str:
+    """A checkpoint that is called by the log's keys and that they did not sign."""
+    right, wrong = other(book, size), other(book, size + 1)
+    return right.split("\n\n")[0] + "\n\n" + wrong.split("\n\n")[1]
+
+
 @pytest.fixture
 def book() -> Logbook:
     """A log of an agreement and one message from north to south."""
@@ -88,15 +94,24 @@ def test_the_size_at_the_receipts_own_place_is_the_largest_there_can_be(book: Lo
 @pytest.mark.parametrize("size", [2, 10_000])
 def test_what_the_log_never_signed_is_its_givers_doing(book: Logbook, size: int) -> None:
     message = book.send()
-    book.receipt(message, seen=other(book, size, Signer.generate()))
+    book.receipt(message, seen=mislabelled(book, size))
     assert found(book.audit()) == [("seen_forged", SOUTH, len(book.entries) - 1)]
+
+
+@pytest.mark.spec("RCT-10")
+@pytest.mark.parametrize("size", [2, 10_000])
+def test_under_keys_that_this_directory_lacks_it_is_its_givers_doing_or_the_brokers(book: Logbook, size: int) -> None:
+    """With the directory from before its keys were replaced, a broker would convict all who know the new ones."""
+    message = book.send()
+    book.receipt(message, seen=other(book, size, Signer.generate()))
+    assert found(book.audit()) == [("seen_forged", f"{SOUTH} or broker", len(book.entries) - 1)]
 
 
 @pytest.mark.spec("RCT-10")
 def test_a_log_of_another_name_that_nobody_knows_is_a_forgery(book: Logbook) -> None:
     message = book.send()
     book.receipt(message, seen=other(book, 2, origin="elsewhere/log"))
-    assert found(book.audit()) == [("seen_forged", SOUTH, len(book.entries) - 1)]
+    assert found(book.audit()) == [("seen_forged", f"{SOUTH} or broker", len(book.entries) - 1)]
 
 
 @pytest.mark.spec("RCT-10")
