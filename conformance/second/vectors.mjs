@@ -2,6 +2,7 @@
 //
 //   node vectors.mjs tests/vectors keys|messages|log|edges|acts|decisions|books
 //   node vectors.mjs EXPORTS audits      any number of exports, each with `told.json`: the federation and the time
+//   node vectors.mjs FOLDER evidence     one file of evidence of WIT-54, `evidence.json`, beside `told.json`
 //   node vectors.mjs BOOKS several       the same of logs, each with the ledgers of some agencies beside it
 //
 // It does not look at the answers the vectors give; the caller compares. Refused: the code. Taken: the value.
@@ -26,6 +27,7 @@ import { readTerms } from "./lib/terms.mjs";
 import { openHead } from "./lib/heads.mjs";
 import { openReceipts } from "./lib/receipts.mjs";
 import { auditExport } from "./lib/audit.mjs";
+import { judgeEvidence } from "./lib/evidence.mjs";
 import { reconcile } from "./lib/reconcile.mjs";
 
 const place = process.argv[2];
@@ -337,6 +339,11 @@ function judgeSeveral() {
   return Object.fromEntries(all.map((name) => [name, booksIn(name, load(join(name, "told.json")))]));
 }
 
+function judgeFile() {
+  const { fed, now } = load("told.json");
+  return judgeEvidence(readFileSync(join(place, "evidence.json")), fed, parseTime(now));
+}
+
 const filled = ({ pad = 0 }, text) => text.replace("{pad}", "A".repeat(pad));
 
 /** A copy of a value with other values at some places. */
@@ -351,5 +358,5 @@ function changed(base, edits) {
 
 const parts = { edges: judgeEdges, keys: judgeKeys, messages: judgeMessages, log: judgeLog, acts: judgeActs,
   decisions: judgeDecisions, audits: judgeExports, books: judgeBooks,
-  several: judgeSeveral };
+  several: judgeSeveral, evidence: judgeFile };
 process.stdout.write(JSON.stringify(await parts[process.argv[3]]()));

@@ -20,14 +20,19 @@ from typing import Any
 
 import pytest
 
+from exchange.audit.contradiction import judge_evidence
 from exchange.protocol.content import content_from
 from exchange.protocol.identity import open_identity, read_identity, seal_identity
-from keys.encoding import stamp, write_json
+from exchange.protocol.log import LogSigner
+from keys.encoding import b64u, stamp, write_json
 from keys.rolekey import RoleKey
+from keys.signing import Signer
+from tests.exchange.audit.test_contradiction import file_of, note, tree, two, word
 from tests.foreign.histories import History
 from tests.vectors.books import AFTERWARDS, LIES, OWNERS, made
 from tests.vectors.logbook import Logbook, between_two_agreements, ceilings
 from tests.vectors.make_books import charges, reconciled, write
+from tests.vectors.stage import NOW, stage
 
 REPO = Path(__file__).resolve().parent.parent.parent
 SECOND = REPO / "conformance" / "second"
@@ -219,6 +224,33 @@ def test_it_charges_the_same_whoever_lied_in_three_books(theirs: Run, tmp_path: 
         theirs_, ours_ = found[str(n)], told[str(n)]
         assert theirs_["charges"] == charges(ours_), name
         assert (theirs_["clean"], theirs_["on_its_way"]) == (ours_["clean"], ours_["on_its_way"]), name
+
+
+@pytest.mark.spec("WIT-50", "WIT-51", "WIT-52", "WIT-53", "WIT-54")
+def test_it_convicts_the_same_by_what_a_node_kept(theirs: Run, tmp_path: Path) -> None:
+    on, stranger = stage(), LogSigner(stage().log.origin, Signer.generate())
+    one, other, grown, none = tree("one", 9), tree("other", 12), tree("one", 12), tree("one", 0)
+    honest = two(one, grown)
+    swapped = {**two(one, other), "older": note(other), "newer": note(one)}
+    pieces: list[tuple[str, Any]] = [
+        ("log_forked", two(one, other)), ("witness_forked", {"older": note(one), "newer": note(tree("other", 9))}),
+        ("log_forked", honest), ("log_forked", {**honest, "root": b64u(bytes(32))}), ("log_forked", swapped),
+        ("log_forked", {"older": note(one), "newer": note(one)}), ("log_forked", two(one, other, stranger)),
+        ("log_forked", {"older": note(none), "newer": note(one), "root": b64u(bytes(32)), "proof": []}),
+        ("log_forked", word(500)), ("log_forked", word(3)), ("seen_forged", word(3, stranger)),
+        ("seen_forged", word(500, stranger)), ("log_forked", {**word(500), "proof": word(500, entries=1)["proof"]}),
+        ("log_forked", {}), ("log_forked", []), ("mailbox", {"what": "strange"}),
+    ]  # fmt: skip
+    data = file_of(*pieces)
+    ours_ = judge_evidence(data, fed=on.fed, now=NOW)
+    (tmp_path / "evidence.json").write_bytes(data)
+    (tmp_path / "told.json").write_text(json.dumps({"fed": on.fed, "now": stamp(NOW)}))
+    found = json.loads(good(theirs("vectors.mjs", tmp_path, "evidence")))
+    who = [it.get("who", "broker") for it in found if it["convicts"]]
+    assert who == [piece.who for piece in ours_.proven]
+    assert [n for n, it in enumerate(found) if "code" in it] == [place for place, _ in ours_.unproven]
+    assert len(who) == 5
+    assert len(found) - len(who) - len(ours_.unproven) == ours_.others == 1
 
 
 @pytest.mark.spec("ACT-2", "ACT-3", "ACT-4", "ACT-5")

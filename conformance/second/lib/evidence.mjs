@@ -47,9 +47,9 @@ function byAnyRoot(note, directory) {
 
 /** WIT-50, WIT-51. */
 function twoNotes({ older, newer, root, proof }, directory) {
-  let [small, large] = [byAnyRoot(older, directory), byAnyRoot(newer, directory)];
+  const [small, large] = [byAnyRoot(older, directory), byAnyRoot(newer, directory)];
   unproven(small && large && small.origin === large.origin, "WIT-50: not two checkpoints of one log");
-  if (small.size > large.size) [small, large] = [large, small];
+  unproven(small.size <= large.size, "WIT-54: the older is the larger");
   if (small.size === large.size) {
     unproven(!small.root.equals(large.root), "WIT-50: the same tree");
     return { convicts: "log", roots: [small.version, large.version] };

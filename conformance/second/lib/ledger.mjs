@@ -71,11 +71,18 @@ export function openLedger(file, names, directory) {
   const whole = head && findings.length === 0;
   const proofs = [];
   for (const name of names) {
-    try {
-      proofs.push(openHeldProof(file(`proofs/${name}`), name, directory));
-    } catch (error) {
+    const refused = (error, keyed) => {
       if (!(error instanceof Refusal)) throw error;
-      find(KEYS.includes(error.code) ? "key_not_valid_then" : "held_proof_refused", null, `${name}: ${error.message}`, { proof: name });
+      const key = KEYS.includes(error.code);
+      const who = key && keyed ? `${me} or broker` : me;
+      find(key && keyed ? "key_not_valid_then" : "held_proof_refused", null, `${name}: ${error.message}`, { who });
+    };
+    try {
+      const held = openHeldProof(file(`proofs/${name}`), name, directory);
+      proofs.push(held);
+      Object.assign(held, openBeside(held, directory));
+    } catch (error) {
+      refused(error, proofs.at(-1)?.file === name);
     }
   }
   return { agency: me, head, whole, lines: whole ? lines : [], leaves: tree?.leaves, proofs, findings };
@@ -105,7 +112,7 @@ function openFolderHead(note, directory, find) {
 
 const good = (condition, sentence) => check(condition, "held_proof_refused", sentence);
 
-/** NODE-194, LOG-100: the proof holds, and what stands beside it is what the entry names, signed by whom it names. */
+/** NODE-194, LOG-100: the proof holds, and is of what it is named by. */
 export function openHeldProof(bytes, file, directory) {
   const it = recoded("held_proof_refused", () => parseJson(bytes, 1048576));
   const names = ["v", "typ", "msg", "entry", "proof", "manifest?", "statement?"];
@@ -117,13 +124,7 @@ export function openHeldProof(bytes, file, directory) {
   const entry = recoded("held_proof_refused", () => readEntry(raw));
   good(nameOf(entry, raw) === it.msg, "NODE-194: not about what it is named by");
   const proof = recoded("held_proof_refused", () => proved(it.proof, raw, directory));
-  const held = { name: it.msg, entry, raw, ...proof };
-  const keep = (act) => recoded("held_proof_refused", act, ["malformed", "too_large", "envelope_malformed", "wrong_algorithm", "wrong_typ",
-    "signature_invalid", "key_not_theirs", "agency_unknown", "act_malformed", "act_refused", "receipt_malformed", "federation_mismatch",
-    "checkpoint_invalid", "suite_unknown"]);
-  if ("manifest" in it) held.manifest = keep(() => openManifest(unb64u(it.manifest), entry, directory));
-  if ("statement" in it) Object.assign(held, keep(() => openBeside(unb64u(it.statement), entry, directory)));
-  return held;
+  return { file, beside: it, name: it.msg, entry, raw, ...proof };
 }
 
 const nameOf = (entry, raw) =>
@@ -133,11 +134,12 @@ const nameOf = (entry, raw) =>
 function proved(text, raw, directory) {
   const proof = readProof(text);
   let refusal;
-  for (const { log } of [...directory.roots].reverse()) {
+  for (const { log, version } of [...directory.roots].reverse()) {
     try {
       const tree = openCheckpoint(proof.checkpoint, log);
       checkInclusion(leafHash(raw), proof.index, tree.size, proof.path, tree.root);
-      return { index: proof.index, size: tree.size, root: tree.root, signed: tree.time };
+      return { index: proof.index, size: tree.size, root: tree.root, signed: tree.time,
+        replaced: version < directory.root.version };
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       refusal ??= error;
@@ -156,7 +158,11 @@ function openManifest(bytes, entry, directory) {
   return manifest;
 }
 
-function openBeside(bytes, entry, directory) {
+/** What stands beside a proof: what its entry names, signed by whom it names. */
+function openBeside({ beside, entry }, directory) {
+  if ("manifest" in beside) return { manifest: openManifest(unb64u(beside.manifest), entry, directory) };
+  if (!("statement" in beside)) return {};
+  const bytes = unb64u(beside.statement);
   if (entry.typ === "act") {
     const act = openAct(parseJson(bytes, 262144), directory, entry.at);
     good(act.digest === entry.statement && act.by === entry.by, "NODE-194: another act");

@@ -38,7 +38,7 @@ class Reconciliation {
 
   run() {
     for (const one of this.report.findings) this.logged(one);
-    for (const ledger of this.ledgers) for (const it of ledger.findings) this.find(it.code, ledger.agency, it.index, it.sentence, "its own head", it);
+    for (const ledger of this.ledgers) for (const it of ledger.findings) this.find(it.code, it.who ?? ledger.agency, it.index, it.sentence, "its own head", it);
     if (this.audit.leaves) {
       for (const { index, entry, raw } of this.audit.log) this.take(index, entry, raw);
       this.heldProofs();
@@ -85,6 +85,10 @@ class Reconciliation {
         const known = this.at.get(proof.index);
         const other = proof.index < this.size && !(known?.raw ?? Buffer.alloc(0)).equals(proof.raw);
         const tree = proof.size <= this.size && !treeRoot(this.audit.leaves.slice(0, proof.size)).equals(proof.root);
+        if ((other || tree) && proof.replaced) { // LOG-100: whoever stole old keys convicts nobody
+          this.find("held_proof_refused", `${ledger.agency} or broker`, null, `${proof.file}: of another tree, under keys that were replaced`);
+          continue;
+        }
         this.held.push({ ...proof, by: ledger.agency, false: other || tree });
         if (other || tree) against.push(proof);
       }
