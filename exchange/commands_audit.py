@@ -49,7 +49,7 @@ from exchange.protocol.quorum import parse_policy
 
 app = typer.Typer(
     name="audit",
-    help="Check the log: export it, verify an export with no server running, and ask it questions.",
+    help="Check the log: export it, verify it with no server running, hold ledgers against it, and ask it questions.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

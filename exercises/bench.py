@@ -2,12 +2,11 @@
 
 The floor, the broker over real HTTP (alone and in batches), the naive broker with the same callers, the
 time from sender to opened between real processes, a day of 4,900 messages among 70 agencies, decisions beside
-Cedar's with 10, 1,000 and 100,000 agreements (``bench_decisions``), and the log alone with 1,000,000 entries beside
-pymerkle (``bench_log``), and the ledger of a node with 100,000 acts (``bench_ledger``). Messages
-for the brokers are composed before their clocks run; the day composes its own. Rounds of floor, single,
-batch and naive alternate, so that a machine that drifts, drifts for all of them; figures are medians of
-rounds. The day is one round, and its clock stops when every sender holds both receipts for every message.
-Nothing here knows what would be a good result.
+Cedar's with 10, 1,000 and 100,000 agreements (``bench_decisions``), the log alone with 1,000,000 entries beside
+pymerkle (``bench_log``), and a node's ledger of 100,000 acts (``bench_ledger``). Messages for the brokers are composed
+before their clocks run; the day composes its own. Rounds of floor, single, batch and naive alternate, so that a machine
+that drifts, drifts for all of them; figures are medians of rounds. The day is one round, and its clock stops when every
+sender holds both receipts for every message. Nothing here knows what would be a good result.
 """
 
 from __future__ import annotations

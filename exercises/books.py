@@ -245,7 +245,7 @@ def two_logs(stage: Stage) -> Scene:
         f"A stranger checks what was kept, by `ix audit evidence` and the federation's id: `{proven['who']}` lied.",
         f"Its proof: two checkpoints that the log signed, which at size {proven['facts']['size']} have two roots.",
     )
-    return Scene(said, facts={"proven": proven["code"], "who": proven["who"], "in_one_process": True})
+    return Scene(said, facts={"fed": fed, "proven": proven["code"], "who": proven["who"], "in_one_process": True})
 
 
 def _forked(node: Any) -> LogForked:
@@ -287,7 +287,14 @@ def shredding(stage: Stage) -> Scene:
         "Who did them, for which case and why: nobody can find out any more, the node itself included.",
         f"All {size} acts still verify, and `ix audit reconcile` holds the three books against each other: clean.",
     )
-    facts = {"month": month, "acts": len(acts), "verified": size, "clean": said["clean"], "in_one_process": True}
+    facts = {
+        "fed": world.federation.fed,
+        "month": month,
+        "acts": len(acts),
+        "verified": size,
+        "clean": said["clean"],
+        "in_one_process": True,
+    }
     return Scene(told, facts={**facts, "refused": refused.code})
 
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="node",
-    help="An agency's own post room: it holds the keys, the books and the officers' way in.",
+    help="An agency's own post room: it holds the keys, the books and the officers' way in. Its ledger is taken out "
+    "here to be checked, and old months' keys are destroyed.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

@@ -1,78 +1,19 @@
-"""A broker with two faces: two real brokers on two books, with the same keys, behind one address.
-
-What anybody submits is carried to both books, and each caller is answered from the one that it is to see; which caller
-it is, the liar knows from the address it calls from. Until ``hide_from`` is said both books hold the same. Nodes call
-it over HTTP through sockets of this machine.
-"""
+"""A broker with two faces (``exercises.faces``) that nodes call over HTTP, through sockets of this machine."""
 
 from __future__ import annotations
 
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any
 
 import httpx
 import uvicorn
 
-from exchange.broker.app import create_app
-from exchange.broker.settings import Settings
-from exchange.protocol.log import LogSigner
-from exercises.federation import ORIGIN
+from exercises.faces import FACES, both_faces
 from exercises.world import BROKER_HOST, World
-
-FACES: Final = ("a", "b")
-Send = Callable[[Any], Awaitable[None]]
-
-
-class TwoFaces:
-    """The one address. ``sees`` says which face each caller's address is shown; the first, if nothing is said."""
-
-    def __init__(self, faces: dict[str, Any]) -> None:
-        self._faces = faces
-        self.sees: dict[str, str] = {}
-        self.hidden: str | None = None
-        """From which face what is submitted now is kept."""
-        self._life = AsyncExitStack()
-
-    async def __call__(self, scope: Any, receive: Any, send: Send) -> None:
-        """Answer one call from the caller's face, after carrying what it says to the other."""
-        if scope["type"] == "lifespan":
-            await self._live(receive, send)
-            return
-        body, more = b"", True
-        while more:
-            event = await receive()
-            body, more = body + event.get("body", b""), event.get("more_body", False)
-        own = self.sees.get(scope["client"][0], FACES[0])
-        other = next(face for face in FACES if face != own)
-        if scope["method"] == "POST" and other != self.hidden:
-            await self._faces[other](dict(scope), _said(body), _nowhere)
-        await self._faces[own](dict(scope), _said(body), send)
-
-    async def _live(self, receive: Any, send: Send) -> None:
-        await receive()
-        for app in self._faces.values():
-            await self._life.enter_async_context(app.router.lifespan_context(app))
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await self._life.aclose()
-        await send({"type": "lifespan.shutdown.complete"})
-
-
-def _said(body: bytes) -> Any:
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return receive
-
-
-async def _nowhere(_: Any) -> None:
-    """Throw an answer away."""
 
 
 class Line(httpx.BaseTransport):
@@ -101,16 +42,7 @@ class TwoFacedWorld(World):
 
     def start_broker(self) -> None:
         """Start both faces, and serve them at one port."""
-        keys = self.federation.broker
-        faces = {}
-        for face in FACES:
-            settings = Settings(
-                database=self.home / f"broker-{face}.db", fed=self.federation.fed,
-                trust=self.federation.directory.to_bytes(), log=LogSigner(ORIGIN, keys.log),
-                transport=keys.transport, authorities=frozenset({BROKER_HOST}), rate=100_000, burst=1_000_000,
-            )  # fmt: skip
-            faces[face] = create_app(settings, clock=self.clock)
-        self.faces = TwoFaces(faces)
+        self.faces = both_faces(self)
         self._socket = socket.socket()
         self._socket.bind(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
