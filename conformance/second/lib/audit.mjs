@@ -9,7 +9,7 @@ import { Refusal, b64u, check, digest, formatTime, parseJson, parseTime } from "
 import { Directory } from "./directory.mjs";
 import { openCheckpoint, readEntry, treeRoot } from "./log.mjs";
 import { readTree } from "./tree.mjs";
-import { openHead } from "./heads.mjs";
+import { namesLog, openHead } from "./heads.mjs";
 import { Lineage, openAct } from "./acts.mjs";
 import { decide, dueAt, loggedNearest } from "./deciding.mjs";
 import { Book } from "./policy.mjs";
@@ -17,6 +17,7 @@ import { openReceipts } from "./receipts.mjs";
 import { openAgreement, openNotice } from "./terms.mjs";
 
 const NOTES = ["recall_unanswered", "act_unanswered", "erasure_overdue", "not_acknowledged"];
+const WITHIN_CLOCKS = 5 * 60 * 1000;
 const WITHIN = 72 * 3600 * 1000;
 
 /** `file(name)` gives the bytes of a file of the export, or undefined. */
@@ -246,7 +247,11 @@ class Audit {
     if (!it) return undefined;
     this.notes.set(entry.head, it);
     const largest = this.heads.get(entry.by);
-    if (it.size < largest?.size) return this.find("head_shrank", index, `${it.size} behind ${largest.size}`);
+    if (it.size < largest?.size) {
+      this.find("head_shrank", index, `${it.size} behind ${largest.size}`);
+      this.findings.at(-1).byBroker = it.time <= largest.time + WITHIN_CLOCKS; // taken up in another order than signed in
+      return undefined;
+    }
     if (it.size === largest?.size) {
       return it.root.equals(largest.root) || this.find("head_forked", index, `two ledgers of ${it.size} acts`);
     }
@@ -269,6 +274,7 @@ class Audit {
       }
     });
     this.find(signed ? "log_forked" : "seen_forged", index, `${by} tells of ${told.size} entries`);
+    if (!signed && !namesLog(told, this.directory)) this.findings.at(-1).orBroker = true;
   }
 
   statement(name, code, index, open) {

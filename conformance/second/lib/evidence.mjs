@@ -3,6 +3,7 @@
 import { Refusal, check, isList, members, parseJson, unb64u } from "./encoding.mjs";
 import { Directory } from "./directory.mjs";
 import { checkConsistency, openCheckpoint, readEntry, treeRoot, verifyProof } from "./log.mjs";
+import { namesLog } from "./heads.mjs";
 import { openReceipts } from "./receipts.mjs";
 
 const KINDS = ["log_forked", "witness_forked", "seen_forged", "seen_unjudged"];
@@ -75,7 +76,7 @@ function batchAgainst({ batch, entry, proof }, directory) {
   const says = it.items.some((one) => one.msg === said.msg && one.status === said.status && one.code === said.code);
   unproven(it.digest === said.batch && it.by === said.by && says && it.told, "WIT-52: the entry does not name the batch");
   const seen = byAnyRoot(it.seen, directory);
-  if (!seen) return { convicts: "member", who: it.by };
+  if (!seen) return { convicts: "member", who: namesLog(it.told, directory) ? it.by : `${it.by} or broker` };
   unproven(seen.size > placed.index, "WIT-52: the log may have signed it");
   return { convicts: "log", roots: [seen.version] };
 }

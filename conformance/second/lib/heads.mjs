@@ -52,6 +52,12 @@ function anyOf(list, act) {
   return act(list.at(-1));
 }
 
+/** RCT-10, WIT-53: whether both lines name the log's keys of one root, whoever made them. */
+export function namesLog({ origin, signatures }, directory) {
+  return directory.roots.some(({ log }) => log.origin === origin
+    && log.publics.every((pub, i) => keyId(origin, TYPES[i], pub).equals(signatures[i].id)));
+}
+
 /** RCT-7: the form of a `seen`; nothing is verified. */
 export function readSeen(note) {
   check(typeof note === "string", "checkpoint_invalid", "RCT-7: no text");

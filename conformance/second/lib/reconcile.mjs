@@ -69,7 +69,8 @@ class Reconciliation {
     const entry = this.audit.log.find((it) => it.index === one.index)?.entry;
     let who = "broker";
     if (NOTES.includes(one.code)) who = one.sentence;
-    if (["head_shrank", "head_forked", "seen_forged"].includes(one.code)) who = entry.by;
+    if (["head_shrank", "head_forked", "seen_forged"].includes(one.code) && !one.byBroker) who = entry.by;
+    if (one.orBroker) who = `${who} or broker`;
     if (one.code === "erasure_contradicted") who = entry.from ?? entry.by;
     this.find(code, who, one.index, one.sentence, "the log's own signatures", { audit: one.code, msg: entry?.msg });
   }
