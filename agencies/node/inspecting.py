@@ -5,7 +5,7 @@ What others get of a ledger, and what is held against the log, stands under a he
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeGuard
@@ -20,6 +20,7 @@ from agencies.node.watch import LogWatch
 from exchange.audit.finding import Finding
 from exchange.audit.reconciliation import LedgerRow, reconcile
 from exchange.protocol.entry import LogEntry, NodeHeadEntry, parse_entry
+from exchange.protocol.merkle import Tree
 from exchange.protocol.vocabulary import Act, LogPurpose
 from keys.encoding import b64u, read_json, unb64u
 
@@ -73,14 +74,17 @@ class Inspection:
         self._put_heads()
         checkpoint = self._watch.look()
         entries = [(index, parse_entry(data)) for index, data in enumerate(self._watch.entries(checkpoint))]
-        heads = [(index, one.size, unb64u(one.root)) for index, one in entries if _is_head(one, office.me)]
+        heads = [(index, one) for index, one in entries if _is_head(one, office.me)]
         with office.store.reading() as books:  # after the log was read: what it had is settled, or still pending here
-            self._log.verify(books, heads)
+            mine = {row.digest for row in books.after("heads")}
+            signed = [(index, one.size, unb64u(one.root)) for index, one in heads if one.head in mine]
+            tree = self._log.verify(books, signed)
             told = [read_json(row.body, limit=_LIMIT) for name in _LEDGERS for row in books.after(name)]
             pending = {row.msg for row in books.rows("outbox", state="pending")}
             pending |= {row.digest for row in books.rows("acts", state="pending")}
         acts = [one for act in told if (one := _row_of(act, checkpoint.size))]
-        found = reconcile(office.me, acts, entries)
+        found = [*_strange(office.me, [pair for pair in heads if pair[1].head not in mine], tree)]
+        found += reconcile(office.me, acts, entries)
         settled = [f for f in found if not _waits(f, pending)]
         return Reconciliation(checkpoint.size, len(acts), tuple(settled))
 
@@ -106,6 +110,18 @@ class Inspection:
 
 def _is_head(entry: LogEntry, agency: str) -> TypeGuard[NodeHeadEntry]:
     return isinstance(entry, NodeHeadEntry) and entry.by == agency
+
+
+def _strange(me: str, heads: Sequence[tuple[int, NodeHeadEntry]], tree: Tree) -> Iterator[Finding]:
+    """Heads in the log that were not signed here, as far as is known here, and that are not of this ledger.
+
+    Either these books were put back, or the log made them up: whoever has the note that the entry names can tell.
+    """
+    for index, one in heads:
+        if one.size > tree.size or tree.root(one.size) != unb64u(one.root):
+            sentence = f"the log has a head of `{me}` that is not of this ledger, and that was not signed here"
+            told = {"head": one.head, "size": str(one.size), "acts": str(tree.size), "signed_root": one.root}
+            yield Finding("ledger_rewritten", sentence, index, told, f"{me} or broker")
 
 
 def _waits(finding: Finding, pending: set[str]) -> bool:

@@ -17,8 +17,9 @@ from agencies.node.office import Office
 from agencies.node.store import Store
 from exchange.audit.ledger_book import Believed, read_ledger
 from exchange.audit.tree import audit_tree
+from exchange.broker import jobs_heads
 from exchange.protocol.ledger_head import ledger_origin, verify_head
-from exchange.protocol.log import parse_bundle, verify_tlog_proof
+from exchange.protocol.log import Checkpoint, parse_bundle, verify_tlog_proof
 from exchange.protocol.merkle import EMPTY_ROOT, entries_path, leaf_hash, root
 from exchange.protocol.vocabulary import Act
 from exercises.world import World, WorldNode
@@ -159,8 +160,8 @@ def test_a_ledger_cut_off_with_its_heads_is_shorter_than_the_log_says(world: Wor
         books.execute("DELETE FROM heads")
     books.close()
     again = world.restart_node(NORTH)  # its own books do not show it
-    with pytest.raises(LedgerBroken, match=r"entry .* of the log"):
-        again.service.reconcile()
+    (found,) = [one for one in again.service.reconcile().findings if one.code == "ledger_rewritten"]
+    assert (found.who, found.evidence["size"]) == (f"{NORTH} or broker", "5")
 
 
 @pytest.mark.spec("NODE-54")
@@ -173,8 +174,23 @@ def test_a_ledger_written_anew_with_its_heads_is_another_one_than_the_log_says(w
     books.close()
     again = world.restart_node(NORTH)
     written(again, 4)
-    with pytest.raises(LedgerBroken, match=r"first 3 acts .* entry .* of the log"):
-        again.service.reconcile()
+    (found,) = [one for one in again.service.reconcile().findings if one.code == "ledger_rewritten"]
+    assert (found.who, found.evidence["size"]) == (f"{NORTH} or broker", "3")
+
+
+@pytest.mark.spec("NODE-54")
+def test_a_head_that_the_broker_made_up_breaks_no_ledger(
+    world: World, north: WorldNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else one entry of its own would keep a node from ever reconciling, and would look like the node's doing."""
+    office = written(north, 3)
+    assert north.service.heads.round() == 1
+    made_up = Checkpoint(ledger_origin(office.trust.log.origin, NORTH), 999, bytes(32), world.clock())
+    monkeypatch.setattr(jobs_heads, "verify_head", lambda *_: made_up)
+    office.broker.head("what north never signed")
+    (found,) = north.service.reconcile().findings
+    assert (found.code, found.who) == ("ledger_rewritten", f"{NORTH} or broker")
+    assert found.evidence["size"] == "999"
 
 
 @pytest.mark.spec("NODE-52")
