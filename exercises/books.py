@@ -136,9 +136,12 @@ def _handed_in(stage: Stage, agency: str) -> int:
 
 
 def _at_once(*does: Callable[[], T]) -> list[T]:
-    """Have several commands run at once; each is waited for."""
-    with ThreadPoolExecutor(2) as pool:
+    """Have several commands run at once. Each that began is waited for, also when this is interrupted."""
+    pool = ThreadPoolExecutor(2)
+    try:
         return [one.result() for one in [pool.submit(does_one) for does_one in does]]
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _reconciled(stage: Stage, folder: Path, agencies: Any, *, code: int) -> dict[str, Any]:
