@@ -1,4 +1,4 @@
-"""``ix audit evidence``: does what a node kept prove to a stranger that the log, or a member, lied? (WIT-50 to WIT-54)"""
+"""``ix audit evidence``: judge offline what a node kept against the log or a member (WIT-50 to WIT-54)."""
 
 from __future__ import annotations
 
