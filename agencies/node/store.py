@@ -62,7 +62,7 @@ class Store:
         path.touch(mode=0o600)
         for file in (path, *path.parent.glob(f"{path.name}-*")):
             file.chmod(0o600)  # also what was here before; SQLite gives new side files the mode of the database
-        self._engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+        self._engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30}, hide_parameters=True)
         event.listen(self._engine, "connect", _prepare)
         event.listen(self._engine, "begin", _begin)
         try:

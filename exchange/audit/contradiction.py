@@ -96,7 +96,7 @@ def verify_contradiction(detail: Any, directory: Directory) -> Contradiction:
         if "batch" in detail:
             return _of_a_word(detail, directory)
         return _of_two(detail, directory)
-    except (KeyError, TypeError, MalformedEncoding):
+    except (KeyError, TypeError, ValueError, AttributeError, MalformedEncoding):
         raise ContradictionUnproven("a member is missing, or of another form") from None
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 
 from agencies.node.errors import LedgerBroken, RoleMissing
 from agencies.node.ledger import LedgerAct
@@ -387,3 +390,35 @@ def test_the_ledger_has_a_name_of_its_own(north: WorldNode) -> None:
     written(north, 1)
     note: Any = north.service.heads.sign().note
     assert note.split("\n")[0] == ledger_origin(north.service.office.trust.log.origin, NORTH)
+
+
+@pytest.mark.spec("NODE-60")
+def test_a_full_disk_answers_nothing_tells_no_log_what_was_written_and_is_got_over(
+    world: World, north: WorldNode
+) -> None:
+    office = written(north, 3)
+    engine = north.store._engine
+    with engine.connect() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+    engine.dispose()
+
+    def small(connection: Any, _: Any) -> None:
+        connection.execute(f"PRAGMA max_page_count={pages}")
+
+    event.listen(engine, "connect", small)
+    with pytest.raises(OperationalError) as full:
+        office.record_alone(*[LedgerAct(Act.CONSULT, "np-duty-1", WHY, outcome="kept short")] * 2000)
+    with suppress(OperationalError):
+        while True:
+            office.record_alone(LedgerAct(Act.CONSULT, "np-duty-1"))
+    assert "np-duty-1" not in str(full.value)
+    assert "kept short" not in str(full.value)
+    auditor = north.officer("auditor")
+    with pytest.raises(OperationalError):
+        north.service.oversight.ask({"question": "stats", "year": 2026}, "self_monitoring", auditor, WHY)
+    with pytest.raises(OperationalError):
+        north.service.export_ledger(auditor, WHY)
+    event.remove(engine, "connect", small)
+    engine.dispose()
+    assert north.service.reconcile().findings == ()
+    assert north.service.heads.sign().size == north.service.inspection.verify()[0]
