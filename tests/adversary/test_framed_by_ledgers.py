@@ -105,6 +105,15 @@ def test_a_head_of_more_acts_than_there_are_files_is_found_in_seconds(
     assert {one["who"] for one in found} == {C}
 
 
+@pytest.mark.spec("LOG-109")
+def test_a_head_that_somebody_else_put_there_is_not_said_to_be_signed(handed: Handed, tmp_path: Path) -> None:
+    arguments, folder = handed.copied(tmp_path / "lie"), tmp_path / "lie" / C
+    signer = LogSigner(origin(handed, C), Signer.generate())
+    (folder / "checkpoint").write_text(sign_checkpoint(7, bytes(32), signer, handed.world.clock()))
+    (found,) = findings(arguments)
+    assert (found["evidence"]["ledger"], found["evidence"]["proof"]) == (C, f"the ledger as `{C}` handed it in")
+
+
 @pytest.mark.spec("LOG-100")
 @pytest.mark.parametrize("ts", [5, None, [], {}, True])
 def test_an_act_with_a_time_that_is_no_text_is_a_finding(handed: Handed, tmp_path: Path, ts: Any) -> None:
