@@ -33,7 +33,7 @@ class Unreadable(Exception):
 def pinned(federation: str) -> str:
     """The federation's id, if it can be one."""
     if not DIGEST.fullmatch(federation):
-        raise typer.BadParameter("a federation id is the 43 characters that `ix keys init` printed")
+        raise typer.BadParameter("a federation id is 43 characters: the demo prints it, and so does what founds one")
     return federation
 
 

@@ -71,7 +71,7 @@ def when(name: str, text: str) -> datetime:
     try:
         return instant(text)
     except Refusal:
-        raise typer.BadParameter(f"--{name} takes an instant such as 2026-11-21T16:20:00Z, not `{text}`") from None
+        raise typer.BadParameter(f"`{name}` takes an instant such as 2026-11-21T16:20:00Z, not `{text}`") from None
 
 
 def _log(answer: Answer, page: Page) -> None:

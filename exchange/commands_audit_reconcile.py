@@ -106,7 +106,8 @@ def _books(result: Reconciled, page: Page) -> None:
         )
     hours = result.patience.grace.total_seconds() / 3600
     waiting = sum(result.on_its_way.values())
-    page.line(f"{waiting} facts, younger than {hours:g} hours, that another book may still lack", lead="on its way  ")
+    said = f"{waiting} {'fact' if waiting == 1 else 'facts'} that another book may still lack"
+    page.line(f"{said}: younger than {hours:g} hours, or than two clocks may differ", lead="on its way  ")
 
 
 def _finding(finding: Finding, page: Page) -> None:

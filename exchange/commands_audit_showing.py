@@ -21,6 +21,7 @@ _IN_WORDS: Final = {
     "decided_again": "{} decided again here, from the agreements alone",
     "signed_receipts": "{} of the receipts checked against the signature of the agency that gave it",
     "unsigned_receipts": "{} unsigned receipts: the export lacks the signed batch, so only the log vouches for them",
+    "views_compared": "{} times the log that an agency said it had seen held against this one",
     "not_judged": "{} entries not judged: they cannot be believed, or rest on one that cannot; nothing is said of them",
 }
 

@@ -42,7 +42,8 @@ def _facts(said: Json) -> str:
     if head is not None:
         log = f"{escape(head['origin'])}, {head['size']} entries, signed {when(head['signed'])}"
         rows += [("Log", log), ("Root", f"<code>{escape(head['root'])}</code>")]
-    patience = f"{waiting} facts younger than {said['grace_hours']:g} hours that another book may still lack"
+    patience = f"{waiting} {'fact' if waiting == 1 else 'facts'} that another book may still lack: "
+    patience += f"younger than {said['grace_hours']:g} hours, or than two clocks may differ"
     rows.append(("On its way", patience))
     if said["not_handed_in"]:
         rows.append(("No ledger of", escape(", ".join(said["not_handed_in"]))))

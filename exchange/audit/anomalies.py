@@ -117,7 +117,8 @@ def _at_night(sent: list[Disclosed | Denied], limits: Thresholds) -> Iterator[Fi
                 nights.setdefault(night, []).append(one)
         for night, those in nights.items():
             if len(those) >= limits.at_night:
-                sentence = f"`{agency}` sent {len(those)} messages out of hours on {night}, none of them urgent"
+                hours = f"out of hours on {night} or in the night after it"
+                sentence = f"`{agency}` sent {len(those)} messages {hours}, none of them urgent"
                 yield _note("out_of_hours", sentence, those[0].index, agency, len(those), those[-1].entry.at)
 
 

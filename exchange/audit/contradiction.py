@@ -70,8 +70,9 @@ def judge_evidence(data: bytes, *, fed: str, now: datetime) -> Judged:
     """Judge a file as a node hands it out: ``evidence`` and the directory beside it. Refused if it is no such file."""
     try:
         value = read_json(data, limit=MAX_FILE)
-        trust = write_json(value["trust"]) if type(value) is dict and type(value.get("evidence")) is list else b""
-        directory = Directory.from_bytes(trust, fed=fed, now=now)
+        if type(value) is not dict or type(value.get("evidence")) is not list:
+            raise ContradictionUnproven("it has no list `evidence`")
+        directory = Directory.from_bytes(write_json(value["trust"]), fed=fed, now=now)
     except KeyError:
         raise ContradictionUnproven("the file has no `trust`, the directory to judge it by") from None
     except Refusal as refusal:
