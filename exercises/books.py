@@ -80,6 +80,7 @@ def asking(stage: Stage) -> Scene:
 def books(stage: Stage) -> Scene:
     """Everybody hands its ledger in; four agree with the log, and of what the others did past their nodes it knows."""
     folder = stage.evidence / BOOKS
+    stage.run("auditor", "reconcile", *stage.signs_in(SOUTH, "auditor"))  # it signs a head over its looks so far
     denied = _told_past_its_node(stage)
     handed = _at_once(*(lambda agency=agency: _handed_in(stage, agency) for agency in CAST))
     exported = stage.run("audit", "export", "--from", stage.home / "broker", "--out", folder / "log")
