@@ -17,12 +17,13 @@ import struct
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 from rich.console import Console
 
 from exchange.audit.export import CHECKPOINT, TRUST, statement_path, verify_export
+from exchange.audit.shards import SHARDS
 from exchange.commands_audit_bundle import app as evidence
 from exchange.commands_audit_common import (
     DIGEST,
@@ -126,17 +127,45 @@ def _from_home(home: Path) -> Iterator[File]:
     store = Store(database)
     try:
         with store.reading() as view:
-            yield from _from_books(view, view.published() if (home / POLICY).exists() else None)
+            yield from _from_books(view, with_policy=(home / POLICY).exists())
     except (AttributeError, TypeError, struct.error):  # somebody put something else where bytes or texts were
         raise Unreadable(f"the books in `{database}` hold values of another kind than a broker writes") from None
     finally:
         store.close()
 
 
-def _from_books(view: Any, published: tuple[int, str] | None) -> Iterator[File]:
-    note = published[1] if published else view.head().checkpoint
-    yield CHECKPOINT, note.encode()
-    size = size_of(note.encode())
+class _Shard(NamedTuple):
+    """A tree to be exported: its folder, its first entry's number, how many it has, and the checkpoint over them."""
+
+    prefix: str
+    base: int
+    size: int
+    note: str
+
+
+def _shards(view: Any, *, with_policy: bool) -> list[_Shard]:
+    """The trees as far as they are published: what comes behind an end that nobody has witnessed is not shown yet."""
+    head, found = view.head(), list[_Shard]()
+    for base, origin, end, signed in (*view.closed(), (head.base, head.origin, head.size, head.checkpoint)):
+        published = view.published(base) if with_policy else None
+        if with_policy and published is None and found:
+            break
+        note = published[1] if published else signed
+        prefix = f"{origin.rpartition('/')[2]}/" if found else ""
+        found.append(_Shard(prefix, base, size_of(note.encode()), note))
+        if base + found[-1].size != end:
+            break
+    return found
+
+
+def _from_books(view: Any, *, with_policy: bool) -> Iterator[File]:
+    shards = _shards(view, with_policy=with_policy)
+    size = shards[-1].base + shards[-1].size
+    published = with_policy and view.published() is not None
+    if years := "".join(f"{one.prefix[:-1]}\n" for one in shards[1:]):
+        yield SHARDS, years.encode()
+    for one in shards:
+        yield from _tree(view, one)
 
     def under(rows: Iterable[Any]) -> Iterator[Any]:
         """What was logged behind a published checkpoint is of the next export (WIT-45)."""
@@ -144,11 +173,6 @@ def _from_books(view: Any, published: tuple[int, str] | None) -> Iterator[File]:
 
     rows = {kind: ",".join(r.jws for r in under(view.trust()) if r.kind == kind) for kind in ("root", "record")}
     yield TRUST, f'{{"roots":[{rows["root"]}],"records":[{rows["record"]}]}}'.encode()
-    for level, n, width in tiles(size):
-        yield tile_path(level, n, width), view.tile(level, n)[: width * HASH]
-    for n, width in bundles(size):
-        entries = view.entries(n * WIDTH, n * WIDTH + width)
-        yield entries_path(n, width), bundle(entries) if entries else b""
     statements = {
         "agreements": view.agreements(),
         "notices": view.notices(),
@@ -160,6 +184,16 @@ def _from_books(view: Any, published: tuple[int, str] | None) -> Iterator[File]:
         for row in under(rows_of_kind):
             if DIGEST.fullmatch(row.digest):  # it becomes a file's name
                 yield statement_path(kind, row.digest), (row.note if kind == "heads" else row.jws).encode()
+
+
+def _tree(view: Any, one: _Shard) -> Iterator[File]:
+    yield one.prefix + CHECKPOINT, one.note.encode()
+    for level, n, width in tiles(one.size):
+        yield one.prefix + tile_path(level, n, width), view.tile(level, n, one.base)[: width * HASH]
+    for n, width in bundles(one.size):
+        first = one.base + n * WIDTH
+        entries = view.entries(first, first + width)
+        yield one.prefix + entries_path(n, width), bundle(entries) if entries else b""
 
 
 # --- verify -------------------------------------------------------------------------------------------

@@ -77,6 +77,8 @@ def _summary(report: AuditReport, page: Page) -> None:
         day, time = day_and_time(stamp(head.at))
         said = f"{head.origin}, {head.size} entries, signed by both its keys on {day} at {time} UTC"
         page.line(said, lead="log         ")
+        for one in report.closed:
+            page.line(f"{one.origin}, {one.size} entries, closed", lead=" " * 12)
     kinds = [
         f"{n} {kind.replace('_', ' ')}{'s' * (n != 1)}" for kind, n in report.counts.items() if kind not in _IN_WORDS
     ]

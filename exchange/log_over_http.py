@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from exchange.audit.export import CHECKPOINT, TRUST, statement_path
+from exchange.audit.shards import SHARDS, years
 from exchange.commands_audit_common import Unreadable
 from exchange.protocol.entry import (
     ActEntry,
@@ -45,11 +46,9 @@ def from_url(url: str) -> Iterator[File]:
 
     ``url`` is a broker's, whose log is under ``/log/``, or the prefix of the log itself.
     """
-    prefix, checkpoint = _begin(url)
-    yield CHECKPOINT, checkpoint
-    size = size_of(checkpoint)
-    for level, n, width in tiles(size):
-        yield _either(prefix, tile_path(level, n, width), tile_path(level, n), width, _hashes)
+    prefix, shards = _begin(url)
+    if shards:
+        yield SHARDS, shards
     try:
         yield TRUST, _get(f"{prefix}/{TRUST}", MAX_TRUST)
     except _Missing:
@@ -57,8 +56,19 @@ def from_url(url: str) -> Iterator[File]:
     else:
         whole = True
     known: set[str] = set()
+    for shard in ("", *(f"{year}/" for year in years({SHARDS: shards or None}.get))):
+        yield from _tree(prefix, shard, known, whole=whole)
+
+
+def _tree(prefix: str, shard: str, known: set[str], *, whole: bool) -> Iterator[File]:
+    """One shard, and the statements its entries name that are not known from the shards before it."""
+    checkpoint = _get(f"{prefix}/{shard}{CHECKPOINT}")
+    yield shard + CHECKPOINT, checkpoint
+    size = size_of(checkpoint)
+    for level, n, width in tiles(size):
+        yield _either(prefix, shard + tile_path(level, n, width), shard + tile_path(level, n), width, _hashes)
     for n, width in bundles(size):
-        path, data = _either(prefix, entries_path(n, width), entries_path(n), width, _entries)
+        path, data = _either(prefix, shard + entries_path(n, width), shard + entries_path(n), width, _entries)
         yield path, data
         wanted = dict.fromkeys(_statements(data, width) if whole else ())
         for name in [one for one in wanted if one not in known]:
@@ -75,14 +85,23 @@ def size_of(checkpoint: bytes) -> int:
 
 
 def _begin(url: str) -> tuple[str, bytes]:
-    """Where the log is, and its checkpoint; a broker's place first."""
+    """Where the log is, a broker's place first; and which years have a shard, asked before any of them is read.
+
+    A year that is named has the one before it closed; one that begins while this is read is of the next export.
+    """
+    prefix = f"{url}/log"
     try:
-        return f"{url}/log", _get(f"{url}/log/{CHECKPOINT}")
+        _get(f"{prefix}/{CHECKPOINT}")
     except _Missing as missing:
+        prefix = url
         try:
-            return url, _get(f"{url}/{CHECKPOINT}")
+            _get(f"{url}/{CHECKPOINT}")
         except _Missing:
             raise missing from None
+    try:
+        return prefix, _get(f"{prefix}/{SHARDS}")
+    except _Missing:
+        return prefix, b""
 
 
 def _either(prefix: str, path: str, full: str, width: int, cut: Callable[[bytes, int], bytes]) -> File:

@@ -31,7 +31,7 @@ def let_time_pass(stage: Stage) -> Scene:
         warned, ended = _half_a_year(world)
         audit = world.audit()
         expect(audit.clean, f"this world's audit should be clean: {audit.findings}")
-        entries = audit.report.checkpoint.size if audit.report.checkpoint else 0
+        entries = audit.report.checkpoint.end if audit.report.checkpoint else 0
     said = (
         "Running processes cannot be given another clock. This is played in one process, by the same code.",
         "Four hours: the North asked about two persons, and to the last second it has heard nothing.",

@@ -44,6 +44,8 @@ class LogIdentity:
     origin: str
     ed25519: PublicKey
     mldsa44: PublicKey
+    shards: tuple[tuple[str, int], ...] = ()
+    """The log's later shards as far as their beginnings were verified, by base: origin and base (LOG-122)."""
 
 
 @dataclass(frozen=True, slots=True)

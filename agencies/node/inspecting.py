@@ -82,11 +82,11 @@ class Inspection:
             told = [read_json(row.body, limit=_LIMIT) for name in _LEDGERS for row in books.after(name)]
             pending = {row.msg for row in books.rows("outbox", state="pending")}
             pending |= {row.digest for row in books.rows("acts", state="pending")}
-        acts = [one for act in told if (one := _row_of(act, checkpoint.size))]
+        acts = [one for act in told if (one := _row_of(act, checkpoint.end))]
         found = [*_strange(office.me, [pair for pair in heads if pair[1].head not in mine], tree)]
         found += reconcile(office.me, acts, entries)
         settled = [f for f in found if not _waits(f, pending)]
-        return Reconciliation(checkpoint.size, len(acts), tuple(settled))
+        return Reconciliation(checkpoint.end, len(acts), tuple(settled))
 
     def audited(self, officer: Officer) -> Reconciliation:
         """``reconcile`` for an auditor, noted in the ledger."""

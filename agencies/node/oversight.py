@@ -24,6 +24,7 @@ from agencies.node.watch import LogWatch
 from exchange.audit import questions
 from exchange.audit.anomalies import Thresholds, unusual
 from exchange.audit.export import CHECKPOINT, TRUST, Examined, examine_export
+from exchange.audit.shards import SHARDS
 from exchange.audit.statistics import stats
 from exchange.protocol.errors import QuestionMalformed
 from exchange.protocol.vocabulary import Act, LogPurpose
@@ -196,14 +197,17 @@ def _answered(
 
 def _files(office: Office, watch: LogWatch, note: str) -> Callable[[str], bytes | None]:
     """An export of the log as this node can put it together: what the log serves, and the statements that are here."""
+    shown = {f"{prefix}{CHECKPOINT}": text.encode() for prefix, text in watch.ends(note)}
 
     def read(path: str) -> bytes | None:
-        if path == CHECKPOINT:
-            return note.encode()
         if path == TRUST:
             return office.trust.directory.to_bytes()
-        if path.startswith("tile/"):
+        if "tile/" in path:
             return watch.file(path)
+        if path == SHARDS:
+            return "".join(f"{origin.rpartition('/')[2]}\n" for origin, _ in office.trust.log.shards).encode() or None
+        if path.endswith(CHECKPOINT):
+            return shown.get(path, b"") or None
         kind, _, name = path.removesuffix(".json").partition("/")
         table = {"agreements": "signed", "notices": "signed", "acts": "acts", "receipts": "heard"}.get(kind)
         with office.store.reading() as books:

@@ -11,7 +11,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from agencies.node.tables import Base
 
-SCHEMA: Final = 6
+SCHEMA: Final = 7
 BY_NAME: Final = {table.name: table for table in Base.metadata.tables.values()}
 _SINCE_3: Final = ("acts", "answer", "claim", "consents", "duties", "held", "logged", "quoted", "task")
 """Tables that books of schema 2 have not."""
@@ -65,7 +65,12 @@ def _sixth() -> tuple[str, ...]:
     )
 
 
-_STEPS: Final = (_second, _third, _fourth, _fifth, _sixth)
+def _seventh() -> tuple[str, ...]:
+    """What makes books of schema 6 books of schema 7."""
+    return _made(BY_NAME["shard"], unless_there=True)
+
+
+_STEPS: Final = (_second, _third, _fourth, _fifth, _sixth, _seventh)
 
 
 def _made(*tables: Table, unless_there: bool = False) -> tuple[str, ...]:

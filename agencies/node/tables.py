@@ -375,8 +375,20 @@ class Known(Base, table=True):
 
     __tablename__ = "known"
     size: int = Field(primary_key=True)
+    """Of the whole log, earlier shards included; the root is of the checkpoint's own tree."""
     root: bytes = Field(sa_type=LargeBinary)
     text: str
+
+
+class Shard(Base, table=True):
+    """A later shard of the log: its first entry, with proof, and the checkpoint that closed the one before."""
+
+    __tablename__ = "shard"
+    base: int = Field(primary_key=True)
+    origin: str
+    entry: str
+    proof: str
+    closing: str
 
 
 class Witnessed(Base, table=True):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -40,6 +41,8 @@ class TrustView:
         self._guard = threading.Lock()
         with store.reading() as books:
             rows = {row.digest: row for row in books.rows("signed")}
+            known = sorted(books.rows("shard"), key=lambda row: row.base)
+        self._shards = tuple((row.origin, row.base) for row in known)
         kept = rows.pop("directory", None)
         self.directory = directory.advance(kept.jws, clock()) if kept else directory
         self.proposals: Mapping[str, Agreement] = {}
@@ -58,8 +61,21 @@ class TrustView:
 
     @property
     def log(self) -> LogIdentity:
-        """The log's name and keys."""
-        return self.directory.root.log
+        """The log's name and keys, with its shards as far as this node has verified where they begin."""
+        log = self.directory.root.log
+        return replace(log, shards=self._shards) if self._shards else log
+
+    def begins(self, origin: str) -> int | None:
+        """The number of the first entry of one of the log's trees; none if it is none that is known."""
+        log = self.log
+        return 0 if origin == log.origin else dict(log.shards).get(origin)
+
+    def know_shard(self, row: Mapping[str, Any]) -> None:
+        """Know a shard of the log from now on: where it begins was verified (NODE-240)."""
+        with self._store.writing() as books:
+            books.put("shard", [row])
+            rows = sorted(books.rows("shard"), key=lambda one: one.base)
+        self._shards = tuple((one.origin, one.base) for one in rows)
 
     def refresh_directory(self, broker: BrokerClient) -> None:
         """Take over the broker's directory if it continues ours; refused if it forgets anything."""

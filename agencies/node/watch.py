@@ -18,18 +18,17 @@ from typing import Any, Final, NamedTuple, NoReturn
 
 from agencies.node.errors import BrokerUnreachable, LogForked
 from agencies.node.office import Office
+from agencies.node.shards import Shards, width_of
 from agencies.node.store import Books
-from exchange.protocol.errors import LogInconsistent
-from exchange.protocol.log import Checkpoint, bundle, parse_bundle, verify_checkpoint, verify_growth
+from exchange.protocol.errors import LogInconsistent, ShardReopened
+from exchange.protocol.log import Checkpoint, bundle, parse_bundle, verify_checkpoint, verify_growth, verify_tree
 from exchange.protocol.merkle import (
     HASH,
-    HEIGHT,
     WIDTH,
     Tree,
     bundles,
     entries_path,
     leaf_hash,
-    root,
     tile_path,
     verify_consistency,
 )
@@ -46,11 +45,20 @@ ROOTS: Final = 256
 
 
 class _Note(NamedTuple):
-    """A checkpoint that was verified, and its text."""
+    """A checkpoint that was verified, and its text.
+
+    ``size`` is the whole log's, shards before its own included; there are never two shards of one size (LOG-122).
+    """
 
     size: int
     root: bytes
     text: str
+    base: int
+
+    @property
+    def local(self) -> int:
+        """How many entries its own tree has."""
+        return self.size - self.base
 
 
 class LogWatch:
@@ -63,6 +71,7 @@ class LogWatch:
         """The newest checkpoint that fits, perhaps not on disk yet."""
         self._tree: Tree | None = None
         """The tree under it, as far as it was read."""
+        self._shards = Shards(office)
         self._roots: dict[int, bytes] = {}
         """Roots at older sizes, shown to be of the log known here."""
 
@@ -93,11 +102,13 @@ class LogWatch:
 
     def fit(self, notes: Iterable[str]) -> dict[int, str]:
         """Do the same, and leave it to the caller to ``keep`` those that are new."""
-        identity = self._office.trust.log
-        sizes = {note: verify_checkpoint(note, identity).size for note in dict.fromkeys(notes)}
-        if not sizes:
+        listed = dict.fromkeys(notes)
+        if not listed:
             return {}
         with self._guard:
+            for note in listed:
+                self._shards.know(note)
+            sizes = {note: self._note(note).size for note in listed}
             newest = self._known_newest()
             with self._office.store.reading() as books:
                 rows = [books.get("known", size=size) for size in set(sizes.values())]
@@ -123,7 +134,10 @@ class LogWatch:
             books.prune_checkpoints(KEPT)
 
     def agrees(self, size: int, root: bytes) -> bool:
-        """Whether the log known here had this root at this size; ``BrokerUnreachable`` if that cannot be told now."""
+        """Whether the log known here had this root at this size; ``BrokerUnreachable`` if that cannot be told now.
+
+        The size is the whole log's, the root that of the shard it ends in.
+        """
         with self._guard:
             if size not in self._roots:
                 self._root_at(size)
@@ -144,46 +158,60 @@ class LogWatch:
         """
         before = self.size()  # asked first: what arrives meanwhile may well be newer than the answer
         note = self._office.broker.checkpoint()
-        latest = verify_checkpoint(note, self._office.trust.log)
+        verify_tree(note, self._office.trust.log)
         self.see([note])
-        if latest.size < before:
-            raise BrokerUnreachable(f"the log had {before} entries and now shows {latest.size}: an old answer")
+        latest = verify_checkpoint(note, self._office.trust.log)
+        if latest.end < before:
+            raise BrokerUnreachable(f"the log had {before} entries and now shows {latest.end}: an old answer")
         return latest
 
     def entries(self, checkpoint: Checkpoint) -> list[bytes]:
-        """Every entry of the log under this checkpoint, verified against its root."""
-        listed: list[bytes] = []
-        for n, width in bundles(checkpoint.size):
-            data = self._fetch(entries_path(n, width), entries_path(n))
-            listed += parse_bundle(data, width) if width == WIDTH else parse_bundle(data, _width_of(data))[:width]
-        if root([leaf_hash(entry) for entry in listed]) != checkpoint.root:
-            self._office.keep_evidence("entries", size=checkpoint.size, root=b64u(checkpoint.root))
-            raise LogForked("the entries the log serves are not those under its signed root")
-        return listed
+        """Every entry of the log under this checkpoint, of closed shards too, verified against their roots."""
+        return self._behind(0, Tree(), checkpoint)[0]
 
-    def since(self, tree: Tree) -> list[bytes]:
-        """What the log has behind a tree that was verified before, verified; the tree is grown by it.
+    def since(self, base: int, tree: Tree) -> tuple[list[bytes], int, Tree]:
+        """What the log has behind a tree that was verified before, verified; then the open shard's base and tree.
 
-        Drop the tree if this raises: it may have grown by what does not hold.
+        The tree, of the shard with this base, is grown by it. Drop it if this raises: it may hold what does not.
         """
-        checkpoint, listed = self.look(), list[bytes]()
-        for n, width in bundles(checkpoint.size):
+        return self._behind(base, tree, self.look())
+
+    def _behind(self, base: int, tree: Tree, checkpoint: Checkpoint) -> tuple[list[bytes], int, Tree]:
+        listed: list[bytes] = []
+        for top in (*self._shards.closings(), checkpoint):
+            if not base <= top.base <= checkpoint.base or (top is not checkpoint and top.base == checkpoint.base):
+                continue
+            if top.base != base:
+                base, tree = top.base, Tree()
+            listed += self._rest(tree, top)
+        return listed, base, tree
+
+    def _rest(self, tree: Tree, top: Checkpoint) -> list[bytes]:
+        """What one shard has behind this tree of it."""
+        listed, prefix = list[bytes](), self._shards.prefix(top.base)
+        for n, width in bundles(top.size):
             begin = n * WIDTH
             if begin + width <= tree.size:
                 continue
-            data = self._fetch(entries_path(n, width), entries_path(n))
-            entries = parse_bundle(data, width) if width == WIDTH else parse_bundle(data, _width_of(data))[:width]
+            data = self._fetch(prefix + entries_path(n, width), prefix + entries_path(n))
+            entries = parse_bundle(data, width) if width == WIDTH else parse_bundle(data, width_of(data))[:width]
             new = entries[tree.size - begin :]
             tree.append([leaf_hash(entry) for entry in new])
             listed += new
-        if (tree.size, tree.root()) != (checkpoint.size, checkpoint.root):
-            self._office.keep_evidence("entries", size=checkpoint.size, root=b64u(checkpoint.root))
+        if (tree.size, tree.root()) != (top.size, top.root):
+            self._office.keep_evidence("entries", size=top.end, root=b64u(top.root))
             raise LogForked("the entries the log serves are not those under its signed root")
         return listed
 
-    def tree(self, size: int) -> Tree:
-        """The log's tree at a size, read from its tiles; its root is still to be compared with one that is known."""
-        return self._load(size)
+    def tree(self, size: int) -> tuple[int, Tree]:
+        """The tree in which the log ended at a size, with its base, read from tiles; its root is yet to be compared."""
+        base = self._shards.base_at(size)
+        return base, self._load(size - base, base)
+
+    def ends(self, note: str) -> list[tuple[str, str]]:
+        """The folder of each shard, and its newest checkpoint: what closed it, and of the open one this."""
+        bases = (0, *(base for _, base in self._office.trust.log.shards))
+        return [(self._shards.prefix(base), self._shards.closing(base) or note) for base in bases]
 
     def file(self, path: str) -> bytes:
         """A tile or an entry bundle by its path, unverified; of a partial one that is gone, as much of the full one."""
@@ -192,9 +220,9 @@ class LogWatch:
         if not partial:
             return data
         width = int(partial)
-        if not path.startswith(_BUNDLES):
+        if _BUNDLES not in path:
             return data[: width * HASH]
-        have = _width_of(data)
+        have = width_of(data)
         try:
             return data if have == width else bundle(parse_bundle(data, have)[:width])
         except (Refusal, ValueError):  # no bundle at all: whoever reads it says so
@@ -203,38 +231,54 @@ class LogWatch:
     def _grown(self, newest: _Note, fresh: dict[int, str]) -> bool:
         """Whether each new checkpoint is the known tree and more leaves; false says nothing yet."""
         tree = self._tree
-        if tree is None or (tree.size, tree.root()) != (newest.size, newest.root):
+        if tree is None or (tree.size, tree.root()) != (newest.local, newest.root):
             return False
         if not newest.size < min(fresh) <= max(fresh) <= newest.size + NEAR * WIDTH:
             return False
+        shown = [self._note(fresh[size]) for size in sorted(fresh)]
+        if any(one.base != newest.base for one in shown):
+            return False
         self._tree = None  # it grows by what is not known to hold yet
         try:
-            for upto in sorted(fresh):
-                while tree.size < upto:
-                    tree.append(self._leaves(tree.size, upto))
-                if tree.root() != self._note(fresh[upto]).root:
+            for one in shown:
+                while tree.size < one.local:
+                    tree.append(self._leaves(tree.size, one.local, one.base))
+                if tree.root() != one.root:
                     return False
         except ValueError:  # a tile that is not whole: the long way says so
             return False
         self._tree = tree
         return True
 
-    def _leaves(self, begin: int, end: int) -> list[bytes]:
-        """Leaf hashes from one number on, up to the end of its tile or of the log."""
+    def _leaves(self, begin: int, end: int, base: int) -> list[bytes]:
+        """Leaf hashes of a shard from one index on, up to the end of its tile or of the tree."""
         n, first = divmod(begin, WIDTH)
-        width = min(WIDTH, end - n * WIDTH)
-        data = self._fetch(tile_path(0, n, width), tile_path(0, n))[: width * HASH]
+        width, prefix = min(WIDTH, end - n * WIDTH), self._shards.prefix(base)
+        data = self._fetch(prefix + tile_path(0, n, width), prefix + tile_path(0, n))[: width * HASH]
         if len(data) != width * HASH:
             raise ValueError("a tile is too short")
         return [data[at : at + HASH] for at in range(first * HASH, width * HASH, HASH)]
 
     def _must_all_fit(self, notes: dict[int, str]) -> None:
+        """Those of one shard with one another, and with how it was closed; of the next, its first entry said so."""
+        shards: dict[int, dict[int, str]] = {}
+        for size, text in notes.items():
+            shards.setdefault(self._note(text).base, {})[size] = text
+        for base, shown in sorted(shards.items()):
+            closing = self._shards.closing(base)
+            if closing is not None:
+                end = self._note(closing).size
+                if shown.setdefault(end, closing) != closing:
+                    self._must_follow(closing, shown[end], None)
+            self._must_fit(base, shown)
+
+    def _must_fit(self, base: int, notes: dict[int, str]) -> None:
         top = max(notes)
         if len(notes) == 1:
             return  # the first checkpoint ever seen has nothing to fit with
         root, tree = self._note(notes[top]).root, self._tree
-        if tree is None or (tree.size, tree.root()) != (top, root):  # else what is served now may be of another log
-            tree = self._load(top)
+        if tree is None or (tree.size, tree.root()) != (top - base, root):  # else what is served may be of another log
+            tree = self._load(top - base, base)
         if tree.root() != root:
             self._forked("the tiles the log serves do not lead to its signed root", notes[top], notes[top], ())
         for size in sorted(notes):
@@ -246,7 +290,7 @@ class LogWatch:
         """Refuse the larger log, whose tree this is, if it does not contain the smaller; none if they are as large."""
         old, new = self._note(older), self._note(newer)
         try:
-            hashes, own = (tree.consistency(old.size), tree.root(old.size)) if tree else ((), new.root)
+            hashes, own = (tree.consistency(old.local), tree.root(old.local)) if tree else ((), new.root)
         except ValueError as wrong:
             raise BrokerUnreachable(f"the log's tiles are not whole: {wrong}") from None
         try:
@@ -264,19 +308,21 @@ class LogWatch:
         if size == newest.size:
             self._remember(size, newest.root)
             return newest, newest.root, ()
-        tree = self._tree
-        if tree is not None and (tree.size, tree.root()) != (newest.size, newest.root):
+        closing = self._shards.closing(self._shards.base_at(size))
+        top = self._note(closing) if closing is not None else newest
+        tree, local = self._tree, size - top.base
+        if tree is not None and (tree.size, tree.root()) != (top.local, top.root):
             tree = None
         for known in (tree, None) if tree else (None,):  # what was read of older tiles may be what is wrong
             try:
-                tree = known or self._load(newest.size)
-                own, proof = tree.root(size), tree.consistency(size)
-                verify_consistency(size, own, newest.size, newest.root, proof)
+                tree = known or self._load(top.local, top.base)
+                own, proof = tree.root(local), tree.consistency(local)
+                verify_consistency(local, own, top.local, top.root, proof)
             except (ValueError, LogInconsistent):
                 continue
             self._tree = tree
             self._remember(size, own)
-            return newest, own, proof
+            return top, own, proof
         raise BrokerUnreachable("the log's tiles do not lead to its signed root")
 
     def _remember(self, size: int, root: bytes) -> None:
@@ -306,49 +352,30 @@ class LogWatch:
         strange = [json.dumps(note, ensure_ascii=False) for note in notes if note not in known]
         return any(note in told for note in strange)
 
-    def _load(self, size: int) -> Tree:
-        def read(level: int, n: int) -> bytes:
-            width = min(WIDTH, (size >> (HEIGHT * level)) - n * WIDTH)
-            return self._fetch(tile_path(level, n, width), tile_path(level, n))
-
-        try:
-            return Tree.load(size, read, cache=16)
-        except ValueError as wrong:
-            raise BrokerUnreachable(f"the log's tiles are not whole: {wrong}") from None
+    def _load(self, size: int, base: int) -> Tree:
+        return self._shards.load(size, self._shards.prefix(base))
 
     def _fetch(self, path: str, full: str) -> bytes:
-        """A partial tile may be gone once the full one is there (C2SP tlog-tiles)."""
-        try:
-            return self._office.broker.log_file(path)
-        except BrokerUnreachable:
-            if path == full:
-                raise
-            return self._office.broker.log_file(full)
+        return self._shards.fetch(path, full)
 
     def _known_newest(self) -> _Note | None:
         with self._office.store.reading() as books:
             row = books.newest_checkpoint()
         mine = self._newest
         if row and (mine is None or row.size > mine.size):  # another process on these books has seen more
-            return _Note(row.size, row.root, row.text)
+            return self._note(row.text)
         return mine
 
     def _note(self, text: str) -> _Note:
-        made = verify_checkpoint(text, self._office.trust.log)
-        return _Note(made.size, made.root, text)
+        try:
+            made = verify_checkpoint(text, self._office.trust.log)
+        except ShardReopened as refusal:
+            self._shards.reopened(text, refusal.sentence)
+        return _Note(made.end, made.root, text, made.base)
 
     def _signed(self, note: str) -> bool:
         try:
-            self._note(note)
+            verify_tree(note, self._office.trust.log)
         except Refusal:
             return False
         return True
-
-
-def _width_of(data: bytes) -> int:
-    """How many entries a bundle holds, for one that grew since it was asked for."""
-    count = at = 0
-    while at < len(data):
-        at += 2 + int.from_bytes(data[at : at + 2], "big")
-        count += 1
-    return count

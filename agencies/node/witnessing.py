@@ -10,6 +10,7 @@ for anybody may send the log's newest checkpoint with a proof that is none, and 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -17,9 +18,10 @@ from agencies.node.office import Office
 from agencies.node.watch import LogWatch
 from exchange.protocol.cosignature import Cosigner, add_lines, log_keys
 from exchange.protocol.errors import LogInconsistent, OriginUnknown, WitnessAhead
-from exchange.protocol.log import Checkpoint, split_note, verify_checkpoint
+from exchange.protocol.log import Checkpoint, split_note, verify_checkpoint, year_of
 from exchange.protocol.merkle import EMPTY_ROOT
-from exchange.protocol.witnessing import Submission, parse_submission, witness
+from exchange.protocol.witnessing import Submission, origin_of, parse_submission, witness
+from keys.trust import LogIdentity
 
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
@@ -33,10 +35,11 @@ class Witnessing:
     def add(self, body: bytes) -> str:
         """Cosign the checkpoint of an ``add-checkpoint`` call; returns the lines to answer with, or refuses."""
         asked = parse_submission(body)
+        log = self._named(origin_of(asked.note))
         while True:
-            row, latest = self._latest(self._office.trust.log.origin)
+            row, latest = self._latest(log.origin)
             try:
-                shown, lines = witness(asked, [self._office.trust.log], latest, self.cosigner, self._office.clock())
+                shown, lines = witness(asked, [log], latest, self.cosigner, self._office.clock())
             except (LogInconsistent, WitnessAhead) as refusal:
                 self._suspect(asked, row, latest, refusal)
                 raise
@@ -45,20 +48,26 @@ class Witnessing:
 
     def checkpoint(self, origin: str) -> str:
         """What was cosigned last of the log whose origin has this SHA-256, in hexadecimal: its lines and ours."""
-        log = self._office.trust.log.origin
-        row, _ = self._latest(log)
-        if row is None or hashlib.sha256(log.encode()).hexdigest() != origin:
-            raise OriginUnknown("no checkpoint of a log of that name was cosigned here")
-        return str(row.note)
+        for row in self._cosigned():
+            if hashlib.sha256(row.origin.encode()).hexdigest() == origin:
+                return str(row.note)
+        raise OriginUnknown("no checkpoint of a log of that name was cosigned here")
 
     def compare(self, watch: LogWatch) -> None:
         """Hold what was cosigned here, as a stranger, against what this node is shown as a member (WIT-35).
 
         ``LogForked`` if both cannot be true; the watch has then kept both checkpoints and the proof.
         """
-        row, _ = self._latest(self._office.trust.log.origin)
-        if row is not None and row.size:
-            watch.see([row.note])
+        watch.see([row.note for row in self._cosigned() if row.size])
+
+    def _cosigned(self) -> list[Any]:
+        with self._office.store.reading() as books:
+            return list(books.rows("witnessed"))
+
+    def _named(self, origin: str) -> LogIdentity:
+        """The log, under the name of that one of its shards: for a witness each grows by itself (WIT-55)."""
+        log = self._office.trust.directory.root.log
+        return replace(log, origin=origin) if year_of(log.origin, origin) is not None else log
 
     def _latest(self, origin: str) -> tuple[Any, Checkpoint | None]:
         with self._office.store.reading() as books:
@@ -80,13 +89,14 @@ class Witnessing:
         """The checkpoint with the log's lines and ours, and no others: nobody else's were verified here."""
         text, _ = split_note(note)
         theirs = note[len(text) + 1 :]
-        return add_lines(f"{text}\n", theirs + lines, (*log_keys(self._office.trust.log), *self.cosigner.keys))
+        keys = log_keys(self._named(origin_of(note)))
+        return add_lines(f"{text}\n", theirs + lines, (*keys, *self.cosigner.keys))
 
     def _suspect(
         self, asked: Submission, row: Any, latest: Checkpoint | None, refusal: LogInconsistent | WitnessAhead
     ) -> None:
         """Keep what the log signed and what does not go with what it signed before."""
-        shown = verify_checkpoint(asked.note, self._office.trust.log)
+        shown = verify_checkpoint(asked.note, self._named(origin_of(asked.note)))
         beside = latest or Checkpoint(shown.origin, 0, EMPTY_ROOT, _EPOCH)
         forked = shown.size == beside.size and shown.root != beside.root
         if not forked and (isinstance(refusal, WitnessAhead) or not beside.size):

@@ -9,8 +9,8 @@ The file has one spelling. Each of its bytes is held: by a signature, by a proof
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from exchange.audit.finding import Finding
 from exchange.audit.questions import Record, read_messages
 from exchange.audit.replay import Replay, statement_path
 from exchange.audit.report import AuditReport
+from exchange.audit.shards import MAX_SHARDS
 from exchange.audit.tree import Read
 from exchange.protocol.entry import (
     ActEntry,
@@ -30,15 +31,23 @@ from exchange.protocol.entry import (
     NoticeEntry,
     ReceiptEntry,
     RecordEntry,
+    ShardEntry,
     SignatureEntry,
     parse_entry,
 )
-from exchange.protocol.errors import EvidenceMalformed, InclusionInvalid, QuestionMalformed
-from exchange.protocol.log import Checkpoint, split_note, verify_checkpoint
+from exchange.protocol.errors import CheckpointInvalid, EvidenceMalformed, InclusionInvalid, QuestionMalformed
+from exchange.protocol.log import (
+    Checkpoint,
+    own_lines,
+    split_note,
+    unverified_checkpoint,
+    verify_checkpoint,
+    year_of,
+)
 from exchange.protocol.merkle import EMPTY_ROOT, HASH, MAX_SIZE, Tree, leaf_hash, tile_path, verify_inclusion
-from keys.encoding import b64u, read_json, unb64u, write_json
+from keys.encoding import b64u, digest, read_json, unb64u, write_json
 from keys.errors import Refusal
-from keys.trust import Directory
+from keys.trust import Directory, LogIdentity
 
 MAX_FILE: Final = 64 * 1024 * 1024
 KINDS: Final = ("agreements", "notices", "acts", "receipts")
@@ -65,18 +74,21 @@ def write_evidence(read: Read, examined: Examined, messages: Iterable[str]) -> b
     if head is None or not asked:
         raise QuestionMalformed("there is no signed checkpoint, or no message, to show anything about")
     chosen = _chosen(examined, record.family(asked))
-    tree = Tree.load(head.size, _tiles(read, head.size))
+    trees = [(one, Tree.load(one.size, _tiles(read, one))) for one in (*examined.report.closed, head)]
     named: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
     entries = []
     for index, data, entry in chosen:
-        proof = [b64u(one) for one in tree.inclusion(index)]
+        under, tree = next(pair for pair in trees if index < pair[0].end)
+        proof = [b64u(one) for one in tree.inclusion(index - under.base)]
         entries.append({"index": index, "entry": data.decode(), "proof": proof})
         kind, digest = _names(entry)
         statement = read(statement_path(kind, digest)) if kind else None
         if statement is not None:
             named[kind][digest] = read_json(statement, limit=MAX_FILE)
+    notes = [(read(_prefix(one) + CHECKPOINT) or b"").decode() for one, _ in trees]
     value = {
-        "v": "ix/1", "typ": "evidence", "messages": sorted(asked), "checkpoint": (read(CHECKPOINT) or b"").decode(),
+        "v": "ix/1", "typ": "evidence", "messages": sorted(asked), "checkpoint": notes.pop(),
+        **({"closed": notes} if notes else {}),
         "trust": read_json(read(TRUST) or b"", limit=MAX_FILE), "entries": entries,
         **{kind: dict(sorted(found.items())) for kind, found in named.items()},
     }  # fmt: skip
@@ -97,10 +109,11 @@ def _chosen(examined: Examined, family: set[str]) -> list[tuple[int, bytes, LogE
         if isinstance(entry, NodeHeadEntry):
             continue
         about = isinstance(entry, DisclosureEntry | DenialEntry | ReceiptEntry | ActEntry)
+        opens = isinstance(entry, ShardEntry)
         if about and entry.msg not in family:  # type: ignore[union-attr]  # all four are about a message
             continue
         found.append((index, data, entry))
-        last = index if about else last
+        last = index if about or opens else last  # where each shard begins is shown, for its entries' numbers
         if isinstance(entry, AgreementEntry):
             complete.add(entry.agr)
     return [
@@ -109,10 +122,15 @@ def _chosen(examined: Examined, family: set[str]) -> list[tuple[int, bytes, LogE
     ]  # fmt: skip
 
 
-def _tiles(read: Read, size: int) -> Any:
+def _prefix(one: Checkpoint) -> str:
+    """The folder of the shard that a checkpoint is of."""
+    return f"{one.origin.rpartition('/')[2]}/" if one.base else ""
+
+
+def _tiles(read: Read, head: Checkpoint) -> Any:
     def tile(level: int, n: int) -> bytes:
-        width = min(256, (size >> (8 * level)) - 256 * n)
-        return read(tile_path(level, n, width)) or b""
+        width = min(256, (head.size >> (8 * level)) - 256 * n)
+        return read(_prefix(head) + tile_path(level, n, width)) or b""
 
     return tile
 
@@ -137,6 +155,8 @@ class Evidence:
 
     messages: tuple[str, ...]
     checkpoint: str
+    closed: tuple[str, ...]
+    """The checkpoints of the shards before, in order; none in a log of one tree."""
     trust: bytes
     entries: tuple[tuple[int, bytes, tuple[bytes, ...]], ...]
     statements: Mapping[str, bytes]
@@ -148,7 +168,7 @@ def read_evidence(data: bytes) -> Evidence:
     try:
         value = _members(data)
         read = Evidence(
-            _messages(value["messages"]), _text(value["checkpoint"]), write_json(value["trust"]),
+            _messages(value["messages"]), _text(value["checkpoint"]), _closed(value), write_json(value["trust"]),
             tuple(_entries(value["entries"])),
             {statement_path(kind, name): said for kind in KINDS for name, said in _statements(value[kind])},
         )  # fmt: skip
@@ -162,7 +182,8 @@ def read_evidence(data: bytes) -> Evidence:
 
 def _members(data: bytes) -> dict[str, Any]:
     value = read_json(data, limit=MAX_FILE)
-    if type(value) is not dict or list(value) != _MEMBERS or (value["v"], value["typ"]) != ("ix/1", "evidence"):
+    members = [*_MEMBERS[:4], "closed", *_MEMBERS[4:]] if type(value) is dict and "closed" in value else _MEMBERS
+    if type(value) is not dict or list(value) != members or (value["v"], value["typ"]) != ("ix/1", "evidence"):
         raise EvidenceMalformed(f"the file is one JSON object with the members {', '.join(_MEMBERS)}")
     if write_json(value) != data:
         raise EvidenceMalformed("the file is not in its one spelling")
@@ -180,6 +201,13 @@ def _text(value: Any) -> str:
     if type(value) is not str:
         raise EvidenceMalformed("the checkpoint and each entry are texts")
     return value
+
+
+def _closed(value: dict[str, Any]) -> tuple[str, ...]:
+    listed = value.get("closed", ())
+    if "closed" in value and not (type(listed) is list and 0 < len(listed) <= MAX_SHARDS):
+        raise EvidenceMalformed("`closed` is a list of checkpoints, absent where there are none")
+    return tuple(map(_text, listed))
 
 
 def _entries(value: Any) -> Iterator[tuple[int, bytes, tuple[bytes, ...]]]:
@@ -238,20 +266,23 @@ def verify_evidence(data: bytes, *, fed: str, now: datetime) -> Verified:
     except Refusal as refusal:
         return _nothing(said, fed, "", Finding("trust_refused", refusal.sentence))
     try:
-        checkpoint = verify_checkpoint(said.checkpoint, directory.root.log)
+        trees = _trees(said, directory.root.log)
+        checkpoint = trees[-1]
         others = sorted({line.name for line in split_note(said.checkpoint)[1]} - {checkpoint.origin})
     except Refusal as refusal:
         return _nothing(said, fed, directory.root.name, Finding("checkpoint_refused", refusal.sentence))
-    findings = list(_unproven(said, checkpoint))
+    findings = list(_unproven(said, trees))
     replay = Replay(said.statements.get, directory, findings)
+    years = ((one.base, year_of(trees[0].origin, one.origin)) for one in trees[1:])
+    replay.begins = {base: year for base, year in years if year is not None}
     if not findings:
         replay.take((index, entry) for index, entry, _ in said.entries)
-        replay.compare_words(checkpoint.origin, {checkpoint.size: checkpoint.root, 0: EMPTY_ROOT}.get)
+        replay.compare_words({one.origin: (one.base, {one.size: one.root, 0: EMPTY_ROOT}.get) for one in trees})
         _check_names(said, replay)
     ordered = tuple(sorted(replay.findings, key=lambda one: -1 if one.index is None else one.index))
     report = AuditReport(
         fed, directory.root.name, checkpoint, ordered, tuple(replay.disclosures.values()), tuple(replay.denials),
-        dict(replay.counts), replay.acts.lineage.followed(),
+        dict(replay.counts), replay.acts.lineage.followed(), closed=tuple(trees[:-1]),
     )  # fmt: skip
     return Verified(said.messages, report, tuple(index for index, _, _ in said.entries), tuple(others))
 
@@ -260,11 +291,41 @@ def _nothing(said: Evidence, fed: str, name: str, finding: Finding) -> Verified:
     return Verified(said.messages, AuditReport(fed, name, None, (finding,), (), (), {}), (), ())
 
 
-def _unproven(said: Evidence, checkpoint: Checkpoint) -> Iterator[Finding]:
+def _trees(said: Evidence, log: LogIdentity) -> list[Checkpoint]:
+    """The verified checkpoint of each shard, in order, each with the base that the one before leaves (LOG-130)."""
+    trees: list[Checkpoint] = []
+    entries = {index: data for index, data, _ in said.entries}
+    for place, note in enumerate((*said.closed, said.checkpoint)):
+        base = trees[-1].end if trees else 0
+        origin = unverified_checkpoint(note)[0] if place else log.origin
+        if place and year_of(log.origin, origin) is None:
+            raise CheckpointInvalid("the checkpoint is of no shard of this log")
+        one = verify_checkpoint(note, replace(log, shards=((origin, base),) if place else ()))
+        if one.origin != origin or not _follows(one, trees, said.closed, entries.get(base), log):
+            raise CheckpointInvalid(f"`{one.origin}` does not take up where the shard before it was closed")
+        trees.append(one)
+    return trees
+
+
+def _follows(
+    one: Checkpoint, before: Sequence[Checkpoint], notes: Sequence[str], first: bytes | None, log: LogIdentity
+) -> bool:
+    """Whether the first entry of a shard says how the one before ended as its checkpoint does; the first has none."""
+    if not before:
+        return True
+    entry, last = _understood(first or b""), before[-1]
+    if not isinstance(entry, ShardEntry):
+        return False
+    shown = (last.end, last.origin, last.size, b64u(last.root), digest(own_lines(notes[len(before) - 1], log).encode()))
+    return shown == (entry.base, entry.origin, entry.size, entry.root, entry.checkpoint) and one.base == entry.base
+
+
+def _unproven(said: Evidence, trees: Sequence[Checkpoint]) -> Iterator[Finding]:
     for index, entry, proof in said.entries:
         hashed = leaf_hash(entry)
+        under = next((one for one in trees if index < one.end), trees[-1])
         try:
-            verify_inclusion(hashed, index, checkpoint.size, proof, checkpoint.root)
+            verify_inclusion(hashed, index - under.base, under.size, proof, under.root)
         except InclusionInvalid:
             sentence = "the proof does not lead from this entry to the signed root"
             yield Finding("entry_altered", sentence, index, {"own_hash": b64u(hashed)})

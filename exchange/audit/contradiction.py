@@ -18,9 +18,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from exchange.audit.gossip import forger
-from exchange.protocol.entry import ReceiptEntry, parse_entry
-from exchange.protocol.errors import ContradictionUnproven
-from exchange.protocol.log import Checkpoint, verify_tlog_proof
+from exchange.protocol.entry import ReceiptEntry, ShardEntry, parse_entry
+from exchange.protocol.errors import ContradictionUnproven, EntryMalformed
+from exchange.protocol.log import Checkpoint, verify_local_proof
 from exchange.protocol.merkle import HASH, verify_consistency
 from exchange.protocol.receipt import ReceiptBatch, verify_receipts
 from exchange.protocol.seen import signed_by_log
@@ -29,10 +29,11 @@ from keys.errors import MalformedEncoding, Refusal
 from keys.trust import Directory
 
 MAX_FILE: Final = 256 * 1024 * 1024
-KINDS: Final = ("log_forked", "witness_forked", "seen_forged", "seen_unjudged")
+KINDS: Final = ("log_forked", "witness_forked", "seen_forged", "seen_unjudged", "shard_reopened")
 """Kinds of evidence that can be such a proof; whatever else a node keeps is for people to judge."""
 LOG_FORKED: Final = "log_forked"
 SEEN_FORGED: Final = "seen_forged"
+SHARD_REOPENED: Final = "shard_reopened"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,8 @@ def verify_contradiction(detail: Any, directory: Directory) -> Contradiction:
     try:
         if "batch" in detail:
             return _of_a_word(detail, directory)
+        if "entry" in detail:
+            return _of_a_shard(detail, directory)
         return _of_two(detail, directory)
     except (KeyError, TypeError, ValueError, AttributeError, MalformedEncoding):
         raise ContradictionUnproven("a member is missing, or of another form") from None
@@ -140,6 +143,30 @@ def _signed(note: Any, directory: Directory) -> tuple[Checkpoint, int]:
     return found
 
 
+# --- a shard that was closed ----------------------------------------------------------------------------
+
+
+def _of_a_shard(detail: Mapping[str, Any], directory: Directory) -> Contradiction:
+    """A checkpoint of a shard with more entries than the first entry of the next one closed it with (WIT-56)."""
+    newer, age = _signed(detail["newer"], directory)
+    data = unb64u(detail["entry"])
+    try:
+        index, log = _proven(detail["proof"], data, directory)
+        entry = parse_entry(data)
+    except EntryMalformed as refusal:
+        raise ContradictionUnproven(refusal.sentence) from None
+    if not isinstance(entry, ShardEntry) or index or newer.origin != entry.origin:
+        raise ContradictionUnproven("the entry does not close the shard that the checkpoint is of")
+    if newer.size <= entry.size:
+        raise ContradictionUnproven("the checkpoint is of the shard before it was closed: both can be true")
+    facts = {
+        "log": newer.origin, "keys_of_root": age, "closed_by": log.origin, "size": entry.size, "larger": newer.size,
+        "signed": [entry.ts, stamp(newer.at)],
+    }  # fmt: skip
+    sentence = f"the log closed `{newer.origin}` with {entry.size} entries and signed it with {newer.size}"
+    return Contradiction(SHARD_REOPENED, "broker", sentence, facts)
+
+
 # --- a batch of receipts --------------------------------------------------------------------------------
 
 
@@ -163,17 +190,20 @@ def _of_a_word(detail: Mapping[str, Any], directory: Directory) -> Contradiction
     return Contradiction(LOG_FORKED, "broker", sentence, {**facts, "keys_of_root": signed[1]})
 
 
+def _proven(proof: Any, data: bytes, directory: Directory) -> tuple[int, Checkpoint]:
+    """Where the log has an entry, within the tree that the proof is of."""
+    for root in reversed(directory.roots):
+        try:
+            return verify_local_proof(proof, data, root.log)
+        except Refusal:
+            continue
+    raise ContradictionUnproven("it is not proved that the log has the entry")
+
+
 def _logged(detail: Mapping[str, Any], directory: Directory) -> tuple[int, ReceiptBatch, Checkpoint]:
     """The batch, the place where a log that was signed has it, and the checkpoint that proves so."""
     data = unb64u(detail["entry"])
-    for root in reversed(directory.roots):
-        try:
-            index, log = verify_tlog_proof(detail["proof"], data, root.log)
-            break
-        except Refusal:
-            continue
-    else:
-        raise ContradictionUnproven("it is not proved that the log has the entry")
+    index, log = _proven(detail["proof"], data, directory)
     try:
         entry = parse_entry(data)
         at = entry.at if isinstance(entry, ReceiptEntry) else None

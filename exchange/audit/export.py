@@ -14,14 +14,13 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from exchange.audit.finding import Finding
-from exchange.audit.gossip import roots
 from exchange.audit.reconciliation import LedgerRow, reconcile
 from exchange.audit.replay import Replay, statement_path
 from exchange.audit.report import AuditReport, Denied, Disclosed, Told
-from exchange.audit.tree import Read, audit_tree
+from exchange.audit.shards import CHECKPOINT, audit_log, years
+from exchange.audit.tree import Read
 from exchange.protocol.errors import AuditImpossible, CheckpointInvalid, QuorumMissing
 from exchange.protocol.lineage import ANSWER_WITHIN, Lineage
-from exchange.protocol.log import Checkpoint, unverified_checkpoint, verify_checkpoint
 from exchange.protocol.policy import PolicyBook
 from exchange.protocol.quorum import TrustPolicy
 from exchange.protocol.receipt import ReceiptBatch
@@ -45,10 +44,7 @@ __all__ = [
     "verify_export",
 ]
 
-CHECKPOINT: Final = "checkpoint"
 TRUST: Final = "trust.json"
-_MOST_UNSIGNED: Final = 2**20
-"""Entries looked for under a checkpoint that nobody signed, so that a made-up size costs little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +82,11 @@ def verify_export(
     report = examine_export(read, fed=fed, now=now, answer_within=answer_within).report
     if policy is None:
         return report
-    try:
-        policy.verify((read(CHECKPOINT) or b"").decode("utf-8", "replace"))
-    except (QuorumMissing, CheckpointInvalid) as refusal:
-        return replace(report, findings=(Finding("quorum_missing", refusal.sentence), *report.findings))
+    for path in (CHECKPOINT, *(f"{year}/{CHECKPOINT}" for year in years(read))):
+        try:
+            policy.verify((read(path) or b"").decode("utf-8", "replace"))
+        except (QuorumMissing, CheckpointInvalid) as refusal:
+            return replace(report, findings=(Finding("quorum_missing", refusal.sentence), *report.findings))
     return report
 
 
@@ -102,12 +99,13 @@ def examine_export(read: Read, *, fed: str, now: datetime, answer_within: timede
         directory = Directory.from_bytes(trust, fed=fed, now=now)
     except Refusal as refusal:
         return Examined(AuditReport(fed, "", None, (Finding("trust_refused", refusal.sentence),), (), (), {}))
-    checkpoint, size, findings = _checkpoint(note, directory)
-    tree = audit_tree(read, size, checkpoint.root if checkpoint else None)
-    replay = Replay(read, directory, [*findings, *tree.findings])
+    tree = audit_log(read, directory.root.log)
+    checkpoint = tree.checkpoint
+    replay = Replay(read, directory, tree.findings)
+    replay.begins = tree.begins
     replay.run(tree.entries, tree.doubtful, whole=checkpoint is not None)
     if checkpoint is not None:
-        replay.compare_words(checkpoint.origin, roots(read, checkpoint))
+        replay.compare_words(tree.roots(read))
     last = checkpoint.at if checkpoint else replay.latest
     if last is not None:
         replay.findings += replay.acts.silent(last, answer_within)
@@ -126,24 +124,9 @@ def examine_export(read: Read, *, fed: str, now: datetime, answer_within: timede
         counts,
         followed,
         tuple(replay.ledgers.heads),
+        tree.closed,
     )
     doubtful = frozenset(tree.doubtful)
     return Examined(
         report, replay.acts.lineage, replay.book, directory, tree.entries, doubtful, replay.verified_batches()
     )
-
-
-def _checkpoint(note: bytes, directory: Directory) -> tuple[Checkpoint | None, int, list[Finding]]:
-    """The verified checkpoint; or none, a finding, and the size it claims so that the rest can be looked at."""
-    try:
-        text = note.decode()
-        checkpoint = verify_checkpoint(text, directory.root.log)
-        return checkpoint, checkpoint.size, []
-    except UnicodeDecodeError:
-        return None, 0, [Finding("checkpoint_refused", "the checkpoint is not UTF-8")]
-    except CheckpointInvalid as refusal:
-        finding = Finding("checkpoint_refused", refusal.sentence)
-    try:
-        return None, min(unverified_checkpoint(text)[1], _MOST_UNSIGNED), [finding]
-    except CheckpointInvalid:
-        return None, 0, [finding]

@@ -24,6 +24,8 @@ SEVERITIES: Final[Mapping[str, str]] = {
     "entry_altered": "error",
     "entry_refused": "error",
     "clock_backwards": "error",
+    "shard_refused": "error",
+    "shard_reopened": "error",
     "decided_twice": "error",
     "party_unknown": "error",
     "not_permitted": "error",

@@ -7,7 +7,7 @@ what was seen. So an export convicts a log that showed a member another one, if 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from exchange.audit.finding import Finding
 from exchange.audit.tree import Read
@@ -50,8 +50,12 @@ def tiles(read: Read, size: int) -> Callable[[int, int], bytes]:
     return tile
 
 
+Trees = Mapping[str, tuple[int, RootAt]]
+"""The trees of a log by name: where each begins, and its roots (LOG-120)."""
+
+
 def judge_seen(
-    batches: Iterable[tuple[int, ReceiptBatch]], origin: str, directory: Directory, root_at: RootAt
+    batches: Iterable[tuple[int, ReceiptBatch]], trees: Trees, directory: Directory
 ) -> Iterator[Finding | None]:
     """Hold what every batch tells against the log it stands in, each with the index of its first entry.
 
@@ -61,15 +65,17 @@ def judge_seen(
         seen = batch.seen
         if seen is None:
             continue
-        own = root_at(seen.size) if seen.origin == origin and seen.size <= index else b""
+        base, root_at = trees.get(seen.origin, (0, None))
+        end = base + seen.size
+        own = root_at(seen.size) if root_at is not None and end <= index else b""
         if own is None:
             continue
         if own == seen.root:
             yield None
         elif signed_by_log(seen.note, directory) is None:
             yield _forged(index, batch, seen, directory)
-        elif seen.origin == origin:
-            yield _forked(index, batch, seen, own)
+        elif root_at is not None:
+            yield _forked(index, batch, seen, own, end)
 
 
 def forger(batch: ReceiptBatch, seen: Seen, directory: Directory) -> tuple[str, str]:
@@ -89,10 +95,10 @@ def _forged(index: int, batch: ReceiptBatch, seen: Seen, directory: Directory) -
     return Finding("seen_forged", sentence, index, _told(batch, seen), who)
 
 
-def _forked(index: int, batch: ReceiptBatch, seen: Seen, own: bytes) -> Finding:
+def _forked(index: int, batch: ReceiptBatch, seen: Seen, own: bytes, end: int) -> Finding:
     evidence = _told(batch, seen)
-    if seen.size > index:
-        sentence = f"`{batch.by}` had seen a log of {seen.size} before this entry could be in it: the log signed two"
+    if end > index:
+        sentence = f"`{batch.by}` had seen a log of {end} before this entry could be in it: the log signed two"
     else:
         sentence = f"`{batch.by}` was shown another log of {seen.size} entries than this one: the log signed both"
         evidence["own_root"] = b64u(own)

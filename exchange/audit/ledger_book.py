@@ -30,7 +30,7 @@ from exchange.protocol.log import (
     parse_tlog_proof,
     split_note,
     unverified_checkpoint,
-    verify_checkpoint,
+    verify_tree,
 )
 from exchange.protocol.manifest import Manifest, parse_manifest
 from exchange.protocol.merkle import Tree, leaf_hash, verify_inclusion
@@ -73,6 +73,8 @@ class Believed:
     at: Callable[[int], Directory]
     root: RootAt
     entries: Mapping[int, LogEntry]
+    base: Callable[[str], int] = field(default=lambda _: 0)
+    """Where the tree of a name begins in the log."""
 
 
 @dataclass(slots=True)
@@ -264,8 +266,10 @@ def _prove(held: Any, name: str, believed: Believed) -> HeldProof:
         raise ValueError("a member that nobody knows")
     body = unb64u(held["entry"])
     index, path, note = parse_tlog_proof(held["proof"])
-    _, size, root = unverified_checkpoint(note)
+    origin, size, root = unverified_checkpoint(note)
     verify_inclusion(leaf_hash(body), index, size, path, root)
+    base = believed.base(origin)
+    index, size = base + index, base + size  # in the whole log, earlier shards included (LOG-121)
     entry = parse_entry(body)
     if _named(entry, body) != name:
         raise ProofMismatch("the entry is about something else than the proof is named by")
@@ -276,7 +280,7 @@ def _prove(held: Any, name: str, believed: Believed) -> HeldProof:
 
 def _must_be_signed(note: str, directory: Directory) -> None:
     try:
-        verify_checkpoint(note, directory.root.log)
+        verify_tree(note, directory.root.log)
     except CheckpointInvalid:
         if signed_by_log(note, directory) is None:
             raise

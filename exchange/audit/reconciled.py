@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from exchange.audit.export import CHECKPOINT, Examined, examine_export
 from exchange.audit.finding import Finding
-from exchange.audit.gossip import RootAt, roots
+from exchange.audit.gossip import RootAt
 from exchange.audit.ledger_book import Believed, Taken, read_ledger
 from exchange.audit.ledger_lines import LedgerBook
 from exchange.audit.log_book import BROKER, LogBook, Patience
 from exchange.audit.report import AuditReport
+from exchange.audit.shards import base_in, roots_by_end
 from exchange.audit.three_way import compare
 from exchange.audit.tree import Read
 from exchange.protocol.act import AFTER, Act
@@ -115,8 +117,9 @@ def reconcile_export(
     if head is None or directory is None:
         return Reconciled(examined.report, (), tuple(alone), patience)
     entries = _entries(examined)
-    root_at = _remembered(roots(read, head))
-    believed = Believed(directory, Trusted(directory, entries).at, root_at, entries)
+    trees = (*examined.report.closed, head)
+    root_at = _remembered(roots_by_end(read, trees))
+    believed = Believed(directory, Trusted(directory, entries).at, root_at, entries, partial(base_in, trees))
     taken = [read_ledger(one, names, believed, now) for one, names in ledgers]
     if len({one.agency for one in taken}) < len(taken):
         raise AuditImpossible("the same agency's ledger was handed in twice")
@@ -205,13 +208,13 @@ def _log_book(
     acts: dict[str, Act] = {digest: act for one in taken for digest, act in one.acts.items()}
     acts |= examined.lineage.statements()
     batches = {digest: batch for one in taken for digest, batch in one.batches.items()} | dict(examined.batches)
-    sizes = {proof.size for book in books for proof in book.proofs if proof.size <= head.size}
+    sizes = {proof.size for book in books for proof in book.proofs if proof.size <= head.end}
     heads = examined.report.heads
     return LogBook(
-        entries, head.size, head.at, batches, acts, _told(examined),
+        entries, head.end, head.at, batches, acts, _told(examined),
         {one.entry.head: Checkpoint(one.entry.by, one.entry.size, unb64u(one.entry.root), one.signed) for one in heads},
         {size: root for size in sizes if (root := root_at(size)) is not None},
-        frozenset(index for index in range(head.size) if index not in entries),
+        frozenset(index for index in range(head.end) if index not in entries),
     )  # fmt: skip
 
 

@@ -9,12 +9,12 @@ either, and the count says how many.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from datetime import datetime
 
 from exchange.audit.act_replay import ActReplay
 from exchange.audit.finding import Finding, by_its_key
-from exchange.audit.gossip import RootAt, judge_seen
+from exchange.audit.gossip import Trees, judge_seen
 from exchange.audit.head_replay import HeadReplay
 from exchange.audit.report import Denied, Disclosed, Told
 from exchange.audit.tree import Read
@@ -30,6 +30,7 @@ from exchange.protocol.entry import (
     NoticeEntry,
     ReceiptEntry,
     RecordEntry,
+    ShardEntry,
     SignatureEntry,
     parse_entry,
 )
@@ -70,6 +71,8 @@ class Replay:
         self._parties: dict[str, Party] = {}
         self.latest: datetime | None = None
         """The time of the last entry judged."""
+        self.begins: Mapping[int, int] = {}
+        """The numbers at which shards begin, each with its year (LOG-122)."""
 
     def run(self, entries: Iterable[bytes | None], doubtful: set[int], *, whole: bool) -> None:
         """Judge every entry that is the one that was signed; ``whole`` says that there are no more of them."""
@@ -122,7 +125,19 @@ class Replay:
         if self.latest is not None and entry.at < self.latest:
             evidence = {"ts": entry.ts, "before": stamp(self.latest)}
             self._found("clock_backwards", "the entry is dated before the one in front of it", index, evidence)
+        if self.begins:
+            self._check_year(index, entry)
         self.latest = max(entry.at, self.latest or entry.at)
+
+    def _check_year(self, index: int, entry: LogEntry) -> None:
+        """A shard has the entries of its year; the first tree has none of the year that closed it (LOG-122)."""
+        begin = max((one for one in self.begins if one <= index), default=None)
+        after = min(self.begins.values()) if begin is None else None
+        wrong = entry.at.year >= after if after else begin is not None and entry.at.year != self.begins[begin]
+        if wrong:
+            self._found(
+                "shard_refused", "the entry is dated in a year that is not its shard's", index, {"ts": entry.ts}
+            )
 
     def _judge(self, index: int, entry: LogEntry) -> None:
         if isinstance(entry, DisclosureEntry):
@@ -142,6 +157,9 @@ class Replay:
             self._judge_act(index, entry)
         elif isinstance(entry, NodeHeadEntry):
             self._judge_head(index, entry)
+        elif isinstance(entry, ShardEntry):
+            if index not in self.begins:
+                self._found("shard_refused", "a shard does not begin in the middle of one", index)
         else:
             self._judge_record(index, entry)
 
@@ -294,9 +312,9 @@ class Replay:
         except Refusal as refusal:
             return refusal
 
-    def compare_words(self, origin: str, root_at: RootAt) -> None:
+    def compare_words(self, trees: Trees) -> None:
         """Hold what the batches tell of the log against the log they stand in."""
-        for finding in judge_seen(self.words.values(), origin, self.directory, root_at):
+        for finding in judge_seen(self.words.values(), trees, self.directory):
             self.counts["views_compared"] += 1
             self.findings += [] if finding is None else [finding]
 

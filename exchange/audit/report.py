@@ -58,6 +58,11 @@ class Denied:
         return _facts(self.index, self.entry) | {"code": self.entry.code, "to": to} | _derived(self.entry)
 
 
+def _head(one: Checkpoint) -> dict[str, Any]:
+    members = {"origin": one.origin, "size": one.size, "root": b64u(one.root), "signed": stamp(one.at)}
+    return members | ({"base": one.base} if one.base else {})
+
+
 def _facts(index: int, entry: DisclosureEntry | DenialEntry) -> dict[str, Any]:
     return {
         "index": index,
@@ -114,6 +119,8 @@ class AuditReport:
     """Every restriction, rectification and recall, with what each holder answered."""
     heads: tuple[Head, ...] = ()
     """Every head of an agency's ledger that holds, in the order of the log."""
+    closed: tuple[Checkpoint, ...] = ()
+    """How the shards before the newest ended, in order (LOG-120)."""
 
     @property
     def newest_heads(self) -> tuple[Head, ...]:
@@ -132,9 +139,8 @@ class AuditReport:
         return {
             "clean": self.clean,
             "federation": {"id": self.fed, "name": self.name},
-            "log": None
-            if head is None
-            else {"origin": head.origin, "size": head.size, "root": b64u(head.root), "signed": stamp(head.at)},
+            "log": None if head is None else _head(head),
+            **({"closed": [_head(one) for one in self.closed]} if self.closed else {}),
             "counts": self.counts,
             "findings": [finding.to_json() for finding in self.findings],
             "disclosures": [one.to_json() for one in self.disclosures],

@@ -8,11 +8,12 @@ no auditor can follow, so both must say the same.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final
 
-from exchange.broker.store import BooksDamaged, HeadRow, Reading, Store, unreadable
-from exchange.protocol.entry import ActEntry, DisclosureEntry, NodeHeadEntry, SignatureEntry, parse_entry
-from exchange.protocol.log import verify_checkpoint
+from exchange.broker.store import BooksDamaged, ClosedRow, HeadRow, Reading, Store, unreadable
+from exchange.protocol.entry import ActEntry, DisclosureEntry, NodeHeadEntry, ShardEntry, SignatureEntry, parse_entry
+from exchange.protocol.log import shard_origin, verify_checkpoint
 from exchange.protocol.merkle import HASH, HEIGHT, WIDTH, Tree, leaf_hash, root, tiles
 from keys.encoding import digest
 from keys.errors import Refusal
@@ -43,23 +44,74 @@ def check_books(store: Store, log: LogIdentity, *, every_entry: bool = False) ->
 
 
 def _findings(view: Reading, head: HeadRow, log: LogIdentity, every_entry: bool) -> Iterator[str]:
+    closed = view.closed()
+    wrong = _chained(view, head, closed, log)
+    if wrong:
+        yield wrong
+        return
+    log = replace(log, shards=_shards(head, closed))
     try:
         signed = verify_checkpoint(head.checkpoint, log)
     except Refusal as refusal:
         yield f"the stored checkpoint is not this log's: {refusal.sentence}"
         return
-    if (signed.size, signed.root) != (head.size, head.root):
-        yield f"the head says size {head.size}, its signed checkpoint says {signed.size}, or their roots differ"
+    if (signed.end, signed.root) != (head.size, head.root):
+        yield f"the head says size {head.size}, its signed checkpoint says {signed.end}, or their roots differ"
     if view.length() != (head.size, head.size - 1):
         yield f"the head says {head.size} entries, and the entries are others"
-    yield from _tiles(view, head)
-    first = 0 if every_entry else max(0, (head.size >> HEIGHT) - 1) << HEIGHT
-    for begin in range(first, head.size, WIDTH):
-        hashes = view.tile(0, begin >> HEIGHT)
-        for place, entry in enumerate(view.entries(begin, min(begin + WIDTH, head.size))):
+    for row in closed:
+        try:
+            ended = verify_checkpoint(row.note, log)
+        except Refusal as refusal:
+            yield f"the checkpoint that closed `{row.origin}` is not this log's: {refusal.sentence}"
+            return
+        yield from _tiles(view, row.base, ended.size, ended.root)
+        if every_entry:
+            yield from _entries(view, row.base, 0, ended.size)
+    yield from _tiles(view, head.base, head.length, head.root)
+    first = 0 if every_entry else max(0, (head.length >> HEIGHT) - 1) << HEIGHT
+    yield from _entries(view, head.base, first, head.length)
+    yield from _told_twice(view, 0 if every_entry else head.base + first, head.size)
+
+
+def _shards(head: HeadRow, closed: list[ClosedRow]) -> tuple[tuple[str, int], ...]:
+    return (*((row.origin, row.base) for row in closed if row.base), *([(head.origin, head.base)] if head.base else []))
+
+
+def _chained(view: Reading, head: HeadRow, closed: list[ClosedRow], log: LogIdentity) -> str:
+    """What is wrong with how one shard follows another; nothing, if each begins where the one before was closed."""
+    base, origin, row = 0, log.origin, None
+    for row in closed:
+        if (row.base, row.origin) != (base, origin) or row.size <= base:
+            return f"the shard `{row.origin}` does not begin where the one before ended"
+        base = row.size
+        entry = _first(view, base)
+        if entry is None or (entry.base, entry.origin, entry.size) != (base, row.origin, base - row.base):
+            return f"entry {base} does not close `{row.origin}` as the books do"
+        if entry.checkpoint != digest(row.note.encode()):
+            return f"entry {base} closes `{row.origin}` under another checkpoint than the books have"
+        origin = shard_origin(log.origin, entry.at.year)
+    if head.base != base or (row is not None and head.origin != origin):
+        return f"the open shard `{head.origin}` does not begin where the last one was closed"
+    return ""
+
+
+def _first(view: Reading, base: int) -> ShardEntry | None:
+    try:
+        (data,) = view.entries(base, base + 1)
+        entry = parse_entry(data)
+    except (Refusal, ValueError):
+        return None
+    return entry if isinstance(entry, ShardEntry) else None
+
+
+def _entries(view: Reading, base: int, first: int, length: int) -> Iterator[str]:
+    """Which entries of a shard, from a whole bundle on, are not those under its tiles."""
+    for begin in range(first, length, WIDTH):
+        hashes = view.tile(0, begin >> HEIGHT, base)
+        for place, entry in enumerate(view.entries(base + begin, base + min(begin + WIDTH, length))):
             if leaf_hash(entry) != hashes[place * HASH : (place + 1) * HASH]:
-                yield f"entry {begin + place} is not the one that was logged"
-    yield from _told_twice(view, first, head.size)
+                yield f"entry {base + begin + place} is not the one that was logged"
 
 
 def _told_twice(view: Reading, first: int, size: int) -> Iterator[str]:
@@ -118,16 +170,16 @@ def _facts(seq: int, data: bytes) -> Iterator[Fact]:
         yield from (("source", seq, entry.msg, src) for src in entry.src or ())
 
 
-def _tiles(view: Reading, head: HeadRow) -> Iterator[str]:
-    for level, number, width in tiles(head.size):
-        hashes = view.tile(level, number)
+def _tiles(view: Reading, base: int, size: int, signed: bytes) -> Iterator[str]:
+    for level, number, width in tiles(size):
+        hashes = view.tile(level, number, base)
         if len(hashes) != width * HASH:
             yield f"tile {level}/{number} has {len(hashes)} bytes where the head needs {width * HASH}"
             return
         if width == WIDTH:
             place = number & (WIDTH - 1)
-            parent = view.tile(level + 1, number >> HEIGHT)[place * HASH : (place + 1) * HASH]
+            parent = view.tile(level + 1, number >> HEIGHT, base)[place * HASH : (place + 1) * HASH]
             if root([hashes[i : i + HASH] for i in range(0, len(hashes), HASH)]) != parent:
                 yield f"tile {level}/{number} is not the one that was logged"
-    if Tree.load(head.size, view.tile).root() != head.root:
-        yield f"the tiles give another root than the head at size {head.size}"
+    if Tree.load(size, lambda level, number: view.tile(level, number, base)).root() != signed:
+        yield f"the tiles give another root than the head at size {base + size}"

@@ -17,16 +17,20 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from typing import Any, Final, Protocol
 
 from exchange.broker.page import Books, Page, State, from_millis, to_millis, whole_millis
-from exchange.broker.store import BooksDamaged, HeadMoved, HeadRow, Reading, Store, Writing, locked
+from exchange.broker.shards import ClosedShards
+from exchange.broker.store import BooksDamaged, ClosedRow, HeadMoved, HeadRow, Reading, Store, Writing, locked
+from exchange.broker.tables import ENTRY
 from exchange.protocol.errors import Overloaded
-from exchange.protocol.log import LogSigner, sign_checkpoint
+from exchange.protocol.log import LogSigner, shard_entry, shard_origin, sign_checkpoint
 from exchange.protocol.merkle import Tree, leaf_hash
+from keys.encoding import b64u, digest
 
 MAX_GROUP: Final = 256
 MAX_QUEUE: Final = 4096
@@ -121,7 +125,9 @@ class Clerk:
         unchanged = known is not None and known.state.version == head.version
         state = known.state if known is not None and unchanged else self.load(view, head)
         # Not known whether the newest entry is a decision: take it for one, it costs a millisecond at most.
-        return Books(head, tree, state, from_millis(head.ts))
+        same = known is not None and known.head.base == head.base
+        closed = known.closed if known is not None and same else ClosedShards(view.closed(), self.store.tile)
+        return Books(head, tree, state, from_millis(head.ts), closed)
 
     # -- what is asked --
 
@@ -206,7 +212,7 @@ class Clerk:
             head = view.head()
             if head != known.head:
                 self._books = known = self._look(view, head, known)
-            page = self._page(view, known, jobs)
+            known, page = self._in_time(view, known, jobs)
             for place, job in enumerate(jobs):
                 if place and job.looks_back:
                     page.settle()
@@ -221,8 +227,33 @@ class Clerk:
         self._books = known = new
         answers = [refusals.get(place) or job.answer(known) for place, job in enumerate(jobs)]
         seconds = time.perf_counter() - started
-        self.told(Group(len(jobs), len(page.entries), seconds, page.outcomes, known.head.size), page.recipients)
+        grown = known.head.size - head.size
+        self.told(Group(len(jobs), grown, seconds, page.outcomes, known.head.size), page.recipients)
         return answers
+
+    def _in_time(self, view: Writing, known: Books, jobs: Sequence[Job]) -> tuple[Books, Page]:
+        """An empty page of the open shard; with the turn of the year behind it, the next shard is opened first."""
+        page = self._page(view, known, jobs)
+        if known.head.size and page.now.year > from_millis(known.head.ts).year:
+            known = self._next_shard(view, known, page.now)
+            page = Page(view, known.head, known.state, page.now, known.decided, page.earlier)
+        return known, page
+
+    def _next_shard(self, view: Writing, known: Books, now: datetime) -> Books:
+        """Close the open shard and begin that of the year, in the transaction of whatever is written next (LOG-123)."""
+        old = known.head
+        name = digest(old.checkpoint.encode())
+        entry = shard_entry(old.size, old.origin, old.length, b64u(old.root), name, now)
+        tree = Tree.load(0, partial(self.store.tile, base=old.size))
+        tiles = tree.append([leaf_hash(entry)])
+        view.add({ENTRY: [(old.size, entry)]})
+        view.widen([(old.size, tile.level, tile.index, tile.hashes) for tile in tiles])
+        closed = ClosedRow(old.base, old.origin, old.size, old.checkpoint)
+        view.close_shard(closed)
+        checkpoint = sign_checkpoint(1, tree.root(), self.log.named(shard_origin(self.log.origin, now.year)), now)
+        new = HeadRow(old.size + 1, tree.root(), checkpoint, to_millis(now), old.version, old.size)
+        view.move_head(old, new)
+        return Books(new, tree, known.state, known.decided, known.closed.and_then(closed, self.store.tile))
 
     def _page(self, view: Writing, known: Books, jobs: Sequence[Job]) -> Page:
         now = max(whole_millis(self.clock()), from_millis(known.head.ts))
@@ -238,14 +269,15 @@ class Clerk:
         tree = known.tree
         if page.entries:
             tiles = tree.append([leaf_hash(entry) for entry in page.entries])
-            view.widen([(tile.level, tile.index, tile.hashes) for tile in tiles])
+            view.widen([(old.base, tile.level, tile.index, tile.hashes) for tile in tiles])
             root = tree.root()
-            checkpoint = sign_checkpoint(tree.size, root, self.log, page.now)
-            head = HeadRow(tree.size, root, checkpoint, to_millis(page.now), page.state.version)
+            checkpoint = sign_checkpoint(tree.size, root, self.log.named(old.origin), page.now)
+            size = old.base + tree.size
+            head = HeadRow(size, root, checkpoint, to_millis(page.now), page.state.version, old.base)
         else:
-            head = HeadRow(old.size, old.root, old.checkpoint, old.ts, page.state.version)
+            head = replace(old, version=page.state.version)
         view.move_head(old, head)
-        return Books(head, tree, page.state, page.decided)
+        return Books(head, tree, page.state, page.decided, known.closed)
 
 
 _QUIET_TURNS: Final = 3
@@ -260,15 +292,16 @@ def _as_told(fault: Exception) -> Exception:
 
 def _tree(view: Reading, head: HeadRow, known: Books | None, store: Store) -> Tree:
     """The tree at ``head``: the known one grown by what others wrote, or taken up from the tiles."""
-    if known is not None and known.head.size <= head.size <= known.head.size + CATCH_UP:
+    near = known is not None and known.head.base == head.base
+    if known is not None and near and known.head.size <= head.size <= known.head.size + CATCH_UP:
         tree = known.tree
         tree.append([leaf_hash(entry) for entry in view.entries(known.head.size, head.size)])
     else:
         try:
-            tree = Tree.load(head.size, store.tile)
+            tree = Tree.load(head.length, partial(store.tile, base=head.base))
         except ValueError as wrong:
             raise BooksDamaged(f"the tree cannot be rebuilt: {wrong}; restore the database from a backup") from None
-    if tree.size != head.size or tree.root() != head.root:
+    if tree.size != head.length or tree.root() != head.root:
         raise BooksDamaged(
             f"the tiles give another root than the head at size {head.size}; the broker signs nothing over them: "
             "restore the database from a backup"

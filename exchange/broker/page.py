@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from exchange.broker.shards import ClosedShards
 from exchange.broker.store import BookTable, Earlier, HeadRow, Row, Writing
 from exchange.broker.tables import ENTRY, MAIL
+from exchange.protocol.errors import Overloaded
 from exchange.protocol.log import PROOF_HEADER, tlog_proof
 from exchange.protocol.merkle import Tree
 from exchange.protocol.policy import PolicyBook
@@ -115,7 +117,10 @@ class Page:
         decisions after it, but never with one before it.
         """
         if self._decided >= self.now:
-            self.now = self._decided + _TICK
+            later = self._decided + _TICK
+            if later.year != self.now.year:  # it would be dated in a year whose shard is not open yet
+                raise Overloaded("the year is turning: try again shortly")
+            self.now = later
         return self.now
 
     def change(self, *, directory: Directory | None = None, book: PolicyBook | None = None) -> None:
@@ -156,15 +161,21 @@ class Page:
 class Books:
     """The books as one process knows them: the head, the tree over it, and what decisions depend on."""
 
-    __slots__ = ("_note", "decided", "head", "state", "tree")
+    __slots__ = ("_note", "closed", "decided", "head", "state", "tree")
 
-    def __init__(self, head: HeadRow, tree: Tree, state: State, decided: datetime) -> None:
+    def __init__(
+        self, head: HeadRow, tree: Tree, state: State, decided: datetime, closed: ClosedShards | None = None
+    ) -> None:
         self.head, self.tree, self.state, self.decided = head, tree, state, decided
+        self.closed = closed or ClosedShards()
         self._note = head.checkpoint.encode().replace(b"\n", b"\\n") + b'"'
 
     def proof(self, seq: int) -> str:
-        """The tlog-proof of an entry under the newest checkpoint known here."""
-        return tlog_proof(seq, self.tree.inclusion(seq, self.head.size), self.head.checkpoint)
+        """The tlog-proof of an entry under the newest checkpoint of its shard known here; it has the local index."""
+        head = self.head
+        if seq < head.base:
+            return self.closed.proof(seq)
+        return tlog_proof(seq - head.base, self.tree.inclusion(seq - head.base, head.length), head.checkpoint)
 
     def proof_json(self, seq: int) -> bytes:
         """The same as a JSON string; the checkpoint, most of it, is escaped once for all proofs under it.
@@ -172,8 +183,12 @@ class Books:
         A proof holds base64, digits, line ends and the log's origin, in which JSON escapes nothing but the
         line ends (``sign_checkpoint`` and settings see to the origin).
         """
-        path = b"".join([b2a_base64(item) for item in self.tree.inclusion(seq, self.head.size)])
-        return b'"%s\\nindex %d\\n%s\\n%s' % (_HEADER, seq, path.replace(b"\n", b"\\n"), self._note)
+        head = self.head
+        if seq < head.base:
+            return b'"%s"' % self.closed.proof(seq).encode().replace(b"\n", b"\\n")
+        index = seq - head.base
+        path = b"".join([b2a_base64(item) for item in self.tree.inclusion(index, head.length)])
+        return b'"%s\\nindex %d\\n%s\\n%s' % (_HEADER, index, path.replace(b"\n", b"\\n"), self._note)
 
 
 _HEADER: Final = PROOF_HEADER.encode()

@@ -11,17 +11,18 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from exchange.broker.meters import Meters
 from exchange.broker.page import Books
-from exchange.broker.store import Store
+from exchange.broker.store import ClosedRow, Reading, Store
 from exchange.broker.witness_client import Ask, Reply
 from exchange.protocol.cosignature import VerifierKey, add_lines
 from exchange.protocol.errors import QuorumMissing, TilePathInvalid
+from exchange.protocol.merkle import Tree
 from exchange.protocol.quorum import TrustPolicy
 from exchange.protocol.witnessing import Submission
 
@@ -32,6 +33,16 @@ WAIT: Final = 10.0
 TRIES: Final = 3
 """Times one witness is asked in a round: it may say twice from which size it wants the proof."""
 _SIZE = re.compile(rb"(0|[1-9][0-9]{0,15})\n")
+
+
+class _Shown(NamedTuple):
+    """A checkpoint to be seen: of the shard from ``base`` on, with the log at ``end``."""
+
+    note: str
+    base: int
+    end: int
+    origin: str
+    tree: Tree
 
 
 class Publisher:
@@ -53,8 +64,8 @@ class Publisher:
         for name, url in policy.urls.items():
             address = f"{url.rstrip('/')}/add-checkpoint"
             self._addresses[address] = (*self._addresses.get(address, ()), policy.witnesses[name])
-        self._known: dict[str, int] = {}
-        """The size each witness cosigned last, as far as this process knows."""
+        self._known: dict[tuple[str, str], int] = {}
+        """The size of each shard that each witness cosigned last, as far as this process knows."""
         self._since: datetime | None = None
         """Since when there has been a head that is not published."""
         self._committed = asyncio.Event()
@@ -63,18 +74,26 @@ class Publisher:
         """Say that the log may have grown. Costs nothing."""
         self._committed.set()
 
-    def note(self) -> str:
-        """What is published; refused while nothing is."""
+    def note(self, base: int = 0) -> str:
+        """What is published of a shard; refused while nothing is."""
         with self._store.reading() as view:
-            published = view.published()
+            published = view.published(base)
         if published is None:
             raise TilePathInvalid("no checkpoint of this log has been seen by enough witnesses yet")
         return published[1]
 
+    def ended(self, rows: Sequence[ClosedRow]) -> int:
+        """How many of the closed shards, from the first on, are published to their end, and the one after them too."""
+        with self._store.reading() as view:
+            shown = [not self._unpublished(view, row.base, row.note) and bool(view.published(row.size)) for row in rows]
+        return next((place for place, met in enumerate(shown) if not met), len(rows))
+
     def state(self) -> dict[str, Any]:
         """The log's size, what of it is published, and for how many seconds something has not been."""
         with self._store.reading() as view:
-            size, published = view.head().size, view.published()
+            head = view.head()
+            size, bases = head.size, [row.base for row in view.closed()] if head.base else []
+            published = max(filter(None, map(view.published, (*bases, head.base))), default=None)
         seconds = 0.0 if self._since is None else (self._clock() - self._since).total_seconds()
         shown = published[0] if published else 0
         return {"log": size, "published": shown, "behind": size - shown, "seconds": int(max(0.0, seconds))}
@@ -94,9 +113,16 @@ class Publisher:
                 await asyncio.wait_for(self._committed.wait(), WAIT)
 
     def _behind(self) -> bool:
+        """Whether anything signed is not published yet: of the open shard, or how a closed one ended."""
         with self._store.reading() as view:
-            published = view.published()
-            return published is None or _signed(published[1]) != _signed(view.head().checkpoint)
+            head = view.head()
+            ends = [(row.base, row.note) for row in view.closed()] if head.base else []
+            return any(self._unpublished(view, *end) for end in (*ends, (head.base, head.checkpoint)))
+
+    @staticmethod
+    def _unpublished(view: Reading, base: int, note: str) -> bool:
+        published = view.published(base)
+        return published is None or _signed(published[1]) != _signed(note)
 
     async def round(self) -> bool:
         """Show the newest head to every witness once; says whether it is published now."""
@@ -105,26 +131,38 @@ class Publisher:
             return True
         self._since = self._since or self._clock()
         books = self._newest()
-        note, size = books.head.checkpoint, books.head.size
-        met = self._publish_if_met(note, size, met=False)
-        asking = [asyncio.ensure_future(self._lines(address, books, note, size)) for address in self._addresses]
+        head = books.head
+        met = True
+        for row in books.closed.rows:
+            with self._store.reading() as view:
+                behind = self._unpublished(view, row.base, row.note)
+            if behind:
+                met = await self._show(_Shown(row.note, row.base, row.size, row.origin, books.closed.tree(row))) and met
+        met = await self._show(_Shown(head.checkpoint, head.base, head.size, head.origin, books.tree)) and met
+        if met:
+            self._since = None
+        return met
+
+    async def _show(self, shown: _Shown) -> bool:
+        """Show a checkpoint to every witness once; says whether it is published now."""
+        note = shown.note
+        met = self._publish_if_met(note, shown, met=False)
+        asking = [asyncio.ensure_future(self._lines(address, shown)) for address in self._addresses]
         try:
             for answered in asyncio.as_completed(asking, timeout=WAIT):
                 lines, keys = await answered
                 with_them = add_lines(note, lines, keys)
                 if with_them != note:
                     note = with_them
-                    met = self._publish_if_met(note, size, met=met)
+                    met = self._publish_if_met(note, shown, met=met)
         except TimeoutError:
             self._meters.asked_witness("late")
         finally:
             for one in asking:
                 one.cancel()
-        if met:
-            self._since = None
         return met
 
-    def _publish_if_met(self, note: str, size: int, *, met: bool) -> bool:
+    def _publish_if_met(self, note: str, shown: _Shown, *, met: bool) -> bool:
         """Publish as soon as the policy is met, and again with each line that comes after."""
         if not met:
             try:
@@ -132,14 +170,15 @@ class Publisher:
             except QuorumMissing:
                 return False
         with self._store.writing() as view:
-            view.publish(size, note)
+            view.publish(shown.end, note, shown.base)
         return True
 
-    async def _lines(self, address: str, books: Books, note: str, size: int) -> tuple[str, tuple[VerifierKey, ...]]:
+    async def _lines(self, address: str, shown: _Shown) -> tuple[str, tuple[VerifierKey, ...]]:
         """What one witness adds to a checkpoint: nothing, if it does not."""
-        keys, old = self._addresses[address], min(self._known.get(address, 0), size)
+        size, known = shown.end - shown.base, (address, shown.origin)
+        keys, old = self._addresses[address], min(self._known.get(known, 0), size)
         for _ in range(TRIES):
-            body = Submission(old, books.tree.consistency(old, size), note).to_bytes()
+            body = Submission(old, shown.tree.consistency(old, size), shown.note).to_bytes()
             reply = await self._ask(address, body)
             told = self._told(reply)
             if told is None or told > size:  # it is ahead: another process of ours has shown it more
@@ -151,7 +190,7 @@ class Publisher:
             self._log.error("witness_refused", status=reply.status, size=size)
         if reply.status != 200:
             return "", keys
-        self._known[address] = size
+        self._known[known] = size
         return reply.body.decode("utf-8", "replace"), keys
 
     def _told(self, reply: Reply) -> int | None:

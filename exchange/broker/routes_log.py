@@ -17,6 +17,7 @@ from fastapi import APIRouter, Request, Response
 
 from exchange.broker.service import Broker
 from exchange.http import PROBLEM, problem_bytes, status_of
+from exchange.protocol.errors import TilePathInvalid
 from keys.encoding import b64u
 from keys.errors import Refusal
 
@@ -32,6 +33,7 @@ OPEN: Final = {
 }
 READING: Final = ["GET", "HEAD"]
 
+_YEAR = re.compile("[0-9]{4}", re.ASCII)
 _TAG = re.compile(rb'(?:W/)?("[^"]*")')
 _WEIGHT = re.compile(r"(?:^|;)\s*q\s*=\s*([0-9.]+)\s*(?:;|$)", re.ASCII | re.IGNORECASE)
 
@@ -55,7 +57,35 @@ def log_routes(broker: Broker) -> APIRouter:
         """Show a tile or an entry bundle (C2SP tlog-tiles)."""
         return _answer(request, lambda: broker.tile(path), TILE_TYPE, FOREVER, packed=path.startswith("entries/"))
 
+    @router.api_route("/shards", methods=READING, response_class=Response)
+    async def shards(request: Request) -> Response:
+        """Show which years have a shard of their own."""
+        return _answer(request, broker.shards, CHECKPOINT_TYPE, ASK_AGAIN)
+
+    @router.api_route("/closed/{digest}", methods=READING, response_class=Response)
+    async def closed(request: Request, digest: str) -> Response:
+        """Show the checkpoint that closed a shard, by its digest, as the next one's first entry has it."""
+        return _answer(request, lambda: broker.closing(digest), CHECKPOINT_TYPE, FOREVER)
+
+    @router.api_route("/{year}/checkpoint", methods=READING, response_class=Response)
+    async def checkpoint_of(request: Request, year: str) -> Response:
+        """Show the published checkpoint of a year's shard."""
+        return _answer(request, lambda: broker.checkpoint(_year(year)), CHECKPOINT_TYPE, ASK_AGAIN)
+
+    @router.api_route("/{year}/tile/{path:path}", methods=READING, response_class=Response)
+    async def tile_of(request: Request, year: str, path: str) -> Response:
+        """Show a tile or an entry bundle of a year's shard."""
+        packed = path.startswith("entries/")
+        return _answer(request, lambda: broker.tile(path, _year(year)), TILE_TYPE, FOREVER, packed=packed)
+
     return router
+
+
+def _year(text: str) -> str:
+    """The year of a shard as it stands in a path, in its one spelling."""
+    if not _YEAR.fullmatch(text):
+        raise TilePathInvalid("a shard has the four digits of its year")
+    return text
 
 
 def _answer(

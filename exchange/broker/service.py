@@ -25,7 +25,7 @@ from exchange.broker.listing import MAX_PAGE_BYTES, agreement_page, mail_item, p
 from exchange.broker.meters import Meters
 from exchange.broker.page import State, from_millis, to_millis
 from exchange.broker.publishing import Publisher
-from exchange.broker.store import HeadRow, Reading, Store, prepare
+from exchange.broker.store import ClosedRow, HeadRow, Reading, Store, prepare
 from exchange.http import problem_bytes
 from exchange.protocol import admission
 from exchange.protocol.act import read_act
@@ -37,6 +37,7 @@ from exchange.protocol.log import LogSigner, bundle, sign_checkpoint
 from exchange.protocol.merkle import EMPTY_ROOT, ENTRIES, HASH, HEIGHT, WIDTH, parse_tile_path
 from exchange.protocol.policy import PolicyBook
 from exchange.protocol.receipt import verify_receipts
+from keys.encoding import digest
 from keys.errors import KeyUnknown, MalformedEncoding, Refusal, TooLarge, WrongSignatureType
 from keys.signing import PublicKey, Typ, parse_statement
 from keys.trust import Directory
@@ -325,25 +326,55 @@ class Broker:
 
     # -- the log --
 
-    def checkpoint(self) -> bytes:
-        """The published checkpoint: where a policy is set, the newest that enough witnesses have seen."""
-        return self.publisher.note().encode() if self.publisher else self.head()
+    def checkpoint(self, year: str = "") -> bytes:
+        """The published checkpoint of a shard: where a policy is set, the newest that enough witnesses have seen."""
+        shard = self._shard(year)
+        return self.publisher.note(shard.base).encode() if self.publisher else shard.note.encode()
 
     def head(self) -> bytes:
-        """The newest signed checkpoint, whoever has seen it."""
+        """The newest signed checkpoint, of whichever shard is open, whoever has seen it."""
         return self.clerk.refresh().head.checkpoint.encode()
 
-    def tile(self, path: str) -> bytes:
-        """A tile or entry bundle by its path under ``tile/``; only what a checkpoint requires exists."""
+    def shards(self) -> bytes:
+        """The years that have a shard of their own, each on a line, in order; none, in a log that never turned."""
+        books = self.clerk.refresh()
+        rows = books.closed.rows
+        ended = len(rows) if self.publisher is None else self.publisher.ended(rows)
+        names = [*(row.origin for row in rows), books.head.origin][1 : ended + 1]
+        if not names:
+            raise TilePathInvalid("this log has one tree, and no shards")
+        return "".join(f"{name.rpartition('/')[2]}\n" for name in names).encode()
+
+    def closing(self, name: str) -> bytes:
+        """The checkpoint that closed a shard, by its digest, with the log's own two lines."""
+        for row in self.clerk.refresh().closed.rows:
+            if digest(row.note.encode()) == name:
+                return row.note.encode()
+        raise TilePathInvalid("no shard of this log was closed with that checkpoint")
+
+    def _shard(self, year: str) -> ClosedRow:
+        """A shard by its year, none for the first: from which entry to which, and its newest signed checkpoint."""
+        books, first = self.clerk.refresh(), self.clerk.log.origin
+        origin = f"{first}/{year}" if year else first
+        if books.head.origin == origin:
+            return ClosedRow(books.head.base, origin, books.head.size, books.head.checkpoint)
+        found = books.closed.named(origin)
+        if found is None:
+            raise TilePathInvalid("this log has no shard of that year")
+        return found
+
+    def tile(self, path: str, year: str = "") -> bytes:
+        """A tile or entry bundle of a shard by its path under ``tile/``; only what a checkpoint requires exists."""
         level, number, width = parse_tile_path(f"tile/{path}")
-        size = self.clerk.refresh().head.size
+        base, _, end, _ = self._shard(year)
+        size = end - base
         hashes = size if level == ENTRIES else size >> (HEIGHT * level)
         if number * WIDTH + width > hashes:
             raise TilePathInvalid("the log is not long enough to have this tile")
         if level == ENTRIES:
             with self._store.reading() as view:
-                return bundle(view.entries(number * WIDTH, number * WIDTH + width))
-        return self._store.tile(level, number)[: width * HASH]
+                return bundle(view.entries(base + number * WIDTH, base + number * WIDTH + width))
+        return self._store.tile(level, number, base)[: width * HASH]
 
     # -- keeping house --
 
@@ -351,7 +382,7 @@ class Broker:
         """What keeps the broker from doing its work; nothing, if it can."""
         try:
             books = self.clerk.refresh()
-            wrong = [] if books.tree.root(books.head.size) == books.head.root else ["tree and head disagree"]
+            wrong = [] if books.tree.root(books.head.length) == books.head.root else ["tree and head disagree"]
         except Exception as fault:  # noqa: BLE001  # whatever it is, it is not ready, and which kind says enough
             return [type(fault).__name__]
         return wrong if self._store.writable() else [*wrong, "the database cannot be written"]

@@ -45,6 +45,7 @@ from exchange.broker.tables import (
     ACT,
     AGREEMENT,
     BATCH,
+    CLOSED,
     ENTRY,
     HEAD,
     LINEAGE,
@@ -83,6 +84,26 @@ class HeadRow:
     checkpoint: str
     ts: int
     version: int
+    base: int = 0
+
+    @property
+    def length(self) -> int:
+        """How many entries the open shard has: the size of its tree."""
+        return self.size - self.base
+
+    @property
+    def origin(self) -> str:
+        """The open shard's name."""
+        return self.checkpoint.partition("\n")[0]
+
+
+class ClosedRow(NamedTuple):
+    """A closed shard: from which entry to which, and the checkpoint that closed it."""
+
+    base: int
+    origin: str
+    size: int
+    note: str
 
 
 class Earlier(NamedTuple):
@@ -150,6 +171,7 @@ def _columns(head: HeadRow) -> dict[str, Any]:
         "checkpoint": head.checkpoint,
         "ts": head.ts,
         "version": head.version,
+        "base": head.base,
     }
 
 
@@ -204,9 +226,9 @@ class Store:
         with self._reader.begin():
             yield Reading(self._reader)
 
-    def tile(self, level: int, number: int) -> bytes:
+    def tile(self, level: int, number: int, base: int = 0) -> bytes:
         """A tile as wide as stored by now, whatever transaction is open; tiles only ever grow."""
-        return Reading(self._tiles).tile(level, number)
+        return Reading(self._tiles).tile(level, number, base)
 
     def writable(self) -> bool:
         """Find out whether a transaction could begin now, without waiting long or writing anything."""
@@ -224,7 +246,7 @@ class Store:
 
 # --- reading -------------------------------------------------------------------------------------
 
-_SELECT_HEAD = select(HEAD.c.size, HEAD.c.root, HEAD.c.checkpoint, HEAD.c.ts, HEAD.c.version)
+_SELECT_HEAD = select(HEAD.c.size, HEAD.c.root, HEAD.c.checkpoint, HEAD.c.ts, HEAD.c.version, HEAD.c.base)
 _SELECT_EARLIER = (
     select(
         MESSAGE.c.key,
@@ -240,7 +262,9 @@ _SELECT_EARLIER = (
 )
 # An edit behind our back may leave text where bytes were: whatever it is, it is read as bytes and judged as such.
 _TILE_BYTES, _ENTRY_BYTES = cast(TILE.c.hashes, LargeBinary), cast(ENTRY.c.data, LargeBinary)
-_SELECT_TILE = select(_TILE_BYTES).where(TILE.c.level == bindparam("level"), TILE.c.number == bindparam("number"))
+_SELECT_TILE = select(_TILE_BYTES).where(
+    TILE.c.base == bindparam("base"), TILE.c.level == bindparam("level"), TILE.c.number == bindparam("number")
+)
 _SELECT_ENTRIES = (
     select(_ENTRY_BYTES).where(ENTRY.c.seq >= bindparam("first"), ENTRY.c.seq < bindparam("end")).order_by(ENTRY.c.seq)
 )
@@ -299,20 +323,28 @@ class Reading(ActReading):
             raise BooksDamaged("the books have no head: restore the database from a backup")
         return HeadRow(*row)
 
-    def tile(self, level: int, number: int) -> bytes:
-        """A tile as wide as stored; empty if there is none."""
-        row = self._connection.execute(_SELECT_TILE, {"level": level, "number": number}).one_or_none()
+    def tile(self, level: int, number: int, base: int = 0) -> bytes:
+        """A tile of the shard with this base, as wide as stored; empty if there is none."""
+        name = {"base": base, "level": level, "number": number}
+        row = self._connection.execute(_SELECT_TILE, name).one_or_none()
         return bytes(row[0]) if row else b""
+
+    def closed(self) -> list[ClosedRow]:
+        """The shards that are closed, in order; none in books of an older schema."""
+        if not self._connection.dialect.has_table(self._connection, CLOSED.name):
+            return []
+        return [ClosedRow(*row) for row in self._connection.execute(select(CLOSED).order_by(CLOSED.c.base))]
 
     def entries(self, first: int, end: int) -> list[bytes]:
         """The entries from ``first`` up to and without ``end``, as far as they exist."""
         return [row[0] for row in self._connection.execute(_SELECT_ENTRIES, {"first": first, "end": end})]
 
-    def published(self) -> tuple[int, str] | None:
-        """Size and note of the checkpoint shown to everybody; none if none is, or in books of an older schema."""
-        if not self._connection.dialect.has_table(self._connection, PUBLISHED.name):
+    def published(self, base: int = 0) -> tuple[int, str] | None:
+        """Size of the log and note of the checkpoint of a shard shown to everybody; none if none is."""
+        if not self._connection.dialect.has_table(self._connection, PUBLISHED.name):  # books of an older schema
             return None
-        row = self._connection.execute(select(PUBLISHED.c.size, PUBLISHED.c.note)).one_or_none()
+        shown = select(PUBLISHED.c.size, PUBLISHED.c.note).where(PUBLISHED.c.one == base + 1)
+        row = self._connection.execute(shown).one_or_none()
         return (row.size, row.note) if row else None
 
     def length(self) -> tuple[int, int]:
@@ -431,17 +463,17 @@ BookTable = Table
 _IN_ORDER: Final = tuple(_INSERTS)
 """Tables rows are added to, those that are referred to first."""
 
-_widened = upsert(TILE)
+_widened, _NAMED = upsert(TILE), ("base", "level", "number")
 _UPSERT_TILE: Final = str(
-    _widened.on_conflict_do_update(index_elements=["level", "number"], set_={"hashes": _widened.excluded.hashes})
-    .values({name: bindparam(name) for name in ("level", "number", "hashes")})
+    _widened.on_conflict_do_update(index_elements=_NAMED, set_={"hashes": _widened.excluded.hashes})
+    .values({name: bindparam(name) for name in (*_NAMED, "hashes")})
     .compile(dialect=sqlite.dialect())
 )
 _MOVE_HEAD: Final = (
     update(HEAD)
     .where(HEAD.c.one == bindparam("the_one"))
     .where(HEAD.c.size == bindparam("old_size"), HEAD.c.root == bindparam("old_root"))
-    .values({name: bindparam(f"new_{name}") for name in ("size", "root", "checkpoint", "ts", "version")})
+    .values({name: bindparam(f"new_{name}") for name in ("size", "root", "checkpoint", "ts", "version", "base")})
     .compile(dialect=sqlite.dialect())
 )
 _MOVE_HEAD_SQL, _MOVE_HEAD_ORDER = str(_MOVE_HEAD), tuple(_MOVE_HEAD.positiontup or ())
@@ -462,8 +494,8 @@ class Writing(Reading, ActWriting):
             if rows.get(table):
                 self._connection.exec_driver_sql(_INSERTS[table], rows[table])
 
-    def widen(self, tiles: Iterable[tuple[int, int, bytes]]) -> None:
-        """Store tiles that are new or wider than before."""
+    def widen(self, tiles: Iterable[tuple[int, int, int, bytes]]) -> None:
+        """Store tiles (base, level, number, hashes) that are new or wider than before."""
         rows = list(tiles)
         if rows:
             self._connection.exec_driver_sql(_UPSERT_TILE, rows)
@@ -476,9 +508,13 @@ class Writing(Reading, ActWriting):
         if moved.rowcount != 1:
             raise HeadMoved
 
-    def publish(self, size: int, note: str) -> None:
-        """Show a checkpoint to everybody, unless a later one is shown already."""
-        statement = upsert(PUBLISHED).values(one=1, size=size, note=note)
+    def close_shard(self, row: ClosedRow) -> None:
+        """Keep for ever how a shard ended; there can be one with its base and name (LOG-123)."""
+        self._connection.execute(insert(CLOSED), row._asdict())
+
+    def publish(self, size: int, note: str, base: int = 0) -> None:
+        """Show a checkpoint of a shard to everybody, unless a later one is shown already."""
+        statement = upsert(PUBLISHED).values(one=base + 1, size=size, note=note)
         new = {"size": statement.excluded.size, "note": statement.excluded.note}
         self._connection.execute(
             statement.on_conflict_do_update(

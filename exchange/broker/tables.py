@@ -14,7 +14,7 @@ from sqlalchemy import Column, ForeignKey, Index, LargeBinary
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
-SCHEMA: Final = 5
+SCHEMA: Final = 6
 
 
 class _Row(SQLModel, registry=registry()):
@@ -30,18 +30,32 @@ class Head(_Row, table=True):
 
     one: int = Field(default=1, primary_key=True)
     size: int
+    """How many entries there are, those of closed shards included."""
     root: bytes = Field(sa_type=LargeBinary)
     checkpoint: str
     ts: int
     """Milliseconds of the newest entry's log time; log time never runs backwards."""
     version: int
     """Counts changes of the directory and the agreements, so that other processes notice them."""
+    base: int = Field(default=0)
+    """The number of the open shard's first entry: root and checkpoint are of the entries from there on."""
+
+
+class Closed(_Row, table=True):
+    """A shard to which nothing is added any more, and the checkpoint that closed it (LOG-123)."""
+
+    base: int = Field(primary_key=True)
+    origin: str = Field(unique=True)
+    size: int
+    """How many entries there were when it was closed, those of earlier shards included: the base of the next."""
+    note: str
 
 
 class Published(_Row, table=True):
-    """The one checkpoint that is shown to everybody, with the lines of the witnesses who have seen it (WIT-42)."""
+    """Of each shard the checkpoint that everybody is shown, with the lines of witnesses who have seen it (WIT-42)."""
 
     one: int = Field(default=1, primary_key=True)
+    """The shard's base and 1: in books without shards there is one row."""
     size: int
     note: str
 
@@ -54,8 +68,9 @@ class Entry(_Row, table=True):
 
 
 class Tile(_Row, table=True):
-    """One tile of the Merkle tree, as wide as it is by now."""
+    """One tile of a shard's Merkle tree, as wide as it is by now."""
 
+    base: int = Field(primary_key=True)
     level: int = Field(primary_key=True)
     number: int = Field(primary_key=True)
     hashes: bytes = Field(sa_type=LargeBinary)
@@ -187,20 +202,29 @@ class NodeHead(_Row, table=True):
 
 (
     HEAD, ENTRY, TILE, MESSAGE, BATCH, RECEIPT, AGREEMENT, NOTICE, TRUST, MAIL, SIGNATURE, LINEAGE, ACT, PUBLISHED,
-    NODE_HEAD,
+    NODE_HEAD, CLOSED,
 ) = (
     _Row.metadata.tables[name]
     for name in (
         "head", "entry", "tile", "message", "batch", "receipt", "agreement", "notice", "trust", "mail", "signature",
-        "lineage", "act", "published", "nodehead",
+        "lineage", "act", "published", "nodehead", "closed",
     )
 )  # fmt: skip
 METADATA: Final = _Row.metadata
 
+_TILE_6: Final = """base INTEGER NOT NULL, level INTEGER NOT NULL, number INTEGER NOT NULL, hashes BLOB NOT NULL,
+    PRIMARY KEY (base, level, number)"""
 UPGRADES: Final = {
     1: ("ALTER TABLE agreement ADD COLUMN proposer VARCHAR",),
     2: ("CREATE INDEX IF NOT EXISTS agreement_logged ON agreement (seq)",),
     3: (),
     4: (),
+    5: (
+        "ALTER TABLE head ADD COLUMN base INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE tile RENAME TO tile_5",
+        f"CREATE TABLE tile ({_TILE_6})",
+        "INSERT INTO tile SELECT 0, level, number, hashes FROM tile_5",
+        "DROP TABLE tile_5",
+    ),
 }
 """What brings books of an older schema up by one; tables that are new are made besides."""

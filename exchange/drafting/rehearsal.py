@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from exchange.audit.export import CHECKPOINT, TRUST
 from exchange.audit.replay import Replay
+from exchange.audit.shards import audit_log, prefixed, years
 from exchange.audit.tree import Read, audit_tree
 from exchange.drafting.reach import always
 from exchange.protocol.agreement import Agreement
@@ -221,22 +222,22 @@ def record(read: Read, *, fed: str) -> Recording:
     trust, note = read(TRUST), read(CHECKPOINT)
     if trust is None or note is None:
         raise AuditImpossible(f"a recording has the files `{TRUST}` and `{CHECKPOINT}`; this one does not")
-    try:
-        size = unverified_checkpoint(note.decode())[1]
-    except (UnicodeDecodeError, CheckpointInvalid):
-        raise AuditImpossible("the checkpoint of the recording cannot be read") from None
-    last = _last(read, size)
+    last = max(_last(prefixed(read, prefix)) for prefix in ("", *(f"{year}/" for year in years(read))))
     directory = Directory.from_bytes(trust, fed=fed, now=last)
-    checkpoint = verify_checkpoint(note.decode(), directory.root.log)
-    tree = audit_tree(read, checkpoint.size, checkpoint.root)
-    recorder = _Recorder(read, directory, list(tree.findings))
-    recorder.recorded = []
+    verify_checkpoint(note.decode(), directory.root.log)
+    tree = audit_log(read, directory.root.log)
+    recorder = _Recorder(read, directory, tree.findings)
+    recorder.recorded, recorder.begins = [], tree.begins
     recorder.run(tree.entries, tree.doubtful, whole=True)
     parties = {r.agency: Party(r.agency, tuple(r.roles), r.ceiling, r.territory) for r in directory.agencies()}
     return Recording(tuple(recorder.recorded), recorder.book, parties, last, len(recorder.findings))
 
 
-def _last(read: Read, size: int) -> datetime:
+def _last(read: Read) -> datetime:
+    try:
+        size = unverified_checkpoint((read(CHECKPOINT) or b"").decode())[1]
+    except (UnicodeDecodeError, CheckpointInvalid):
+        raise AuditImpossible("the checkpoint of the recording cannot be read") from None
     latest = datetime(2000, 1, 1, tzinfo=UTC)
     for data in audit_tree(read, size, None).entries:
         try:

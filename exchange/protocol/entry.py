@@ -1,4 +1,4 @@
-"""Log entries: the nine facts the log keeps, each in exactly one spelling (LOG-30 to LOG-46, LOG-90).
+"""Log entries: the ten facts the log keeps, each in exactly one spelling (LOG-30 to LOG-46, LOG-90, LOG-133).
 
 An entry holds digests, agency ids, clause names and codes of the vocabulary: never content, never a
 person's name, so the log can be shown to every party. It is compact JSON with its members in one fixed
@@ -56,6 +56,9 @@ Clause = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,11}$")]
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 Version = Annotated[int, Field(ge=1, le=1_000_000)]
 LedgerSize = Annotated[int, Field(ge=1, le=2**53 - 1)]
+Count = Annotated[int, Field(ge=1, le=2**53 - 1)]
+Origin = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._/-]{1,125}$")]
+"""A log's name as a root gives it, and with a year behind it."""
 
 # Lax only in this: the vocabulary's text may stand for its term, and a list for a tuple. JSON has no others.
 _AsText = Field(strict=False)
@@ -236,6 +239,18 @@ class NodeHeadEntry(_Entry):
     head: Digest
 
 
+class ShardEntry(_Entry):
+    """A shard begins here, at the ``base``-th entry of all; the one before was closed at ``size``, under ``root``."""
+
+    typ: Literal["shard"] = "shard"
+    base: Count
+    origin: Origin
+    size: Count
+    root: Digest
+    checkpoint: Digest
+    """Digest of the note that closed it, with the log's own two lines and no others."""
+
+
 LogEntry = (
     DisclosureEntry
     | DenialEntry
@@ -246,6 +261,7 @@ LogEntry = (
     | SignatureEntry
     | ActEntry
     | NodeHeadEntry
+    | ShardEntry
 )
 
 _READER: Final[TypeAdapter[LogEntry]] = TypeAdapter(Annotated[LogEntry, Field(discriminator="typ")])
@@ -261,7 +277,7 @@ def _orderly(
 
 
 def parse_entry(data: bytes) -> LogEntry:
-    """Read a log entry; ``EntryMalformed`` for anything but the one spelling of one of the nine kinds."""
+    """Read a log entry; ``EntryMalformed`` for anything but the one spelling of one of the ten kinds."""
     if len(data) > MAX_ENTRY:
         raise EntryMalformed(f"{len(data)} bytes where a log entry has at most {MAX_ENTRY}")
     try:
@@ -362,6 +378,11 @@ def act_entry(act: ActKind | str, by: str, msg: str, re: str | None, statement: 
 def node_head_entry(by: str, size: int, root: bytes, head: str, ts: datetime) -> bytes:
     """Log the head of an agency's ledger; ``head`` is the digest of its verified note."""
     return NodeHeadEntry(ts=stamp(ts), by=by, size=size, root=b64u(root), head=head).to_bytes()
+
+
+def shard_entry(base: int, origin: str, size: int, root: str, checkpoint: str, ts: datetime) -> bytes:
+    """Log, before anything else in a shard, which one was closed for it and how."""
+    return ShardEntry(ts=stamp(ts), base=base, origin=origin, size=size, root=root, checkpoint=checkpoint).to_bytes()
 
 
 def _members(typ: str, ts: datetime, manifest: Manifest, msg: str, to: list[dict[str, Any]]) -> dict[str, Any]:

@@ -203,6 +203,24 @@ class CheckpointInvalid(Refusal):
     code = "checkpoint_invalid"
 
 
+class ShardUnknown(CheckpointInvalid):
+    """A checkpoint of a shard whose beginning was not verified here, so that its entries have no number (LOG-125)."""
+
+    code = "shard_unknown"
+
+
+class ShardReopened(CheckpointInvalid):
+    """A checkpoint of a closed shard with more entries than it was closed with: evidence (LOG-126)."""
+
+    code = "shard_reopened"
+
+
+class ShardRefused(Refusal):
+    """A shard whose first entry does not close the one before as that was signed (LOG-124)."""
+
+    code = "shard_refused"
+
+
 class TlogProofMalformed(Refusal):
     """A tlog-proof in another form than the one allowed (LOG-24)."""
 

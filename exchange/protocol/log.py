@@ -17,7 +17,7 @@ import hashlib
 import re
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -33,6 +33,7 @@ from exchange.protocol.entry import (
     NoticeEntry,
     ReceiptEntry,
     RecordEntry,
+    ShardEntry,
     SignatureEntry,
     act_entry,
     agreement_entry,
@@ -43,9 +44,17 @@ from exchange.protocol.entry import (
     parse_entry,
     receipt_entry,
     record_entry,
+    shard_entry,
     signature_entry,
 )
-from exchange.protocol.errors import BundleMalformed, CheckpointInvalid, LogInconsistent, TlogProofMalformed
+from exchange.protocol.errors import (
+    BundleMalformed,
+    CheckpointInvalid,
+    LogInconsistent,
+    ShardReopened,
+    ShardUnknown,
+    TlogProofMalformed,
+)
 from exchange.protocol.merkle import HASH, MAX_SIZE, WIDTH, leaf_hash, verify_consistency, verify_inclusion
 from keys.errors import SignatureInvalid
 from keys.signing import PublicKey, Signer
@@ -66,6 +75,7 @@ __all__ = [
     "NoticeEntry",
     "ReceiptEntry",
     "RecordEntry",
+    "ShardEntry",
     "SignatureEntry",
     "act_entry",
     "agreement_entry",
@@ -79,19 +89,26 @@ __all__ = [
     "node_head_entry",
     "notice_entry",
     "parse_bundle",
+    "own_lines",
     "parse_entry",
     "read_checkpoint_text",
     "receipt_entry",
     "record_entry",
+    "shard_entry",
     "sign_checkpoint",
     "signature_entry",
     "split_note",
+    "shard_origin",
+    "shard_prefix",
     "tlog_proof",
     "unverified_checkpoint",
     "verify_checkpoint",
     "verify_growth",
+    "verify_local_proof",
     "verify_tlog_proof",
+    "verify_tree",
     "vkeys",
+    "year_of",
 ]
 
 ED25519_NOTE: Final = 0x01
@@ -105,6 +122,7 @@ PROOF_HEADER: Final = "c2sp.org/tlog-proof@v1"
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,15}", re.ASCII)
 _HASH_LINE = re.compile(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=", re.ASCII)
 """The base64 of 32 bytes, in its one spelling."""
+_YEAR = re.compile(r"[0-9]{4}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 _WHITE_SPACE = re.compile("[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]")
 """ENC-12's list, which no version of Unicode changes."""
@@ -184,12 +202,21 @@ def _signature_line(line: str) -> NoteSignature:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What the log signed: its name, its length, its root, and when it said so (to the second)."""
+    """What the log signed: a tree's name, its length, its root, and when it said so (to the second).
+
+    ``base`` is the number of the tree's first entry: how many entries the shards before it have (LOG-121).
+    """
 
     origin: str
     size: int
     root: bytes
     at: datetime
+    base: int = 0
+
+    @property
+    def end(self) -> int:
+        """How many entries the whole log has under it, earlier shards included."""
+        return self.base + self.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +230,10 @@ class LogSigner:
     def identity(self) -> LogIdentity:
         """The public side: who verifies this log's checkpoints needs exactly this."""
         return LogIdentity(self.origin, self.signer.public.ed25519, self.signer.public.mldsa44)
+
+    def named(self, origin: str) -> LogSigner:
+        """The same keys under the name of one of the log's shards."""
+        return LogSigner(origin, self.signer)
 
 
 def vkeys(identity: LogIdentity) -> tuple[str, str]:
@@ -238,7 +269,7 @@ def sign_checkpoint(size: int, root: bytes, log: LogSigner, now: datetime) -> st
     identity = log.identity
     ed25519 = log.signer.sign_ed25519(text.encode())
     mldsa44 = log.signer.sign_mldsa44(cosigned_message(log.origin, log.origin, size, root, timestamp))
-    ids = _key_ids(identity)
+    ids = _key_ids(log.origin, identity.ed25519, identity.mldsa44)
     return (
         f"{text}\n"
         f"\u2014 {log.origin} {_b64(ids[0] + ed25519)}\n"
@@ -247,32 +278,87 @@ def sign_checkpoint(size: int, root: bytes, log: LogSigner, now: datetime) -> st
 
 
 @lru_cache(maxsize=64)
-def _key_ids(identity: LogIdentity) -> tuple[bytes, bytes]:
-    origin = identity.origin
-    return (
-        key_id(origin, ED25519_NOTE, identity.ed25519.raw),
-        key_id(origin, MLDSA44_COSIGNATURE, identity.mldsa44.raw),
-    )
+def _key_ids(origin: str, ed25519: PublicKey, mldsa44: PublicKey) -> tuple[bytes, bytes]:
+    return key_id(origin, ED25519_NOTE, ed25519.raw), key_id(origin, MLDSA44_COSIGNATURE, mldsa44.raw)
 
 
-@lru_cache(maxsize=512)  # all items of one commit come under one checkpoint
 def verify_checkpoint(note: str, identity: LogIdentity) -> Checkpoint:
     """Return the checkpoint if both of the log's keys signed it; ``CheckpointInvalid`` otherwise.
 
-    Lines of keys other than the log's two are ignored, as C2SP asks: they may be witnesses'.
+    Lines of keys other than the log's two are ignored, as C2SP asks: they may be witnesses'. A checkpoint of a
+    shard that ``identity`` does not know is refused with `shard_unknown`, and one that goes on behind the end of a
+    closed shard with `shard_reopened` (LOG-125, LOG-126).
     """
+    found = _verified(note, identity)
+    closed = next((begin for _, begin in identity.shards if begin > found.base), None)
+    if closed is not None and found.end > closed:
+        sentence = f"the shard `{found.origin}` was closed with {closed - found.base} entries and here has {found.size}"
+        raise ShardReopened(sentence)
+    return found
+
+
+def verify_tree(note: str, identity: LogIdentity) -> Checkpoint:
+    """The same for a checkpoint of any of the log's trees, whether or not it is known where that begins or ends.
+
+    Its ``base`` is 0 where it is not known: what is said of one tree needs none.
+    """
+    origin = read_checkpoint_text(split_note(note)[0])[0]
+    if year_of(identity.origin, origin) is not None and all(name != origin for name, _ in identity.shards):
+        identity = replace(identity, shards=((origin, 0),))
+    return _verified(note, identity)
+
+
+@lru_cache(maxsize=512)  # all items of one commit come under one checkpoint
+def _verified(note: str, identity: LogIdentity) -> Checkpoint:
     text, signatures = split_note(note)
     origin, size, root = read_checkpoint_text(text)
-    if origin != identity.origin:
-        raise CheckpointInvalid("the checkpoint is of another log")
-    ed25519_id, mldsa44_id = _key_ids(identity)
+    base = _base(origin, identity)
+    ed25519_id, mldsa44_id = _key_ids(origin, identity.ed25519, identity.mldsa44)
     _verify_line(identity.ed25519, _the_one(signatures, origin, ed25519_id, 64), text.encode())
     stamped = _the_one(signatures, origin, mldsa44_id, 8 + 2420)
     timestamp: int = struct.unpack(">Q", stamped[:8])[0]
     if timestamp > MAX_TIMESTAMP:
         raise CheckpointInvalid("the checkpoint's time is beyond the year 9999")
     _verify_line(identity.mldsa44, stamped[8:], cosigned_message(origin, origin, size, root, timestamp))
-    return Checkpoint(origin, size, root, datetime.fromtimestamp(timestamp, UTC))
+    return Checkpoint(origin, size, root, datetime.fromtimestamp(timestamp, UTC), base)
+
+
+def _base(origin: str, identity: LogIdentity) -> int:
+    """The number of a tree's first entry, as far as the identity knows the log's shards."""
+    if origin == identity.origin:
+        return 0
+    for name, base in identity.shards:
+        if name == origin:
+            return base
+    if year_of(identity.origin, origin) is not None:
+        raise ShardUnknown(f"where the shard `{origin}` begins is not known here: verify its first entry before")
+    raise CheckpointInvalid("the checkpoint is of another log")
+
+
+def year_of(log: str, origin: str) -> int | None:
+    """The year of one of a log's shards, by their names; None for the first tree, and for whatever is no shard."""
+    head, slash, year = origin.rpartition("/")
+    return int(year) if slash and head == log and _YEAR.fullmatch(year) else None
+
+
+def shard_origin(log: str, year: int) -> str:
+    """The name of the shard of a year (LOG-120)."""
+    return f"{log}/{year:04}"
+
+
+def shard_prefix(log: str, origin: str) -> str:
+    """Where a tree is served below the log's own prefix: nothing for the first, ``2027/`` for a year's (LOG-131)."""
+    year = year_of(log, origin)
+    return "" if year is None else f"{year:04}/"
+
+
+def own_lines(note: str, identity: LogIdentity) -> str:
+    """A checkpoint with the log's own two lines and nobody else's, in their order: what a shard entry names."""
+    text, signatures = split_note(note)
+    origin = text.partition("\n")[0]
+    ids = _key_ids(origin, identity.ed25519, identity.mldsa44)
+    mine = [s for key in ids for s in signatures if s.name == origin and s.key_id == key]
+    return f"{text}\n" + "".join(f"\u2014 {s.name} {_b64(s.key_id + s.signature)}\n" for s in mine)
 
 
 def _the_one(signatures: Sequence[NoteSignature], name: str, key: bytes, length: int) -> bytes:
@@ -310,6 +396,8 @@ def verify_growth(
 ) -> tuple[Checkpoint, Checkpoint]:
     """Verify two checkpoints and that the newer only adds to the older; ``LogInconsistent`` carries the evidence."""
     old, new = verify_checkpoint(older, identity), verify_checkpoint(newer, identity)
+    if old.origin != new.origin:
+        raise CheckpointInvalid("the checkpoints are of two shards: each grows by itself")
     try:
         verify_consistency(old.size, old.root, new.size, new.root, proof)
     except LogInconsistent as refusal:
@@ -327,9 +415,20 @@ def tlog_proof(index: int, path: Sequence[bytes], checkpoint: str) -> str:
 
 
 def verify_tlog_proof(proof: str, entry: bytes, identity: LogIdentity) -> tuple[int, Checkpoint]:
-    """Return the entry's index and the checkpoint that proves it; refuses what is malformed, unsigned or misleading."""
+    """Return the entry's number and the checkpoint that proves it; refuses what is malformed, unsigned or misleading.
+
+    The proof has the index in its tree; the number is that and the tree's base (LOG-121).
+    """
     index, path, note = parse_tlog_proof(proof)
     checkpoint = verify_checkpoint(note, identity)
+    verify_inclusion(leaf_hash(entry), index, checkpoint.size, path, checkpoint.root)
+    return checkpoint.base + index, checkpoint
+
+
+def verify_local_proof(proof: str, entry: bytes, identity: LogIdentity) -> tuple[int, Checkpoint]:
+    """The same within the tree of the proof alone: the index is that in the tree, whichever shard it is."""
+    index, path, note = parse_tlog_proof(proof)
+    checkpoint = verify_tree(note, identity)
     verify_inclusion(leaf_hash(entry), index, checkpoint.size, path, checkpoint.root)
     return index, checkpoint
 

@@ -20,7 +20,8 @@ from exchange.protocol.log import (
     key_id,
     read_checkpoint_text,
     split_note,
-    verify_checkpoint,
+    verify_tree,
+    year_of,
 )
 from keys.signing import PublicKey
 from keys.trust import Directory, LogIdentity
@@ -54,13 +55,13 @@ def read_seen(note: str) -> Seen:
 def own_lines(note: str, identity: LogIdentity) -> str:
     """A checkpoint with the log's own two lines alone, to tell others; refused where it lacks one of them."""
     text, lines = split_note(note)
-    made = f"{text}\n"
+    made, origin = f"{text}\n", text.partition("\n")[0]
     for kind, key in log_keys(identity):
-        name = key_id(identity.origin, kind, key.raw)
-        found = [line for line in lines if (line.name, line.key_id) == (identity.origin, name)]
+        name = key_id(origin, kind, key.raw)
+        found = [line for line in lines if (line.name, line.key_id) == (origin, name)]
         if len(found) != 1:
             raise CheckpointInvalid("the checkpoint must carry each of the log's two signatures exactly once")
-        made += f"\u2014 {identity.origin} {base64.b64encode(name + found[0].signature).decode()}\n"
+        made += f"\u2014 {origin} {base64.b64encode(name + found[0].signature).decode()}\n"
     return read_seen(made).note
 
 
@@ -69,11 +70,12 @@ def names_log_keys(note: str, directory: Directory) -> bool:
 
     Of other keys nobody can say so: they may be the log's under a root that this directory does not have yet.
     """
-    lines = split_note(note)[1]
-    named = {(line.name, line.key_id) for line in lines}
+    text, lines = split_note(note)
+    origin, named = text.partition("\n")[0], {(line.name, line.key_id) for line in lines}
     return any(
-        named == {(log.origin, key_id(log.origin, kind, key.raw)) for kind, key in log_keys(log)}
+        named == {(name, key_id(name, kind, key.raw)) for kind, key in log_keys(log)}
         for log in (root.log for root in directory.roots)
+        for name in (log.origin, *([origin] if year_of(log.origin, origin) is not None else []))
     )
 
 
@@ -86,7 +88,7 @@ def signed_by_log(note: str, directory: Directory) -> tuple[Checkpoint, int] | N
     """The checkpoint and the version of the root whose log keys signed it, the newest first; none if none did."""
     for version, root in reversed(list(enumerate(directory.roots, 1))):
         try:
-            return verify_checkpoint(note, root.log), version
+            return verify_tree(note, root.log), version
         except CheckpointInvalid:
             continue
     return None

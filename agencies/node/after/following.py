@@ -37,7 +37,7 @@ class Following:
     def __init__(self, office: Office, watch: LogWatch) -> None:
         self._office, self._watch = office, watch
         self._guard = threading.Lock()
-        self._tree: Tree | None = None
+        self._tree: tuple[int, Tree] | None = None
         self._passages: tuple[Any, Passages] | None = None
 
     def read_on(self, until: int | None = None) -> int:
@@ -51,29 +51,31 @@ class Following:
             office = self._office
             with office.store.reading() as books:
                 place = books.meta(FOLLOWED, "0 ")
-            tree, self._tree = self._taken_up(place), None
-            before = tree.size
-            listed = self._watch.since(tree)
+            (base, tree), self._tree = self._taken_up(place), None
+            before = base + tree.size
+            listed, base, tree = self._watch.since(base, tree)
+            size = base + tree.size
             rows = [row for n, data in enumerate(listed) if (row := _row(before + n, data))]
             with office.store.writing() as books:
                 if books.meta(FOLLOWED, "0 ") == place and listed:
                     books.add("logged", rows)
-                    books.set_meta(FOLLOWED, f"{tree.size} {b64u(tree.root())}")
-            self._tree = tree
-            return tree.size
+                    books.set_meta(FOLLOWED, f"{size} {b64u(tree.root())}")
+            self._tree = (base, tree)
+            return size
 
-    def _taken_up(self, place: str) -> Tree:
-        """The tree as it was when the log was last read."""
+    def _taken_up(self, place: str) -> tuple[int, Tree]:
+        """The tree in which the log ended when it was last read, and that shard's base."""
         size, root = int(place.partition(" ")[0]), place.partition(" ")[2]
-        tree = self._tree
-        if tree is not None and tree.size == size and (not size or b64u(tree.root()) == root):
-            return tree
+        if self._tree is not None:
+            base, tree = self._tree
+            if base + tree.size == size and (not size or b64u(tree.root()) == root):
+                return base, tree
         if not size:
-            return Tree()
-        tree = self._watch.tree(size)
+            return 0, Tree()
+        base, tree = self._watch.tree(size)
         if b64u(tree.root()) != root:
             raise BrokerUnreachable(f"the tiles the log serves do not lead to the root it had at size {size}")
-        return tree
+        return base, tree
 
     def size(self) -> int:
         """Up to which size of the log the books have it."""

@@ -62,9 +62,10 @@ class Gossip:
         if signed[1] != len(trust.directory.roots):
             sentence = f"`{by}` saw another log, under keys of the log that the federation has replaced"
             return Word("seen_unjudged", by, batch.batch.digest, {"sentence": sentence, "by": by, **shown})
-        if seen.size <= index:
+        base = trust.begins(seen.origin)
+        if base is not None and base + seen.size <= index:
             self._watch.refuse(seen.note, by)
-        sentence = f"`{by}` had seen a log of {seen.size} before entry {index} could be in it"
+        sentence = f"`{by}` had seen a log of {(base or 0) + seen.size} before entry {index} could be in it"
         word = Word("log_forked", by, batch.batch.digest, {"sentence": sentence, "by": by, **shown})
         with self._office.store.writing() as books:
             self.note(books, [word])
@@ -80,5 +81,7 @@ class Gossip:
 
     def _agree(self, seen: Seen, index: int) -> bool:
         """Whether it is the log known here, at a size that it can have had then."""
-        ours = seen.origin == self._office.trust.log.origin
-        return ours and seen.size <= index and self._watch.agrees(seen.size, seen.root)
+        base = self._office.trust.begins(seen.origin)
+        if base is None or base + seen.size > index:
+            return False
+        return self._watch.agrees(base + seen.size, seen.root)

@@ -174,8 +174,15 @@ def test_a_database_of_a_schema_before_is_taken_over(tmp_path: Path, version: in
         plain.execute(f"DROP TABLE {table}")
     if version < 3:
         plain.execute("DROP INDEX agreement_logged")
+    plain.execute("ALTER TABLE head DROP COLUMN base")
+    plain.execute("CREATE TABLE old (level INTEGER, number INTEGER, hashes BLOB, PRIMARY KEY (level, number))")
+    plain.execute("INSERT INTO old SELECT level, number, hashes FROM tile")
+    plain.execute("DROP TABLE tile")
+    plain.execute("ALTER TABLE old RENAME TO tile")
+    plain.execute("DROP TABLE closed")
     if version == 1:
         plain.execute("ALTER TABLE agreement DROP COLUMN proposer")
+    plain.commit()
     plain.execute(f"PRAGMA user_version = {version}")
     plain.close()
     store = Store(tmp_path / "broker.db")

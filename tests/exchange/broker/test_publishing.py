@@ -7,7 +7,8 @@ import json
 import shutil
 import threading
 from collections.abc import Iterator
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,10 @@ from exchange.broker.witness_client import MAX_ANSWER, Reply, WitnessClient
 from exchange.commands_audit import app
 from exchange.protocol.cosignature import Cosigner, log_keys
 from exchange.protocol.errors import WitnessAhead
-from exchange.protocol.log import Checkpoint, LogSigner, split_note, verify_checkpoint
+from exchange.protocol.log import Checkpoint, LogSigner, split_note, unverified_checkpoint, verify_checkpoint, year_of
 from exchange.protocol.message import MEDIA_TYPE
 from exchange.protocol.quorum import TrustPolicy, parse_policy
-from exchange.protocol.witnessing import parse_submission, witness
+from exchange.protocol.witnessing import origin_of, parse_submission, witness
 from keys.errors import Refusal
 from keys.signing import Signer
 from tests.exchange.broker.office import NORTH, ORIGIN, SOUTH, Office, cast, open_office
@@ -40,6 +41,7 @@ class Seer:
         self.name, self.cosigner = name, Cosigner(f"{name}.sim/witness", Signer.generate())
         self.url = f"http://{name}.sim/witness"
         self.latest: Checkpoint | None = None
+        self.shards: dict[str, Checkpoint] = {}
         self.away = self.lying = False
         self.asked: list[int] = []
 
@@ -55,8 +57,13 @@ class Seer:
         if self.lying:
             forger = Cosigner(self.cosigner.name, Signer.generate())
             return Reply(200, forger.cosign("x\n1\n" + "A" * 43 + "=\n", now).encode())
+        origin = origin_of(asked.note)
+        shard = year_of(ORIGIN, origin) is not None
+        log, before = (replace(LOG, origin=origin), self.shards.get(origin)) if shard else (LOG, self.latest)
         try:
-            self.latest, lines = witness(asked, [LOG], self.latest, self.cosigner, now)
+            shown, lines = witness(asked, [log], before, self.cosigner, now)
+            self.shards[origin] = shown
+            self.latest = self.latest if shard else shown
         except WitnessAhead as ahead:
             return Reply(409, f"{ahead.size}\n".encode())
         except Refusal:
@@ -313,3 +320,31 @@ def test_an_export_is_under_the_published_checkpoint_and_a_policy_is_demanded_of
     assert codes["stranger"].exit_code == 1
     assert [one["code"] for one in json.loads(codes["stranger"].output)["findings"]] == ["quorum_missing"]
     assert codes["no"].exit_code == 3
+
+
+@pytest.mark.spec("WIT-55", "HTTP-52", "LOG-131")
+def test_how_a_year_ended_is_seen_before_the_next_is_shown(stage: Stage, tmp_path: Path) -> None:
+    office = stage.office
+    office.clock.now = datetime(2026, 12, 31, 23, 0, tzinfo=UTC)
+    agreement = office.agree(NORTH, SOUTH)
+    assert stage.round()
+    stage.send(agreement)  # nobody has seen this when the year is over
+    size = office.size
+    for seer in stage.seers:
+        seer.away = True
+    office.clock.now = datetime(2027, 1, 1, 1, 0, tzinfo=UTC)
+    stage.send(agreement)
+    assert not stage.round()
+    assert office.call(None, "GET", "/log/shards").code == "tile_path_invalid"
+    assert office.call(None, "GET", "/log/2027/checkpoint").code == "tile_path_invalid"
+    assert unverified_checkpoint(office.call(None, "GET", "/log/head").body.decode())[0] == f"{ORIGIN}/2027"
+    for seer in stage.seers:
+        seer.away = False
+    assert stage.round()
+    assert unverified_checkpoint(stage.shown().body.decode())[1] == size
+    shown = office.call(None, "GET", "/log/2027/checkpoint").body.decode()
+    assert unverified_checkpoint(shown)[:2] == (f"{ORIGIN}/2027", 2)
+    for note in (stage.shown().body.decode(), shown):
+        stage.policy.verify(note)
+    assert office.call(None, "GET", "/log/shards").body == b"2027\n"
+    assert stage.publisher.state() == {"log": size + 2, "published": size + 2, "behind": 0, "seconds": 0}

@@ -116,7 +116,7 @@ def test_what_agrees_costs_no_signature(north: WorldNode, south: WorldNode, monk
     """At whatever size: the sender has seen much less, or much more, than the giver had."""
     messages = [told(north, south) for _ in range(3)]
     north.service.watch.look()
-    monkeypatch.setattr(seen_module, "verify_checkpoint", None)
+    monkeypatch.setattr(seen_module, "verify_tree", None)
     north.collect()
     assert [north.receipts(one) for one in messages] == [[(SOUTH, "delivered")]] * 3
     assert kept(north) == []
