@@ -160,18 +160,20 @@ def codes(kind: Any, least: int = 0) -> st.SearchStrategy[list[str]]:
 @st.composite
 def manifests(draw: st.DrawFn) -> Manifest:
     to = draw(st.lists(agencies, min_size=1, max_size=20, unique=True))
+    kind = draw(st.sampled_from(list(MessageType)))
+    sources = st.none() | st.sets(digests, min_size=1, max_size=4).map(sorted)
     return manifest(
         to=[{"id": a, "kid": D, "wrap": D} for a in to],
         agr=draw(digests),
         re=draw(st.none() | digests),
-        type=draw(st.sampled_from(list(MessageType))),
+        type=kind,
         purpose=draw(st.sampled_from(list(Purpose))),
         crime=draw(st.sampled_from(list(CrimeArea))),
         **{"class": draw(st.sampled_from(list(Classification)))},
         handling=draw(codes(Handling, 1)),
         cats=draw(codes(Category)),
         urgency=draw(st.sampled_from(list(Urgency))),
-        src=draw(st.none() | st.sets(digests, min_size=1, max_size=4).map(sorted)),
+        src=None if kind is MessageType.EXCULPATORY_NOTICE else draw(sources),
         exempt=draw(st.none() | st.sampled_from(list(CopyExemption))),
     )
 
