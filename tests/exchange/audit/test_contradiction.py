@@ -150,7 +150,8 @@ def test_a_batch_convicts_nobody_without_the_log_and_its_givers_signatures() -> 
         place = right["proof"].split("\n")[1]
         for change in (
             {"proof": other["proof"]}, {"entry": other["entry"]}, {"batch": other["batch"]}, {"batch": spoiled},
-            {"proof": right["proof"].replace(place, "index 0")}, {"proof": 5}, {"proof": []}, {"proof": {}}, {"batch": None}, {"entry": None},
+            {"proof": right["proof"].replace(place, "index 0")}, {"proof": 5}, {"proof": []}, {"proof": {}},
+            {"batch": None}, {"entry": None},
         ):  # fmt: skip
             with pytest.raises(ContradictionUnproven):
                 judged({**right, **change})
