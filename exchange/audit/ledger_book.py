@@ -108,10 +108,12 @@ def read_ledger(read: Read, proofs: Iterable[str], believed: Believed, now: date
         taken.findings.append(_wrong(taken.agency, refusal.sentence, {"path": HEAD}))
         return taken
     taken.findings += [_damage(taken.agency, one) for one in tree.findings]
+    if tree.findings:
+        return taken  # what cannot be read is not missing: nothing of it is held against anybody, nor against its agency
     lines = tuple(_lines(taken, tree))
     held = [one for name in sorted(proofs) if (one := _held(taken, read, name, believed)) is not None]
     sizes = {e.size for e in believed.entries.values() if isinstance(e, NodeHeadEntry) and e.by == taken.agency}
-    roots = {} if tree.findings else _roots(tree, {size for size in sizes if size <= head.size})
+    roots = _roots(tree, {size for size in sizes if size <= head.size})
     since = lines[0].ts if lines and (lines[0].act, lines[0].outcome) == (Act.REVIEW, _CLOSED) else None
     taken.book = LedgerBook(
         taken.agency,

@@ -105,6 +105,18 @@ def test_a_head_of_more_acts_than_there_are_files_is_found_in_seconds(
     assert {one["who"] for one in found} == {C}
 
 
+@pytest.mark.spec("LOG-100")
+@pytest.mark.parametrize("spoil", [lambda data: data[:-10], lambda data: data[:40] + bytes([data[40] ^ 1]) + data[41:]])
+def test_what_was_spoiled_on_the_way_is_not_said_to_be_missing(
+    handed: Handed, tmp_path: Path, spoil: Callable[[bytes], bytes]
+) -> None:
+    """An act that cannot be read is no act that the agency left out."""
+    arguments, folder = handed.copied(tmp_path / "lie"), tmp_path / "lie" / C
+    path = folder / entries_path(0, len(acts_of(folder)))
+    path.write_bytes(spoil(path.read_bytes()))
+    assert {(one["code"], one["who"]) for one in findings(arguments)} == {("ledger_altered", C)}
+
+
 @pytest.mark.spec("LOG-109")
 def test_a_head_that_somebody_else_put_there_is_not_said_to_be_signed(handed: Handed, tmp_path: Path) -> None:
     arguments, folder = handed.copied(tmp_path / "lie"), tmp_path / "lie" / C
