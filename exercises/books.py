@@ -293,6 +293,7 @@ def shredding(stage: Stage) -> Scene:
     )
     facts = {
         "fed": world.federation.fed,
+        "at": stamp(world.clock()),
         "month": month,
         "acts": len(acts),
         "verified": size,

@@ -75,7 +75,7 @@ def run(stage: Stage, console: Console, *, pause: bool = False) -> dict[str, Any
         "ok": all(one.ok for one in played) and len(played) == 1 + len(STEPS),
         "ms": round(1000 * (time.perf_counter() - began)),
         "steps": [one.to_json() for one in played],
-        "evidence": _evidence(stage),
+        "evidence": _evidence(stage, played),
     }
     if stage.evidence.is_dir():
         stage.keep_evidence("demo.json", document)
@@ -144,20 +144,35 @@ def _highlighted(sentence: str) -> str:
     return "".join(f"[bold magenta]{part}[/]" if place % 2 else part for place, part in enumerate(parts))
 
 
-def _evidence(stage: Stage) -> dict[str, Any]:
+def _federations(played: list[Played]) -> dict[str, str]:
+    """The federations' ids by step, of the steps that say one: some are played in a federation of their own."""
+    return {one.name: one.detail["fed"] for one in played if "fed" in one.detail}
+
+
+def _evidence(stage: Stage, played: list[Played]) -> dict[str, Any]:
     if not stage.evidence.is_dir():
         return {"folder": str(stage.out)}
     files = sorted(p.relative_to(stage.evidence).as_posix() for p in stage.evidence.rglob("*") if p.is_file())
     export, books = stage.evidence / "export", stage.evidence / BOOKS
     ledgers = " ".join(f"--ledger {books / agency}" for agency in (SOUTH, BORDER))
+    forked, other = stage.evidence / "lies" / "two-logs.json", _federations(played).get("two_logs", "")
     return {
         "folder": str(stage.evidence),
         "fed": stage.federation.fed,
         "verify": f"ix audit verify {export} --fed={stage.federation.fed}",
         "tampered": f"ix audit verify {stage.evidence / 'tampered' / 'export'} --fed={stage.federation.fed}",
         "reconcile": f"ix audit reconcile {books / 'log'} --fed={stage.federation.fed} --grace 0 {ledgers}",
+        "shredded": _shredded(stage, played),
+        "two_logs": f"ix audit evidence {forked} --fed={other}",
         "files": [name for name in files if "/tile/" not in name],
     }
+
+
+def _shredded(stage: Stage, played: list[Played]) -> str:
+    """How to check the books of a world whose clock is ahead of the reader's."""
+    folder, facts = stage.evidence / "shredded", next((one.detail for one in played if one.name == "shredding"), {})
+    ledgers = " ".join(f"--ledger {one}" for one in sorted(folder.glob("*.sim")))
+    return f"ix audit reconcile {folder / 'log'} --fed={facts.get('fed', '')} --at {facts.get('at', '')} {ledgers}"
 
 
 def _end(console: Console, document: dict[str, Any]) -> None:
@@ -171,9 +186,9 @@ def _end(console: Console, document: dict[str, Any]) -> None:
         f"[bold]{escape(evidence['folder'])}[/]",
     )
     console.print(Panel(Group(*map(Text.from_markup, lines)), title="The evidence", title_align="left", padding=(1, 2)))
-    what = "Verify it yourself, with nothing running; then the log that was edited; then two ledgers against the log:"
-    console.print(what, end="\n\n")
-    for name in ("verify", "tampered", "reconcile"):
+    console.print("Verify it yourself, with nothing running; then the edited log; then two ledgers against the log;")
+    console.print("then what convicts the broker with two faces, by the id of that step's own federation:", end="\n\n")
+    for name in ("verify", "tampered", "reconcile", "two_logs"):
         console.print(Text(f"  {_here(evidence[name])}", style="bold"), soft_wrap=True)
 
 
