@@ -109,7 +109,7 @@ def read_ledger(read: Read, proofs: Iterable[str], believed: Believed, now: date
         return taken
     taken.findings += [_damage(taken.agency, one) for one in tree.findings]
     if tree.findings:
-        return taken  # what cannot be read is not missing: nothing of it is held against anybody, nor against its agency
+        return taken  # what cannot be read is not missing
     lines = tuple(_lines(taken, tree))
     held = [one for name in sorted(proofs) if (one := _held(taken, read, name, believed)) is not None]
     sizes = {e.size for e in believed.entries.values() if isinstance(e, NodeHeadEntry) and e.by == taken.agency}

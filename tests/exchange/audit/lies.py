@@ -271,10 +271,16 @@ class Agency:
 
 
 def rewrite_ledger(books: Books, liar: str, operation: str, rng: random.Random) -> Lie:
-    """Change an act of a ledger whose head was signed and logged: whatever it is, the signed root tells."""
+    """Change an act of a ledger whose head was signed and logged: whatever it is, the signed root tells.
+
+    Of an act that is left out, only a head between it and the end: without one the ledger may have been handed in
+    a moment before, under a head as old as the logged one.
+    """
     lines = books.lines[liar]
     place = rng.randrange(len(lines))
     line = lines[place]
+    between = [head.size for _, head in books.log().heads.get(liar, ()) if place < head.size < len(lines)]
+    tells = operation != DROP or bool(between)
     if operation == DROP:
         del lines[place]
     elif operation == DOUBLE:
@@ -284,7 +290,7 @@ def rewrite_ledger(books: Books, liar: str, operation: str, rng: random.Random) 
     else:
         lines.insert(place, Line(Act.CONSULT, outcome="done", by=OTHER, ts=line.ts))
     lines[:] = [replace(one, n=n) for n, one in enumerate(lines, start=1)]
-    return Lie(liar, f"{operation}s {line.act} afterwards", {liar}, True, True)
+    return Lie(liar, f"{operation}s {line.act} afterwards", {liar}, True, tells)
 
 
 class Broker:
